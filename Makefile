@@ -1,0 +1,57 @@
+# make demo   one loan's whole life through the real services
+# make test   the test suite
+# make check  lint, types, import rules, contracts
+# make serve  everything running, to play with
+
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: demo test check serve protos clean lint types imports contracts format
+
+demo: $(STAMP)
+	@$(PY) -m tael_cli demo
+
+test: $(STAMP)
+	$(PY) -m pytest -n 2 --dist worksteal
+
+serve: $(STAMP)
+	@$(PY) -m tael_cli serve all
+
+check: lint types imports contracts
+
+lint: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(STAMP)
+	$(PY) -m mypy
+
+imports: $(STAMP)
+	$(PY) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+contracts: $(STAMP)
+	$(PY) tests/contracts_check.py
+
+format: $(STAMP)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+protos: $(STAMP)
+	$(PY) build_stubs.py
+
+# Debian without python3-venv has no ensurepip: then the system's pip fills the environment.
+$(STAMP): pyproject.toml constraints.txt build_stubs.py $(shell find protos/tael -name '*.proto')
+	@echo "Preparing $(VENV) (once)…"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV) 2>/dev/null || { rm -rf $(VENV) && $(PYTHON) -m venv --without-pip $(VENV); }
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m pip --python $(PY) install -q pip
+	@$(PY) -m pip install -q -c constraints.txt hatchling editables grpcio-tools mypy-protobuf protovalidate googleapis-common-protos
+	@$(PY) -m pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache build dist
+	find protos -name '*_pb2*' -delete
