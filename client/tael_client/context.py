@@ -1,0 +1,60 @@
+"""What a call carries on to the calls it makes: time left, trace, and on whose behalf."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+
+def new_traceparent() -> str:
+    """A W3C traceparent of a new, sampled trace."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def child_traceparent(parent: str) -> str:
+    """The traceparent of a new span in the parent's trace."""
+    version, trace, _span, flags = parent.split("-")
+    return f"{version}-{trace}-{secrets.token_hex(8)}-{flags}"
+
+
+@dataclass(frozen=True)
+class CallContext:
+    """One call under way in this thread."""
+
+    traceparent: str = field(default_factory=new_traceparent)
+    """W3C trace context of this call's span."""
+    deadline: float | None = None
+    """On time.monotonic(); None = none."""
+    caller: str = ""
+    """Who calls, as authenticated."""
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits, the same in every service that the call passes through."""
+        return self.traceparent.split("-")[1]
+
+    def seconds_left(self) -> float | None:
+        """Time until the deadline; None = unlimited."""
+        return None if self.deadline is None else self.deadline - time.monotonic()
+
+
+_current: ContextVar[CallContext | None] = ContextVar("tael_call", default=None)
+
+
+def current() -> CallContext | None:
+    """The call under way in this thread, where there is one."""
+    return _current.get()
+
+
+@contextmanager
+def entered(call: CallContext) -> Iterator[CallContext]:
+    """Makes a call the current one."""
+    token = _current.set(call)
+    try:
+        yield call
+    finally:
+        _current.reset(token)

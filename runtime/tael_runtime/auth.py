@@ -1,0 +1,92 @@
+"""Who calls, and whether they may: bearer JWTs, a Casbin policy, loopback trust for development."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import casbin
+import jwt
+
+from tael_runtime.errors import PermissionDenied, Reason, Unauthenticated
+from tael_runtime.settings import Settings
+
+MODEL = """
+[request_definition]
+r = role, rpc
+[policy_definition]
+p = role, rpc
+[policy_effect]
+e = some(where (p.eft == allow))
+[matchers]
+m = r.role == p.role && keyMatch(r.rpc, p.rpc)
+"""
+
+
+@dataclass(frozen=True)
+class Principal:
+    """An authenticated caller."""
+
+    name: str
+    roles: tuple[str, ...] = ()
+
+
+class Authenticator:
+    """Turns a call's metadata into a Principal."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = settings.jwt_key
+        self._algorithms = settings.jwt_algorithms
+
+    def authenticate(self, metadata: Mapping[str, str]) -> Principal:
+        """The token's subject and roles; with no key configured, the name a loopback caller gives."""
+        if not self._key:
+            return Principal(metadata.get("tael-caller", "system"))
+        scheme, _, token = metadata.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated(Reason.UNAUTHENTICATED, "send authorization: Bearer <token>")
+        try:
+            claims = jwt.decode(
+                token, self._key, algorithms=self._algorithms, options={"require": ["sub", "exp"]}
+            )
+        except jwt.PyJWTError as error:
+            raise Unauthenticated(Reason.UNAUTHENTICATED, f"token refused: {error}") from error
+        roles = claims.get("roles", [])
+        if not isinstance(roles, list):
+            raise Unauthenticated(Reason.UNAUTHENTICATED, "claim roles must be a list")
+        return Principal(str(claims["sub"]), tuple(str(role) for role in roles))
+
+
+class Authorizer:
+    """Asks the policy file which role may call which rpc; reads it again when it changes.
+
+    Lines are `p, role, /package.Service/Method`, with * at the end as a wildcard.
+    """
+
+    def __init__(self, policy_file: Path | None) -> None:
+        self._path = policy_file
+        self._lock = Lock()
+        self._stamp = 0
+        self._enforcer: casbin.Enforcer | None = None
+
+    def check(self, principal: Principal, rpc: str) -> None:
+        """Raises PermissionDenied unless one of the caller's roles may."""
+        if self._path is None:
+            return
+        enforcer = self._current(self._path)
+        if not any(enforcer.enforce(role, rpc) for role in principal.roles):
+            raise PermissionDenied(
+                Reason.PERMISSION_DENIED, f"{principal.name} has no role that may call {rpc}"
+            )
+
+    def _current(self, path: Path) -> casbin.Enforcer:
+        stamp = path.stat().st_mtime_ns
+        with self._lock:
+            if self._enforcer is None or stamp != self._stamp:
+                model = casbin.Model()
+                model.load_model_from_text(MODEL)
+                self._enforcer = casbin.Enforcer(model, str(path))
+                self._stamp = stamp
+            return self._enforcer

@@ -1,0 +1,128 @@
+"""A service's store: its schema, role, pool and migrations in PostgreSQL (DESIGN.md §4)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from tael_runtime.embedded_postgres import EmbeddedPostgres
+from tael_runtime.migrations import upgrade
+from tael_runtime.settings import Settings
+
+LOST_CONNECTION = ("08", "57P")
+"""SQLSTATE classes: connection exception, operator intervention (shutdown, crash)."""
+
+
+class Database:
+    """One service's schema. Build it with `open_database`; dispose of it with `close`."""
+
+    def __init__(self, schema: str, engine: Engine) -> None:
+        self.schema = schema
+        self.engine = engine
+        self.committed = threading.Event()
+        """Set after each commit that wrote through `begin`: wakes the publisher."""
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction: committed at the end, rolled back by any exception."""
+        with self.engine.begin() as connection:
+            yield connection
+        self.committed.set()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read-only snapshot: every statement in it sees the same state."""
+        with self.engine.connect() as connection:
+            connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Closes the pool."""
+        self.engine.dispose()
+
+
+def is_lost(error: DBAPIError) -> bool:
+    """Whether the store went away, rather than refused."""
+    code: str = getattr(error.orig, "pgcode", None) or ""
+    return error.connection_invalidated or not code or code.startswith(LOST_CONNECTION)
+
+
+def open_database(
+    settings: Settings, service: str, package: str, metadata: MetaData, pool_size: int = 0
+) -> Database:
+    """The service's store, migrated and granted; starts the embedded cluster where there is no URL."""
+    own = settings.service(service)
+    role = f"tael_{service}"
+    if own.database_url:
+        url, owner_url = make_url(own.database_url), make_url(own.migration_url)
+        role = url.username or role
+    else:
+        cluster = EmbeddedPostgres(settings.data_dir, settings.pg_bindir)
+        cluster.start()
+        admin = _engine(cluster.url("postgres", "tael"))
+        _ensure_database(admin, settings.database_name)
+        _ensure_role(admin, role)
+        admin.dispose()
+        url = make_url(cluster.url(settings.database_name, role))
+        owner_url = make_url(cluster.url(settings.database_name, "tael"))
+    owner = _engine(owner_url, search_path=service)
+    upgrade(owner, service, package)
+    _grant(owner, service, role, metadata)
+    owner.dispose()
+    size = pool_size or settings.threads + 4
+    return Database(service, _engine(url, search_path=service, pool_size=size, max_overflow=8))
+
+
+def _engine(url: Any, search_path: str = "", **pool: Any) -> Engine:
+    options = "-c timezone=UTC -c lock_timeout=30s"
+    if search_path:
+        options += f" -c search_path={search_path}"
+    return create_engine(
+        url, pool_pre_ping=True, connect_args={"options": options}, hide_parameters=True, **pool
+    )
+
+
+def _ensure_database(admin: Engine, name: str) -> None:
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_advisory_lock(hashtext('tael:database'))"))
+        found = connection.execute(
+            text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}
+        ).scalar()
+        if not found:
+            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        connection.execute(text("SELECT pg_advisory_unlock(hashtext('tael:database'))"))
+
+
+def _ensure_role(admin: Engine, role: str) -> None:
+    with admin.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('tael:roles'))"))
+        found = connection.execute(
+            text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}
+        ).scalar()
+        if not found:
+            connection.execute(text(f'CREATE ROLE "{role}" LOGIN'))
+
+
+def _grant(owner: Engine, schema: str, role: str, metadata: MetaData) -> None:
+    """What the service's role may do: everything with rows, except where they are append-only."""
+    if owner.url.username == role:
+        return
+    tables = [f'"{name}"' for name in metadata.tables]
+    frozen = [f'"{t.name}"' for t in metadata.sorted_tables if t.info.get("append_only")]
+    with owner.begin() as connection:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock(hashtext('tael:{schema}'))"))
+        connection.execute(text(f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"'))
+        connection.execute(
+            text(f'GRANT SELECT, INSERT, UPDATE, DELETE ON {", ".join(tables)} TO "{role}"')
+        )
+        if frozen:
+            connection.execute(text(f'REVOKE UPDATE, DELETE ON {", ".join(frozen)} FROM "{role}"'))
+        connection.execute(text(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{schema}" TO "{role}"'))

@@ -1,0 +1,123 @@
+"""request_id: the same id and content give the same answer for ever; nothing is done twice.
+
+The key is (rpc, caller, request_id). The row is written in the transaction of the effect, so a
+rolled-back attempt leaves nothing and a concurrent duplicate waits for the first one's outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.postgresql import insert
+from tael_client import context as call_context
+
+from tael_runtime.crypto import Cipher
+from tael_runtime.database import Database
+from tael_runtime.errors import AlreadyExists, Reason
+from tael_runtime.tables import request as requests
+
+ResponseT = TypeVar("ResponseT", bound=Message)
+
+
+def content_hash(message: Message) -> bytes:
+    """SHA-256 over a canonical form: fields by number, defaults and request_id left out."""
+    digest = hashlib.sha256()
+    _feed(digest.update, message, top=True)
+    return digest.digest()
+
+
+def _feed(write: Callable[[bytes], None], message: Message, *, top: bool = False) -> None:
+    write(b"{")
+    for field, value in message.ListFields():
+        if top and field.name == "request_id":
+            continue
+        write(b"%d:" % field.number)
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            for key in sorted(value, key=repr):
+                write(f"{key!r}=".encode())
+                _value(write, field.message_type.fields_by_name["value"], value[key])
+        elif field.is_repeated:
+            write(b"[%d]" % len(value))
+            for item in value:
+                _value(write, field, item)
+        else:
+            _value(write, field, value)
+    write(b"}")
+
+
+def _value(write: Callable[[bytes], None], field: FieldDescriptor, value: Any) -> None:
+    if field.message_type is not None:
+        _feed(write, value)
+        return
+    raw = value if isinstance(value, bytes) else str(value).encode()
+    write(b"%d=" % len(raw))
+    write(raw)
+
+
+def current_caller() -> str:
+    """The authenticated caller of the rpc under way; "system" outside one."""
+    call = call_context.current()
+    return (call.caller if call else "") or "system"
+
+
+def once(
+    database: Database,
+    rpc: str,
+    request: Message,
+    response_type: type[ResponseT],
+    work: Callable[[Connection], ResponseT],
+    cipher: Cipher | None = None,
+) -> ResponseT:
+    """Runs `work` in one transaction with its request row, or answers as the first time.
+
+    rpc: the method's name, "GrantCreditLine". cipher: seals the kept answer where it holds personal
+    data. Raises AlreadyExists REQUEST_ID_REUSED when the id came with other content before.
+    """
+    with database.begin() as transaction:
+        kept = claim(transaction, rpc, request)
+        if kept is not None:
+            return response_type.FromString(cipher.open(kept) if cipher else kept)
+        response = work(transaction)
+        raw = response.SerializeToString()
+        keep(transaction, rpc, request, cipher.seal(raw) if cipher else raw)
+        return response
+
+
+def claim(transaction: Connection, rpc: str, request: Any) -> bytes | None:
+    """None when this request is new and now ours; else the answer kept (b"" where none was)."""
+    key = {"rpc": rpc, "caller": current_caller(), "request_id": request.request_id}
+    digest = content_hash(request)
+    inserted = transaction.execute(
+        insert(requests).values(**key, content_hash=digest).on_conflict_do_nothing()
+    )
+    if inserted.rowcount:
+        return None
+    row = transaction.execute(
+        select(requests.c.content_hash, requests.c.response).where(
+            *(requests.c[name] == value for name, value in key.items())
+        )
+    ).one()
+    if bytes(row.content_hash) != digest:
+        raise AlreadyExists(
+            Reason.REQUEST_ID_REUSED,
+            f"request_id {request.request_id!r} was used for {rpc} with other content",
+        )
+    return bytes(row.response or b"")
+
+
+def keep(transaction: Connection, rpc: str, request: Any, response: bytes) -> None:
+    """Keeps the answer of a claimed request."""
+    transaction.execute(
+        update(requests)
+        .where(
+            requests.c.rpc == rpc,
+            requests.c.caller == current_caller(),
+            requests.c.request_id == request.request_id,
+        )
+        .values(response=response)
+    )

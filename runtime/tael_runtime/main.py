@@ -1,0 +1,71 @@
+"""python -m tael_<service>: one service as a process, or several workers on its port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from tael_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tael_runtime.server import Service
+
+WORKER = "TAEL_WORKER_PROCESS"
+
+
+def run(load: Callable[[], Service]) -> None:
+    """Runs the service that `load` gives until SIGTERM or SIGINT, then drains.
+
+    Workers are spawned before grpc is imported, which does not survive a fork.
+    """
+    settings = Settings()
+    if settings.workers > 1 and WORKER not in os.environ:
+        _supervise(settings.workers)
+    else:
+        _serve(load(), settings)
+
+
+def _serve(service: Service, settings: Settings) -> None:
+    from tael_runtime.server import RunningService  # noqa: PLC0415  after the workers are spawned
+    from tael_runtime.telemetry import configure_logging  # noqa: PLC0415
+
+    configure_logging(service.name, settings.log_level)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    running = RunningService(service, settings, reuse_port=settings.workers > 1)
+    print(f"{service.name} listens on {running.address}", flush=True)
+    stopping.wait()
+    running.stop()
+
+
+def _supervise(count: int) -> None:
+    """Keeps `count` workers alive until told to stop."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    command = [sys.executable, *_original_arguments()]
+    environment = {**os.environ, WORKER: "1"}
+    workers = [subprocess.Popen(command, env=environment) for _ in range(count)]
+    while not stopping.wait(0.5):
+        workers = [
+            worker if worker.poll() is None else subprocess.Popen(command, env=environment)
+            for worker in workers
+        ]
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.wait()
+
+
+def _original_arguments() -> list[str]:
+    module = sys.modules["__main__"].__spec__
+    if module is not None and module.parent:
+        return ["-m", module.parent, *sys.argv[1:]]
+    return sys.argv

@@ -1,0 +1,65 @@
+"""Alembic migrations: the floor's and a service's own, run at start under an advisory lock.
+
+New revision of a service, from the difference between its tables.py and its migrations:
+`python -m tael_runtime.migrations ledger "what changes"`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib import resources
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, text
+
+FLOOR = "tael_runtime"
+
+
+def _versions(package: str) -> Path:
+    return Path(str(resources.files(package))) / "migrations" / "versions"
+
+
+def config(package: str) -> Config:
+    """Alembic's configuration for one service: two branches, the floor's and its own."""
+    options = Config()
+    options.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    options.set_main_option("path_separator", "newline")
+    paths = dict.fromkeys([_versions(FLOOR), _versions(package)])
+    options.set_main_option(
+        "version_locations", "\n".join(str(path) for path in paths).replace("%", "%%")
+    )
+    return options
+
+
+def upgrade(owner: Engine, schema: str, package: str) -> None:
+    """Creates the schema and brings it to the newest revisions; several starters queue up."""
+    with owner.begin() as connection:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock(hashtext('tael:{schema}'))"))
+        connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
+        options = config(package)
+        options.attributes["connection"] = connection
+        options.attributes["schema"] = schema
+        command.upgrade(options, "heads")
+
+
+def revise(package: str, message: str, owner: Engine, schema: str) -> None:
+    """Writes a revision with what tables.py has and the migrated schema has not."""
+    tables = importlib.import_module(f"{package}.tables")
+    with owner.begin() as connection:
+        options = config(package)
+        options.attributes["connection"] = connection
+        options.attributes["schema"] = schema
+        options.attributes["metadata"] = tables.metadata
+        own = sorted(_versions(package).glob("*.py"))
+        command.revision(
+            options,
+            message=message,
+            autogenerate=True,
+            head=f"{schema}@head" if own else "base",
+            branch_label=None if own else schema,
+            version_path=str(_versions(package)),
+            rev_id=f"{schema}_{len(own) + 1:03d}",
+            splice=False,
+        )

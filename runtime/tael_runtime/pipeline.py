@@ -1,0 +1,225 @@
+"""What happens around every rpc: trace, identity, deadline, validation, errors, metrics, audit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import grpc
+import protovalidate
+import structlog
+from google.protobuf.message import Message
+from google.rpc import code_pb2, status_pb2
+from grpc_status import rpc_status
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from tael_client import context as call_context
+from tael_client.context import CallContext
+
+from tael_runtime.auth import Authenticator, Authorizer
+from tael_runtime.database import is_lost
+from tael_runtime.errors import (
+    DeadlineExceeded,
+    Internal,
+    InvalidFields,
+    Reason,
+    TaelError,
+    Unavailable,
+)
+from tael_runtime.telemetry import Metrics
+
+log = structlog.get_logger()
+audit = structlog.get_logger("audit")
+
+FOREIGN = ("/grpc.health.", "/grpc.reflection.")
+
+
+@dataclass(frozen=True)
+class Pipeline(grpc.ServerInterceptor):
+    """The one interceptor of a service."""
+
+    service: str
+    authenticator: Authenticator
+    authorizer: Authorizer
+    metrics: Metrics
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wraps the handler of one of our rpcs; leaves health and reflection alone."""
+        handler = continuation(handler_call_details)
+        rpc = handler_call_details.method
+        if handler is None or rpc.startswith(FOREIGN):
+            return handler
+        codec = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.response_streaming:
+            assert handler.unary_stream is not None, "no bidirectional streams in tael's contracts"
+            inner_stream = handler.unary_stream
+            return grpc.unary_stream_rpc_method_handler(
+                lambda request, context: self._stream(rpc, inner_stream, request, context), **codec
+            )
+        if handler.request_streaming:
+            assert handler.stream_unary is not None
+            inner_upload = handler.stream_unary
+            return grpc.stream_unary_rpc_method_handler(
+                lambda requests, context: self._unary(
+                    rpc, inner_upload, _validated(requests), context
+                ),
+                **codec,
+            )
+        assert handler.unary_unary is not None
+        inner = handler.unary_unary
+        return grpc.unary_unary_rpc_method_handler(
+            lambda request, context: self._unary(rpc, inner, request, context), **codec
+        )
+
+    def _unary(
+        self,
+        rpc: str,
+        inner: Callable[[Any, grpc.ServicerContext], Any],
+        request: Any,
+        context: grpc.ServicerContext,
+    ) -> Any:
+        outcome = _Outcome()
+        with self._call(rpc, context, outcome):
+            if isinstance(request, Message):
+                validate(request)
+            return inner(request, context)
+        return _abort(context, outcome)
+
+    def _stream(
+        self,
+        rpc: str,
+        inner: Callable[[Any, grpc.ServicerContext], Iterator[Any]],
+        request: Any,
+        context: grpc.ServicerContext,
+    ) -> Iterator[Any]:
+        outcome = _Outcome()
+        with self._call(rpc, context, outcome):
+            validate(request)
+            yield from inner(request, context)
+            return
+        _abort(context, outcome)
+
+    @contextmanager
+    def _call(self, rpc: str, context: grpc.ServicerContext, outcome: _Outcome) -> Iterator[None]:
+        """Enters the call; turns what is raised into outcome.status; records it."""
+        began = time.monotonic()
+        metadata = {
+            key: value if isinstance(value, str) else value.decode("latin-1")
+            for key, value in context.invocation_metadata()
+        }
+        call = _call_context(metadata, context)
+        try:
+            principal = self.authenticator.authenticate(metadata)
+            call = CallContext(call.traceparent, call.deadline, principal.name)
+            self.authorizer.check(principal, rpc)
+            with call_context.entered(call):
+                yield
+        except TaelError as error:
+            outcome.status = error.status(f"tael.{self.service}", call.trace_id)
+        except grpc.RpcError as error:
+            outcome.status = self._upstream(error, call)
+        except (DBAPIError, PoolTimeout) as error:
+            outcome.status = self._store(error, rpc, call)
+        except Exception:  # a fault of ours: told without detail, logged with it
+            log.exception("fault", rpc=rpc, trace_id=call.trace_id)
+            outcome.status = self._internal(call)
+        finally:
+            self._record(rpc, call, outcome, time.monotonic() - began)
+
+    def _internal(self, call: CallContext) -> status_pb2.Status:
+        error = Internal(Reason.INTERNAL, f"a fault in tael.{self.service}; see its log")
+        return error.status(f"tael.{self.service}", call.trace_id)
+
+    def _store(self, error: Exception, rpc: str, call: CallContext) -> status_pb2.Status:
+        if isinstance(error, DBAPIError) and not is_lost(error):
+            log.error("store refused", rpc=rpc, error=str(error.orig), trace_id=call.trace_id)
+            return self._internal(call)
+        log.warning("store lost", rpc=rpc, error=str(error)[:200])
+        lost = Unavailable(Reason.STORE_UNAVAILABLE, "the store did not answer; repeat the call")
+        return lost.status(f"tael.{self.service}", call.trace_id)
+
+    def _upstream(self, error: grpc.RpcError, call: CallContext) -> status_pb2.Status:
+        """A refusal by a service called is passed on as it is; silence becomes UNAVAILABLE."""
+        code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+        domain = f"tael.{self.service}"
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            late = DeadlineExceeded(Reason.DEADLINE_TOO_SHORT, "a service called took too long")
+            return late.status(domain, call.trace_id)
+        if isinstance(error, grpc.Call) and code is not grpc.StatusCode.UNAVAILABLE:
+            status = rpc_status.from_call(error)
+            if status is not None:
+                return status
+        silent = Unavailable(
+            Reason.UPSTREAM_UNAVAILABLE, f"a service called did not answer ({code.name})"
+        )
+        return silent.status(domain, call.trace_id)
+
+    def _record(self, rpc: str, call: CallContext, outcome: _Outcome, seconds: float) -> None:
+        code = code_pb2.Code.Name(outcome.status.code) if outcome.status else "OK"
+        self.metrics.observe(rpc, code, seconds)
+        audit.info(
+            "call",
+            rpc=rpc,
+            caller=call.caller,
+            code=code,
+            ms=round(seconds * 1000, 1),
+            trace_id=call.trace_id,
+        )
+
+
+@dataclass
+class _Outcome:
+    status: status_pb2.Status | None = None
+
+
+def _abort(context: grpc.ServicerContext, outcome: _Outcome) -> NoReturn:
+    assert outcome.status is not None
+    context.abort_with_status(rpc_status.to_status(outcome.status))
+
+
+def _call_context(metadata: dict[str, str], context: grpc.ServicerContext) -> CallContext:
+    left = context.time_remaining()
+    deadline = None if left is None else time.monotonic() + left
+    parent = metadata.get("traceparent", "")
+    parts = parent.split("-")
+    if len(parts) == 4 and len(parts[1]) == 32 and len(parts[2]) == 16:
+        return CallContext(call_context.child_traceparent(parent), deadline)
+    return CallContext(deadline=deadline)
+
+
+def validate(message: Message) -> None:
+    """Holds a message against its contract's rules (protovalidate).
+
+    Raises InvalidFields with every violated field, why, and what would be right.
+    """
+    violations = protovalidate.collect_violations(message)
+    if not violations:
+        return
+    found = []
+    for violation in violations:
+        elements = violation.proto.field.elements if violation.proto.field else ()
+        path = ".".join(_element(element) for element in elements)
+        found.append((path or "request", violation.proto.message))
+    raise InvalidFields(found)
+
+
+def _element(element: Any) -> str:
+    name: str = element.field_name
+    kind = getattr(element, "subscript", None)
+    return f"{name}[{kind.value}]" if kind is not None else name
+
+
+def _validated(requests: Iterator[Any]) -> Iterator[Any]:
+    for request in requests:
+        validate(request)
+        yield request

@@ -1,0 +1,222 @@
+"""A service as a gRPC server: built from settings, runs beside others in one process or alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, TypeVar
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from sqlalchemy import MetaData
+from tael_client import Connection, Credentials
+from tael_client.connection import MAX_MESSAGE_BYTES
+
+from tael_runtime import outbox
+from tael_runtime.auth import Authenticator, Authorizer
+from tael_runtime.clock import Clock, FileClock, SystemClock
+from tael_runtime.crypto import Cipher, open_cipher
+from tael_runtime.database import Database, open_database
+from tael_runtime.pipeline import Pipeline
+from tael_runtime.settings import Settings
+from tael_runtime.telemetry import Metrics
+
+log = structlog.get_logger()
+
+StubT = TypeVar("StubT")
+Loop = Callable[[threading.Event], None]
+"""Background work: runs until the event is set; begun again after a pause when it fails."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a service is, before it runs."""
+
+    name: str
+    """"ledger": its schema, its settings, its error domain."""
+    package: str
+    """"tael_ledger": where its migrations lie."""
+    metadata: MetaData
+    """Every table of its schema (`tables.with_floor`)."""
+    build: Callable[[Runtime], Assembly]
+    """Makes its servicers and loops."""
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What a service runs."""
+
+    protos: Sequence[ModuleType]
+    """The _pb2 modules whose services it implements."""
+    servicers: Sequence[tuple[Callable[[Any, grpc.Server], None], Any]]
+    """(add_XServicer_to_server, servicer)."""
+    loops: dict[str, Loop] = field(default_factory=dict)
+    """By name."""
+    close: Callable[[], None] = lambda: None
+    """Called last."""
+
+
+@dataclass
+class Runtime:
+    """What a service is given."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    cipher: Cipher
+    _connections: dict[str, Connection] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def client(self, service: str, make: Callable[[grpc.Channel], StubT]) -> StubT:
+        """A stub of another service ("ledger", "providers", …); connects at the first call."""
+        with self._lock:
+            if service not in self._connections:
+                self._connections[service] = Connection(
+                    self.settings.target(service), _credentials(self.settings)
+                )
+            return self._connections[service].stub(make)
+
+    def close(self) -> None:
+        """Closes channels and the pool."""
+        for connection in self._connections.values():
+            connection.close()
+        self.database.close()
+
+
+def _credentials(settings: Settings) -> Credentials:
+    return Credentials(
+        token=settings.service_token,
+        root_certificates=settings.tls_certificate and settings.tls_client_authority,
+        certificate=settings.tls_certificate,
+        private_key=settings.tls_key,
+    )
+
+
+class RunningService:
+    """A started service. `stop()` drains it."""
+
+    def __init__(self, service: Service, settings: Settings, *, reuse_port: bool = False) -> None:
+        self.service = service
+        self.settings = settings
+        own = settings.service(service.name)
+        settings.check_exposure(own.listen)
+        database = open_database(settings, service.name, service.package, service.metadata)
+        clock: Clock = FileClock(settings.clock) if settings.clock else SystemClock()
+        self.runtime = Runtime(settings, database, clock, open_cipher(settings))
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        try:
+            self._assembly = service.build(self.runtime)
+            self._server = self._make_server(reuse_port)
+            self._health = health.HealthServicer()
+            self._register()
+            self.address = self._bind(own.listen)
+        except BaseException:
+            self.runtime.close()
+            raise
+        self._start()
+
+    def _make_server(self, reuse_port: bool) -> grpc.Server:
+        settings = self.settings
+        metrics = Metrics(self.service.name)
+        if settings.metrics_listen:
+            metrics.serve(settings.metrics_listen)
+        pipeline = Pipeline(
+            self.service.name,
+            Authenticator(settings),
+            Authorizer(settings.policy_file),
+            metrics,
+        )
+        return grpc.server(
+            futures.ThreadPoolExecutor(
+                settings.threads + settings.max_streams, thread_name_prefix=self.service.name
+            ),
+            interceptors=[pipeline],
+            maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
+            options=[
+                ("grpc.so_reuseport", int(reuse_port)),
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ],
+        )
+
+    def _register(self) -> None:
+        for add, servicer in self._assembly.servicers:
+            add(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [
+            descriptor.full_name
+            for module in self._assembly.protos
+            for descriptor in module.DESCRIPTOR.services_by_name.values()
+        ]
+        for name in ("", *names):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        reflection.enable_server_reflection(
+            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+        )
+
+    def _bind(self, listen: str) -> str:
+        settings = self.settings
+        host = listen.rpartition(":")[0]
+        if settings.tls_certificate and settings.tls_key:
+            authority = settings.tls_client_authority
+            tls = grpc.ssl_server_credentials(
+                [(settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())],
+                authority.read_bytes() if authority else None,
+                require_client_auth=authority is not None,
+            )
+            return f"{host}:{self._server.add_secure_port(listen, tls)}"
+        return f"{host}:{self._server.add_insecure_port(listen)}"
+
+    def _start(self) -> None:
+        loops = {"publisher": outbox.publisher(self.runtime.database), **self._assembly.loops}
+        for name, loop in loops.items():
+            thread = threading.Thread(
+                target=self._keep,
+                args=(name, loop),
+                name=f"{self.service.name}-{name}",
+                daemon=True,
+            )
+            self._threads.append(thread)
+            thread.start()
+        self._server.start()
+        log.info("serving", service=self.service.name, address=self.address)
+
+    def _keep(self, name: str, loop: Loop) -> None:
+        """Runs a loop again after it fails, ever more patiently up to two seconds."""
+        pause = 0.05
+        while not self._stop.is_set():
+            try:
+                loop(self._stop)
+                pause = 0.05
+            except grpc.RpcError as error:
+                if not self._stop.is_set():
+                    code = error.code() if isinstance(error, grpc.Call) else None
+                    log.info("loop waits for a service", loop=name, code=str(code))
+            except Exception:  # a loop outlives its faults; each is logged
+                if not self._stop.is_set():
+                    log.exception("loop failed", loop=name)
+            self._stop.wait(pause)
+            pause = min(2.0, pause * 2)
+
+    def stop(self, grace: float | None = None) -> None:
+        """Refuses new calls, lets those under way end, stops the loops, closes the store."""
+        self._health.enter_graceful_shutdown()
+        seconds = self.settings.drain_seconds if grace is None else grace
+        ended = self._server.stop(seconds)
+        self._stop.set()
+        self.runtime.database.committed.set()
+        ended.wait()
+        for thread in self._threads:
+            thread.join(timeout=5)
+        self._assembly.close()
+        self.runtime.close()
+
+    def wait(self) -> None:
+        """Blocks until stopped."""
+        self._stop.wait()

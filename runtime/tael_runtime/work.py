@@ -1,0 +1,203 @@
+"""Long work as run → step → chunk in the store: resumable, shareable, each chunk done once.
+
+A run's membership freezes when a step's chunks are planned. Workers claim chunks by lease
+(FOR UPDATE SKIP LOCKED); a chunk's effect and its completion commit together, so a worker that dies
+leaves a chunk whose lease runs out and another takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from tael_runtime.ids import uuid7
+from tael_runtime.tables import work_chunk, work_run, work_step
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it stands."""
+
+    run_id: UUID
+    state: str
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step as it stands."""
+
+    number: int
+    name: str
+    state: str
+    chunks: int
+    chunks_done: int
+    summary: bytes
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A claimed piece of work."""
+
+    run_id: UUID
+    step: int
+    number: int
+    payload: bytes
+
+
+def open_run(transaction: Connection, kind: str, key: str, steps: Sequence[str]) -> Run:
+    """The run of this kind and key: made with its steps, or the one there is."""
+    made = uuid7()
+    inserted = transaction.execute(
+        upsert(work_run).values(run_id=made, kind=kind, key=key).on_conflict_do_nothing()
+    ).rowcount
+    if inserted:
+        transaction.execute(
+            insert(work_step),
+            [{"run_id": made, "step": n, "name": name} for n, name in enumerate(steps, 1)],
+        )
+    run = find_run(transaction, kind, key)
+    assert run is not None
+    return run
+
+
+def find_run(transaction: Connection, kind: str, key: str) -> Run | None:
+    """The run of this kind and key, where there is one."""
+    row = transaction.execute(
+        select(work_run.c.run_id, work_run.c.state, work_run.c.error).where(
+            work_run.c.kind == kind, work_run.c.key == key
+        )
+    ).one_or_none()
+    return Run(row.run_id, row.state, row.error) if row else None
+
+
+def set_run_state(
+    transaction: Connection, run_id: UUID, state: str, error: str | None = None
+) -> None:
+    """RUNNING, DONE or BLOCKED with the reason."""
+    transaction.execute(
+        update(work_run)
+        .where(work_run.c.run_id == run_id)
+        .values(state=state, error=error, finished_at=func.now() if state == "DONE" else None)
+    )
+
+
+def list_steps(transaction: Connection, run_id: UUID) -> list[Step]:
+    """The steps in order, with their chunks counted."""
+    counted = (
+        select(
+            work_chunk.c.step,
+            func.count().label("chunks"),
+            func.sum(work_chunk.c.done).label("done"),
+        )
+        .where(work_chunk.c.run_id == run_id)
+        .group_by(work_chunk.c.step)
+        .subquery()
+    )
+    rows = transaction.execute(
+        select(work_step, counted.c.chunks, counted.c.done)
+        .outerjoin(counted, counted.c.step == work_step.c.step)
+        .where(work_step.c.run_id == run_id)
+        .order_by(work_step.c.step)
+    )
+    return [
+        Step(
+            row.step,
+            row.name,
+            row.state,
+            row.chunks or 0,
+            int(row.done or 0),
+            bytes(row.summary or b""),
+        )
+        for row in rows
+    ]
+
+
+def plan_step(transaction: Connection, run_id: UUID, step: int, payloads: Sequence[bytes]) -> None:
+    """Freezes a step's chunks and starts it; nothing where it was planned before."""
+    state = transaction.execute(
+        select(work_step.c.state)
+        .where(work_step.c.run_id == run_id, work_step.c.step == step)
+        .with_for_update()
+    ).scalar_one()
+    if state != "PENDING":
+        return
+    if payloads:
+        transaction.execute(
+            insert(work_chunk),
+            [
+                {"run_id": run_id, "step": step, "chunk": n, "payload": payload}
+                for n, payload in enumerate(payloads, 1)
+            ],
+        )
+    _set_step(transaction, run_id, step, "RUNNING")
+
+
+def finish_step(transaction: Connection, run_id: UUID, step: int, summary: bytes = b"") -> None:
+    """Marks a step done, with what it did."""
+    _set_step(transaction, run_id, step, "DONE", summary)
+
+
+def _set_step(
+    transaction: Connection, run_id: UUID, step: int, state: str, summary: bytes = b""
+) -> None:
+    transaction.execute(
+        update(work_step)
+        .where(work_step.c.run_id == run_id, work_step.c.step == step)
+        .values(state=state, summary=summary)
+    )
+
+
+CLAIM = text(
+    """
+    UPDATE work_chunk SET leased_by = :worker, leased_until = now() + :lease * interval '1 second'
+    WHERE (run_id, step, chunk) = (
+        SELECT run_id, step, chunk FROM work_chunk
+        WHERE run_id = :run_id AND step = :step AND done = 0
+          AND (leased_until IS NULL OR leased_until < now())
+        ORDER BY chunk FOR UPDATE SKIP LOCKED LIMIT 1)
+    RETURNING chunk, payload
+    """
+)
+
+
+def claim_chunk(
+    transaction: Connection, run_id: UUID, step: int, worker: str, lease_seconds: int = 60
+) -> Chunk | None:
+    """The next free chunk, leased to this worker; None when none is free."""
+    row = transaction.execute(
+        CLAIM, {"worker": worker, "lease": lease_seconds, "run_id": run_id, "step": step}
+    ).one_or_none()
+    return Chunk(run_id, step, row.chunk, bytes(row.payload)) if row else None
+
+
+def finish_chunk(transaction: Connection, chunk: Chunk, result: bytes = b"") -> bool:
+    """Marks a chunk done; call it in the transaction of the chunk's effect.
+
+    False when another worker finished it meanwhile: roll back then.
+    """
+    done = transaction.execute(
+        update(work_chunk)
+        .where(
+            work_chunk.c.run_id == chunk.run_id,
+            work_chunk.c.step == chunk.step,
+            work_chunk.c.chunk == chunk.number,
+            work_chunk.c.done == 0,
+        )
+        .values(done=1, result=result)
+    )
+    return bool(done.rowcount)
+
+
+def chunk_results(transaction: Connection, run_id: UUID, step: int) -> list[bytes]:
+    """What the chunks of a step left, in order."""
+    rows = transaction.execute(
+        select(work_chunk.c.result)
+        .where(work_chunk.c.run_id == run_id, work_chunk.c.step == step, work_chunk.c.done == 1)
+        .order_by(work_chunk.c.chunk)
+    )
+    return [bytes(row.result or b"") for row in rows]
