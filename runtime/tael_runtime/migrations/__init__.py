@@ -26,6 +26,7 @@ def config(package: str) -> Config:
     options = Config()
     options.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     options.set_main_option("path_separator", "newline")
+    options.set_main_option("file_template", "%%(rev)s")
     paths = dict.fromkeys([_versions(FLOOR), _versions(package)])
     options.set_main_option(
         "version_locations", "\n".join(str(path) for path in paths).replace("%", "%%")

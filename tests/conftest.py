@@ -1,0 +1,60 @@
+"""One PostgreSQL cluster for the whole run, shared by the workers; databases of their own for tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import House
+
+from tael_runtime.embedded_postgres import EmbeddedPostgres
+
+FOLDER = "TAEL_TEST_FOLDER"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The first process makes the folder; xdist's workers inherit its name."""
+    if not hasattr(config, "workerinput"):
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="tael-test-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process that made the folder stops the cluster and takes it away."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = Path(os.environ.pop(FOLDER))
+    EmbeddedPostgres(folder).stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The data folder whose cluster the run shares."""
+    return Path(os.environ[FOLDER])
+
+
+@pytest.fixture
+def house(data_dir: Path) -> Iterator[House]:
+    """A house of its own for one test: `house.start("ledger", "simulators")`."""
+    with House(data_dir) as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+def open_house(data_dir: Path) -> Iterator[Callable[..., House]]:
+    """Makes houses that a whole test module shares: `open_house("ledger", "servicing")`."""
+    houses: list[House] = []
+
+    def make(*services: str, **overrides: object) -> House:
+        house = House(data_dir, **overrides)
+        houses.append(house)
+        house.start(*services)
+        return house
+
+    yield make
+    for house in houses:
+        house.stop()

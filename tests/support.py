@@ -1,0 +1,228 @@
+"""Runs tael's services for tests: really, on loopback ports, over a real PostgreSQL."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from sqlalchemy import create_engine, text
+
+from tael_client import Connection, Credentials
+from tael_client.values import from_date
+from tael_runtime.clock import SHANGHAI, set_clock
+from tael_runtime.embedded_postgres import EmbeddedPostgres
+from tael_runtime.server import RunningService, Service
+from tael_runtime.settings import PORTS, ServiceSettings, Settings
+
+StubT = TypeVar("StubT")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def load(name: str) -> Service:
+    """A service by name."""
+    service: Service = importlib.import_module(f"tael_{name}.assembly").SERVICE
+    return service
+
+
+def rid() -> str:
+    """A fresh request_id."""
+    return str(uuid4())
+
+
+def day(text_date: str) -> Any:
+    """ "2026-01-15" in the contract's form."""
+    return from_date(date.fromisoformat(text_date))
+
+
+class House:
+    """Services in this process (`start`) or as processes of their own (`spawn`), one database."""
+
+    def __init__(self, data_dir: Path, **overrides: Any) -> None:
+        self.data_dir = data_dir
+        self.clock = data_dir / f"clock-{uuid4().hex}"
+        ports = {name: ServiceSettings(listen=f"127.0.0.1:{free_port()}") for name in PORTS}
+        self.settings = Settings(
+            **{
+                "data_dir": data_dir,
+                "database_name": f"t_{uuid4().hex[:12]}",
+                "clock": self.clock,
+                "log_level": "ERROR",
+                "threads": 12,
+                "drain_seconds": 2,
+                **ports,
+                **overrides,
+            }
+        )
+        self.running: dict[str, RunningService] = {}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._connections: dict[tuple[str, str], Connection] = {}
+
+    def start(self, *names: str) -> Self:
+        """Starts services in this process, in the order given."""
+        for name in names:
+            self.running[name] = RunningService(load(name), self.settings)
+        return self
+
+    def spawn(self, *names: str) -> Self:
+        """Starts services as processes; they can be killed."""
+        environment = {**os.environ, **self.environment()}
+        for name in names:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", f"tael_{name}"],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        for name in names:
+            self.await_ready(name)
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """The settings as TAEL_* variables."""
+        listens = {
+            f"TAEL_{name.upper()}__LISTEN": self.settings.service(name).listen for name in PORTS
+        }
+        return {
+            **listens,
+            "TAEL_DATA_DIR": str(self.settings.data_dir),
+            "TAEL_DATABASE_NAME": self.settings.database_name,
+            "TAEL_CLOCK": str(self.clock),
+            "TAEL_THREADS": str(self.settings.threads),
+            "TAEL_DRAIN_SECONDS": "2",
+            "TAEL_LOG_LEVEL": "ERROR",
+        }
+
+    def await_ready(self, name: str, seconds: float = 30) -> None:
+        """Waits until a service accepts connections."""
+        host, _, port = self.settings.target(name).rpartition(":")
+        wait_until(lambda: _accepts(host, int(port)), seconds, f"{name} to listen")
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to a spawned service."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop_one(self, name: str) -> None:
+        """Stops one service of this process."""
+        self.running.pop(name).stop(grace=1)
+
+    def client(
+        self, name: str, make: Callable[[grpc.Channel], StubT], caller: str = "tester"
+    ) -> StubT:
+        """A typed stub: `house.client("ledger", LedgerServiceStub)`."""
+        key = (name, caller)
+        if key not in self._connections:
+            self._connections[key] = Connection(
+                self.settings.target(name), Credentials(caller=caller), timeout=30
+            )
+        return self._connections[key].stub(make)
+
+    def set_clock(self, text_instant: str) -> None:
+        """Sets every service's clock: "2026-03-20T10:00" in Shanghai."""
+        set_clock(self.clock, datetime.fromisoformat(text_instant).replace(tzinfo=SHANGHAI))
+
+    def sql(self, statement: str, schema: str, *, write: bool = False, **values: Any) -> list[Any]:
+        """A statement as the cluster's superuser: to look behind, or to tamper."""
+        cluster = EmbeddedPostgres(self.settings.data_dir)
+        engine = create_engine(
+            cluster.url(self.settings.database_name, "tael"),
+            connect_args={"options": f"-c search_path={schema}"},
+        )
+        with engine.begin() as connection:
+            result = connection.execute(text(statement), values)
+            rows = [] if write and not result.returns_rows else list(result)
+        engine.dispose()
+        return rows
+
+    def stop(self) -> None:
+        """Stops everything and drops the database."""
+        for connection in self._connections.values():
+            connection.close()
+        for running in reversed(self.running.values()):
+            running.stop(grace=1)
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        cluster = EmbeddedPostgres(self.settings.data_dir)
+        if cluster.is_running():
+            admin = create_engine(cluster.url("postgres", "tael"), isolation_level="AUTOCOMMIT")
+            with admin.connect() as connection:
+                name = self.settings.database_name
+                connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+            admin.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _accepts(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((host, port)) == 0
+
+
+def wait_until(holds: Callable[[], Any], seconds: float = 15, what: str = "it") -> Any:
+    """Polls until `holds()` is true and returns its value; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = holds()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.05)
+
+
+def refusal(error: grpc.RpcError) -> tuple[str, str]:
+    """(status code, reason) of a refused call: ("FAILED_PRECONDITION", "DAY_CLOSED")."""
+    assert isinstance(error, grpc.Call)
+    status = rpc_status.from_call(error)
+    reason = ""
+    if status is not None:
+        info = error_details_pb2.ErrorInfo()
+        for detail in status.details:
+            if detail.Unpack(info):
+                reason = info.reason
+    return error.code().name, reason
+
+
+def violations(error: grpc.RpcError) -> dict[str, str]:
+    """Violated fields and why, of an INVALID_ARGUMENT."""
+    assert isinstance(error, grpc.Call)
+    status = rpc_status.from_call(error)
+    assert status is not None, error
+    found = {}
+    bad = error_details_pb2.BadRequest()
+    for detail in status.details:
+        if detail.Unpack(bad):
+            found.update({v.field: v.description for v in bad.field_violations})
+    return found
