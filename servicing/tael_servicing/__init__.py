@@ -1,0 +1,1 @@
+"""Servicing: products, credit lines, loans, repayments, end of day."""
