@@ -1,0 +1,1 @@
+"""`tael`: starts, drives and shows the services; composes, decides nothing."""

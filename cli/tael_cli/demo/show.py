@@ -1,0 +1,131 @@
+"""How the demo prints: acts, calls, schedules, vouchers, lines, cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+
+from tael.collections.v1 import collections_pb2
+from tael.ledger.v1 import ledger_pb2
+from tael.risk.v1 import decision_pb2
+from tael.servicing.v1 import credit_line_pb2, loan_pb2
+from tael_client.values import to_date, yuan
+
+MEMO = "7"
+"""GL codes that begin with it are off balance: 收 and 付 instead of 借 and 贷."""
+
+
+class Stage:
+    """The console with the story's forms."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def act(self, title: str) -> None:
+        """Begins a part of the story."""
+        self.console.print()
+        self.console.print(Rule(f"[bold]{title}[/bold]", align="left"))
+
+    def call(self, caller: str, rpc: str, result: str = "") -> None:
+        """Who called what, and what came of it."""
+        arrow = f" → {result}" if result else ""
+        self.console.print(f"[cyan]{caller}[/cyan] {rpc}{arrow}", highlight=False)
+
+    def say(self, text: str) -> None:
+        """A sentence of the story."""
+        self.console.print(text, highlight=False)
+
+    def schedule(self, rows: Iterable[loan_pb2.Instalment], title: str) -> None:
+        """A repayment schedule with its sums."""
+        table = Table(title=title, title_justify="left")
+        for name in ("#", "due", "instalment", "principal 本金", "interest 利息", "balance 余额"):
+            table.add_column(name, justify="left" if name == "due" else "right")
+        principal = interest = 0
+        for row in rows:
+            principal += row.principal
+            interest += row.interest
+            table.add_row(
+                str(row.number),
+                str(to_date(row.due_date)),
+                yuan(row.principal + row.interest),
+                yuan(row.principal),
+                yuan(row.interest),
+                yuan(row.balance_after),
+            )
+        table.add_section()
+        table.add_row("Σ", "", yuan(principal + interest), yuan(principal), yuan(interest), "")
+        self.console.print(table)
+
+    def voucher(self, entry: ledger_pb2.Entry) -> None:
+        """One entry as a voucher: 借/贷 on balance, 收/付 off balance."""
+        head = f"voucher {entry.sequence}  {entry.event}  value {to_date(entry.value_date)}"
+        if entry.reversal_of:
+            head += f"  red ink, reverses {entry.reversal_of}"
+        table = Table(title=head, title_justify="left", title_style="bold", show_edge=False)
+        table.add_column("")
+        table.add_column("account 科目", min_width=52)
+        table.add_column("借 Dr", justify="right", min_width=11)
+        table.add_column("贷 Cr", justify="right", min_width=11)
+        for line in entry.lines:
+            if line.account_number.startswith("7999"):
+                continue
+            table.add_row(*_voucher_row(line))
+        self.console.print(table)
+        self.console.print()
+
+    def line(self, line: credit_line_pb2.CreditLine) -> None:
+        """A credit line in one row."""
+        self.say(
+            f"   line {_short(line.line_id)}: limit {yuan(line.limit.minor_units)}, "
+            f"used {yuan(line.used.minor_units)}, reserved {yuan(line.reserved.minor_units)}, "
+            f"available {yuan(line.available.minor_units)}"
+        )
+
+    def decision(self, decision: decision_pb2.Decision) -> None:
+        """A decision, step by step."""
+        table = Table(
+            title=f"decision {_short(decision.decision_id)} under {decision.policy_version}",
+            title_justify="left",
+            show_edge=False,
+        )
+        for name in ("step", "result", "reasons"):
+            table.add_column(name)
+        for step in decision.steps:
+            result = decision_pb2.StepResult.Name(step.result).removeprefix("STEP_RESULT_")
+            table.add_row(step.step, result, " ".join(step.reason_codes))
+        self.console.print(table)
+
+    def case(self, case: collections_pb2.Case) -> None:
+        """A case in one row."""
+        bucket = collections_pb2.Bucket.Name(case.bucket).removeprefix("BUCKET_")
+        status = collections_pb2.CaseStatus.Name(case.status).removeprefix("CASE_STATUS_")
+        dpd = max((loan.dpd for loan in case.loans), default=0)
+        self.say(
+            f"   case {_short(case.case_id)}: {bucket}, DPD {dpd}, {status}, "
+            f"{yuan(case.amount_past_due.minor_units)} past due"
+            + (f", collector {case.collector}" if case.collector else "")
+        )
+
+
+def _voucher_row(line: ledger_pb2.Line) -> tuple[str, str, str, str]:
+    code, *owner = line.account_number.split(":")
+    memo = code.startswith(MEMO)
+    debit = line.side == ledger_pb2.SIDE_DEBIT
+    mark = ("收" if debit else "付") if memo else ("借" if debit else "贷")
+    whose = f" [{_short(owner[-1])}]" if owner else ""
+    amount = yuan(line.amount)
+    return (
+        mark,
+        f"{code} {line.account_name}{whose}",
+        amount if debit else "",
+        "" if debit else amount,
+    )
+
+
+def _short(identity: str) -> str:
+    """Ids for people: the prefix and the last six digits."""
+    prefix, _, rest = identity.rpartition("_")
+    return f"{prefix}…{rest[-6:]}" if prefix else identity

@@ -1,0 +1,131 @@
+"""The commands of `tael`."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import grpc
+import typer
+from rich.console import Console
+
+from tael_cli import audit as audit_command
+from tael_cli import eod as eod_command
+from tael_cli import setup as setup_command
+from tael_cli.demo import run as run_demo
+from tael_cli.services import Services
+from tael_cli.supervisor import ORDER, Supervisor, await_healthy
+from tael_runtime.embedded_postgres import EmbeddedPostgres
+from tael_runtime.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Core-banking for loans.")
+db_app = typer.Typer(no_args_is_help=True, help="The data folder's own PostgreSQL.")
+app.add_typer(db_app, name="db")
+console = Console()
+
+BookOption = Annotated[str, typer.Option(help="The book.")]
+
+
+@app.command()
+def serve(
+    service: Annotated[str, typer.Argument(help=f"{', '.join(ORDER)}, or all.")],
+    workers: Annotated[int, typer.Option(help="Processes on the service's port.")] = 1,
+) -> None:
+    """Runs one service in this process, or all of them as processes that are kept alive."""
+    if service == "all":
+        _serve_all()
+        return
+    if service not in ORDER:
+        raise typer.BadParameter(f"{service!r} is none of {', '.join(ORDER)}, all")
+    environment = Services.environment_with(workers)
+    raise SystemExit(subprocess.call([sys.executable, "-m", f"tael_{service}"], env=environment))
+
+
+def _serve_all() -> None:
+    settings = Settings()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    supervisor = Supervisor({}, settings.data_dir / "logs")
+    supervisor.start()
+    try:
+        await_healthy(settings, ORDER)
+        for name in ORDER:
+            console.print(f"  {name:<12} {settings.target(name)}")
+        console.print(f"  logs in {settings.data_dir / 'logs'}; Ctrl-C stops everything")
+        stopping.wait()
+    finally:
+        console.print("draining…")
+        supervisor.stop()
+
+
+@app.command()
+def setup(book: BookOption = "main", business_date: str = "2026-01-15") -> None:
+    """Seeds a book with its chart and posting rules, a product, the credit policy and an agency."""
+    services = Services(Settings())
+    with _told():
+        setup_command.seed(services, book, date.fromisoformat(business_date))
+        console.print(f"book {book!r} is open on {business_date}; product cash-12 is published")
+    services.close()
+
+
+@app.command()
+def eod(
+    book: BookOption = "main",
+    until: Annotated[str, typer.Option(help="Last business date to end; default: one day.")] = "",
+) -> None:
+    """Ends the business date, or day after day until a date; can be stopped and run again."""
+    services = Services(Settings())
+    with _told():
+        last = date.fromisoformat(until) if until else None
+        eod_command.run(services, console, book, last)
+    services.close()
+
+
+@app.command()
+def audit(book: BookOption = "main") -> None:
+    """Proves the books from the lines up and prints the trial balance; exit code 1 on a finding."""
+    services = Services(Settings())
+    with _told():
+        sound = audit_command.run(services, console, book)
+    services.close()
+    raise SystemExit(0 if sound else 1)
+
+
+@app.command()
+def demo(
+    keep: Annotated[Path | None, typer.Option(help="Keep the demo's data in this folder.")] = None,
+) -> None:
+    """One loan's whole life through the real services, told as a story; under two minutes."""
+    raise SystemExit(run_demo(console, keep))
+
+
+@db_app.command("start")
+def db_start() -> None:
+    """Starts the embedded PostgreSQL and prints its URL."""
+    settings = Settings()
+    console.print(EmbeddedPostgres(settings.data_dir, settings.pg_bindir).start())
+
+
+@db_app.command("stop")
+def db_stop() -> None:
+    """Stops it; the data stay."""
+    settings = Settings()
+    EmbeddedPostgres(settings.data_dir, settings.pg_bindir).stop()
+
+
+class _told:  # noqa: N801  reads as a word: with _told()
+    """Turns a refused call into one line and exit code 2."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, _trace: object) -> None:
+        if isinstance(error, grpc.Call):
+            console.print(f"[red]{error.code().name}[/red] {error.details()}")
+            raise SystemExit(2)
