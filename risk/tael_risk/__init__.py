@@ -1,0 +1,1 @@
+"""Risk: features, policies, decisions."""
