@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import House
 
+from support import House
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 
 FOLDER = "TAEL_TEST_FOLDER"

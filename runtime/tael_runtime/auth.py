@@ -87,6 +87,6 @@ class Authorizer:
             if self._enforcer is None or stamp != self._stamp:
                 model = casbin.Model()
                 model.load_model_from_text(MODEL)
-                self._enforcer = casbin.Enforcer(model, str(path))
+                self._enforcer = casbin.Enforcer(model, casbin.persist.FileAdapter(str(path)))
                 self._stamp = stamp
             return self._enforcer

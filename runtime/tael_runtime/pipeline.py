@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import grpc
@@ -16,9 +16,9 @@ from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 from tael_client import context as call_context
 from tael_client.context import CallContext
-
 from tael_runtime.auth import Authenticator, Authorizer
 from tael_runtime.database import is_lost
 from tael_runtime.errors import (
@@ -88,12 +88,12 @@ class Pipeline(grpc.ServerInterceptor):
         request: Any,
         context: grpc.ServicerContext,
     ) -> Any:
-        outcome = _Outcome()
-        with self._call(rpc, context, outcome):
+        call = _Call(rpc, context)
+        with self._reported(call), self._admitted(call):
             if isinstance(request, Message):
                 validate(request)
             return inner(request, context)
-        return _abort(context, outcome)
+        return _abort(context, call)
 
     def _stream(
         self,
@@ -102,51 +102,51 @@ class Pipeline(grpc.ServerInterceptor):
         request: Any,
         context: grpc.ServicerContext,
     ) -> Iterator[Any]:
-        outcome = _Outcome()
-        with self._call(rpc, context, outcome):
+        call = _Call(rpc, context)
+        with self._reported(call), self._admitted(call):
             validate(request)
             yield from inner(request, context)
             return
-        _abort(context, outcome)
+        _abort(context, call)
 
     @contextmanager
-    def _call(self, rpc: str, context: grpc.ServicerContext, outcome: _Outcome) -> Iterator[None]:
-        """Enters the call; turns what is raised into outcome.status; records it."""
-        began = time.monotonic()
-        metadata = {
-            key: value if isinstance(value, str) else value.decode("latin-1")
-            for key, value in context.invocation_metadata()
-        }
-        call = _call_context(metadata, context)
+    def _admitted(self, call: _Call) -> Iterator[None]:
+        """Knows the caller, asks whether they may, makes the call the current one."""
+        principal = self.authenticator.authenticate(call.metadata)
+        call.context = replace(call.context, caller=principal.name)
+        self.authorizer.check(principal, call.rpc)
+        with call_context.entered(call.context):
+            yield
+
+    @contextmanager
+    def _reported(self, call: _Call) -> Iterator[None]:
+        """Turns what is raised into call.status, and records the call."""
         try:
-            principal = self.authenticator.authenticate(metadata)
-            call = CallContext(call.traceparent, call.deadline, principal.name)
-            self.authorizer.check(principal, rpc)
-            with call_context.entered(call):
-                yield
+            yield
         except TaelError as error:
-            outcome.status = error.status(f"tael.{self.service}", call.trace_id)
+            call.status = error.status(f"tael.{self.service}", call.context.trace_id)
         except grpc.RpcError as error:
-            outcome.status = self._upstream(error, call)
+            call.status = self._upstream(error, call.context)
         except (DBAPIError, PoolTimeout) as error:
-            outcome.status = self._store(error, rpc, call)
+            call.status = self._store(error, call)
         except Exception:  # a fault of ours: told without detail, logged with it
-            log.exception("fault", rpc=rpc, trace_id=call.trace_id)
-            outcome.status = self._internal(call)
+            log.exception("fault", rpc=call.rpc, trace_id=call.context.trace_id)
+            call.status = self._internal(call.context)
         finally:
-            self._record(rpc, call, outcome, time.monotonic() - began)
+            self._record(call)
 
     def _internal(self, call: CallContext) -> status_pb2.Status:
         error = Internal(Reason.INTERNAL, f"a fault in tael.{self.service}; see its log")
         return error.status(f"tael.{self.service}", call.trace_id)
 
-    def _store(self, error: Exception, rpc: str, call: CallContext) -> status_pb2.Status:
+    def _store(self, error: Exception, call: _Call) -> status_pb2.Status:
+        trace = call.context.trace_id
         if isinstance(error, DBAPIError) and not is_lost(error):
-            log.error("store refused", rpc=rpc, error=str(error.orig), trace_id=call.trace_id)
-            return self._internal(call)
-        log.warning("store lost", rpc=rpc, error=str(error)[:200])
+            log.error("store refused", rpc=call.rpc, error=str(error.orig), trace_id=trace)
+            return self._internal(call.context)
+        log.warning("store lost", rpc=call.rpc, error=str(error)[:200])
         lost = Unavailable(Reason.STORE_UNAVAILABLE, "the store did not answer; repeat the call")
-        return lost.status(f"tael.{self.service}", call.trace_id)
+        return lost.status(f"tael.{self.service}", trace)
 
     def _upstream(self, error: grpc.RpcError, call: CallContext) -> status_pb2.Status:
         """A refusal by a service called is passed on as it is; silence becomes UNAVAILABLE."""
@@ -164,27 +164,37 @@ class Pipeline(grpc.ServerInterceptor):
         )
         return silent.status(domain, call.trace_id)
 
-    def _record(self, rpc: str, call: CallContext, outcome: _Outcome, seconds: float) -> None:
-        code = code_pb2.Code.Name(outcome.status.code) if outcome.status else "OK"
-        self.metrics.observe(rpc, code, seconds)
+    def _record(self, call: _Call) -> None:
+        seconds = time.monotonic() - call.began
+        code = code_pb2.Code.Name(call.status.code) if call.status else "OK"
+        self.metrics.observe(call.rpc, code, seconds)
         audit.info(
             "call",
-            rpc=rpc,
-            caller=call.caller,
+            rpc=call.rpc,
+            caller=call.context.caller,
             code=code,
             ms=round(seconds * 1000, 1),
-            trace_id=call.trace_id,
+            trace_id=call.context.trace_id,
         )
 
 
-@dataclass
-class _Outcome:
-    status: status_pb2.Status | None = None
+class _Call:
+    """One call on its way through the pipeline."""
+
+    def __init__(self, rpc: str, context: grpc.ServicerContext) -> None:
+        self.rpc = rpc
+        self.began = time.monotonic()
+        self.metadata = {
+            key: value if isinstance(value, str) else value.decode("latin-1")
+            for key, value in context.invocation_metadata()
+        }
+        self.context = _call_context(self.metadata, context)
+        self.status: status_pb2.Status | None = None
 
 
-def _abort(context: grpc.ServicerContext, outcome: _Outcome) -> NoReturn:
-    assert outcome.status is not None
-    context.abort_with_status(rpc_status.to_status(outcome.status))
+def _abort(context: grpc.ServicerContext, call: _Call) -> NoReturn:
+    assert call.status is not None
+    context.abort_with_status(rpc_status.to_status(call.status))
 
 
 def _call_context(metadata: dict[str, str], context: grpc.ServicerContext) -> CallContext:
