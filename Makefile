@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check serve protos clean lint types imports contracts format
+.PHONY: demo test check serve protos docs clean lint types imports contracts format
 
 demo: $(STAMP)
 	@$(PY) -m tael_cli demo
@@ -35,6 +35,9 @@ imports: $(STAMP)
 
 contracts: $(STAMP)
 	$(PY) tests/contracts_check.py
+
+docs: $(STAMP)
+	$(PY) docs/generate.py
 
 format: $(STAMP)
 	$(PY) -m ruff check --fix .

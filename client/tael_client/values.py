@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from google.protobuf import timestamp_pb2
 from google.type import date_pb2, decimal_pb2
+
 from tael.type.v1 import money_pb2
 
 

@@ -14,8 +14,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
-from tael_client import context as call_context
 
+from tael_client import context as call_context
 from tael_runtime.crypto import Cipher
 from tael_runtime.database import Database
 from tael_runtime.errors import AlreadyExists, Reason

@@ -14,9 +14,9 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from sqlalchemy import MetaData
+
 from tael_client import Connection, Credentials
 from tael_client.connection import MAX_MESSAGE_BYTES
-
 from tael_runtime import outbox
 from tael_runtime.auth import Authenticator, Authorizer
 from tael_runtime.clock import Clock, FileClock, SystemClock

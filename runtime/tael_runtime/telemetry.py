@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from structlog.typing import EventDict
+
 from tael_client import context as call_context
 
 
