@@ -11,6 +11,7 @@ class Reason(ReasonEnum):
     LOAN_CLOSED = "The loan is closed; nothing can be paid on it."
     LOAN_WRITTEN_OFF = "The loan is written off; record the money as a recovery."
     PREPAYMENT_WHILE_OVERDUE = "Something due is unpaid; pay it before prepaying."
+    PREPAYMENT_WHILE_NON_ACCRUAL = "A non-accrual loan is repaid or settled, not prepaid in part."
     PREPAYMENT_NOT_PARTIAL = "It would repay all that is not yet due; settle the loan instead."
     PREPAYMENT_TOO_SMALL = (
         "It does not cover one minor unit of principal with its interest and fee."

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tael_servicing.arithmetic.dates import months_after, periods
 from tael_servicing.arithmetic.schedules import Schedule, accrued_by, build_schedule, spread
 from tael_servicing.arithmetic.terms import DayCount, FirstPeriod, Maturity, Method, Terms

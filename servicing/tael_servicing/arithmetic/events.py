@@ -8,7 +8,6 @@ from datetime import date
 from enum import Enum
 
 from tael_runtime.errors import FailedPrecondition
-
 from tael_servicing.arithmetic.allocation import allocate
 from tael_servicing.arithmetic.dates import Period
 from tael_servicing.arithmetic.day import skip_settled

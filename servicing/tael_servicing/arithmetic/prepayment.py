@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from tael_runtime.errors import FailedPrecondition
-
 from tael_servicing.arithmetic.dates import Period
 from tael_servicing.arithmetic.loan import Loan, Owed, current_accrual
 from tael_servicing.arithmetic.rounding import share
@@ -111,7 +110,8 @@ def prepay(terms: Terms, loan: Loan, principal: int, keep: Keep) -> Prepayment:
     """Prepays `principal` (minor units, at least 1) out of what is not yet due.
 
     Raises FailedPrecondition: LOAN_CLOSED, LOAN_WRITTEN_OFF, PREPAYMENT_WHILE_OVERDUE when
-    something due is unpaid, PREPAYMENT_NOT_PARTIAL when nothing would remain.
+    something due is unpaid, PREPAYMENT_WHILE_NON_ACCRUAL, PREPAYMENT_NOT_PARTIAL when nothing
+    would remain.
     """
     check_prepayable(loan)
     undue = loan.undue_principal
@@ -132,8 +132,12 @@ def prepay(terms: Terms, loan: Loan, principal: int, keep: Keep) -> Prepayment:
 
 
 def check_prepayable(loan: Loan) -> None:
-    """Raises where something due is unpaid, or the loan takes no payment at all."""
+    """Raises where something due is unpaid, interest is off balance, or no payment is taken."""
     check_payable(loan)
+    if not loan.accruing:
+        raise FailedPrecondition(
+            Reason.PREPAYMENT_WHILE_NON_ACCRUAL, f"non-accrual since {loan.nonaccrual_since}"
+        )
     if loan.arrears:
         number = loan.arrears[0].instalment.number
         raise FailedPrecondition(

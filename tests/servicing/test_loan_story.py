@@ -1,0 +1,360 @@
+"""One loan of 10,000.00 through its life, to the cent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from servicing.stories import ANNUITY, HARD, START, amounts, night_by_night, owed
+
+from tael_runtime.errors import FailedPrecondition
+from tael_servicing.arithmetic.events import (
+    AllowanceAdjusted,
+    Disbursed,
+    LoanEvent,
+    Prepaid,
+    Recovered,
+    Repaid,
+    Settled,
+    WrittenOff,
+    happen,
+)
+from tael_servicing.arithmetic.loan import Allowance, Closure, InstalmentState, Status
+from tael_servicing.arithmetic.prepayment import Keep, payoff, prepay
+from tael_servicing.arithmetic.replay import advance, end_day, replay
+from tael_servicing.arithmetic.schedules import Schedule
+from tael_servicing.reasons import Reason
+
+DISBURSED = Disbursed(START, "00", 1_000_000)
+FIRST_PAID = Repaid(date(2026, 2, 15), "01", 88849)
+SIX_PAID = [Repaid(date(2026, month, 15), f"{month:02}", 88849) for month in range(2, 8)]
+
+
+def test_interest_accrues_night_by_night_and_falls_due_whole() -> None:
+    loan, posted = replay(ANNUITY, [DISBURSED], START)
+    loan, posted = night_by_night(ANNUITY, loan, date(2026, 2, 15))
+    nights = amounts(posted, "INTEREST_ACCRUED")
+    assert nights[:2] == [{"interest": 323}, {"interest": 322}]
+    assert len(nights) == 31
+    assert amounts(posted, "INTEREST_DUE") == [{"interest": 10000}]
+    assert posted[-1].value_date == date(2026, 2, 15)
+    assert owed(ANNUITY, loan) == {"principal_normal": 1_000_000, "interest_due": 10000}
+    assert (loan.status, loan.days_past_due) == (Status.NORMAL, 0)
+
+
+def test_a_payment_on_the_due_date_pays_interest_due_and_normal_principal() -> None:
+    loan, posted = replay(ANNUITY, [DISBURSED, FIRST_PAID], date(2026, 2, 15))
+    assert amounts(posted, "REPAYMENT_RECEIVED") == [
+        {"principal_normal": 78849, "interest_due": 10000}
+    ]
+    assert owed(ANNUITY, loan) == {"principal_normal": 921151}
+    assert loan.instalment_states[:2] == (InstalmentState.PAID, InstalmentState.NOT_DUE)
+
+
+def test_what_is_paid_beyond_what_is_due_is_parked() -> None:
+    paid = replace(FIRST_PAID, amount=90000)
+    loan, posted = replay(ANNUITY, [DISBURSED, paid], date(2026, 2, 15))
+    assert amounts(posted, "REPAYMENT_RECEIVED")[0]["overpayment"] == 1151
+    assert loan.overpayment == 1151
+
+
+def test_twenty_days_late_cost_7_88_penalty_and_1_00_compound() -> None:
+    late = Repaid(date(2026, 3, 7), "02", 89737)
+    loan, posted = replay(HARD, [DISBURSED, late], date(2026, 3, 7))
+    assert amounts(posted, "PRINCIPAL_OVERDUE") == [{"principal": 78849}]
+    assert amounts(posted, "REPAYMENT_RECEIVED") == [
+        {"principal_overdue": 78849, "interest_due": 10000, "penalty": 788, "compound": 100}
+    ]
+    assert (loan.status, loan.overpayment, loan.arrears) == (Status.NORMAL, 0, ())
+
+
+def test_a_part_payment_takes_compound_penalty_interest_then_principal() -> None:
+    part = Repaid(date(2026, 3, 7), "02", 50000)
+    loan, posted = replay(HARD, [DISBURSED, part], date(2026, 3, 7))
+    assert amounts(posted, "REPAYMENT_RECEIVED") == [
+        {"principal_overdue": 39112, "interest_due": 10000, "penalty": 788, "compound": 100}
+    ]
+    assert (loan.status, loan.days_past_due) == (Status.OVERDUE, 20)
+    assert loan.instalment_states[0] is InstalmentState.PARTIAL
+    assert owed(HARD, loan)["principal_overdue"] == 39737
+    loan, _ = advance(HARD, loan, date(2026, 3, 20))
+    assert loan.arrears[0].charges.penalty.unpaid == 258
+
+
+def test_penalty_runs_from_the_due_date_when_grace_is_not_kept() -> None:
+    graceful = replace(HARD, grace_days=3)
+    loan, _ = replay(graceful, [DISBURSED], date(2026, 2, 18))
+    assert (loan.days_past_due, loan.arrears[0].charges.paid) == (3, 0)
+    assert "penalty" not in owed(graceful, loan)
+    assert loan.instalment_states[0] is InstalmentState.DUE
+    loan, posted = end_day(graceful, loan)
+    assert posted[0].event == "PRINCIPAL_OVERDUE"
+    assert owed(graceful, loan)["penalty"] == 158
+    kept, _ = replay(graceful, [DISBURSED, Repaid(date(2026, 2, 18), "1", 88849)], date(2026, 3, 1))
+    assert kept.arrears == ()
+
+
+SILENT = [DISBURSED, FIRST_PAID]
+
+
+def test_day_ninety_one_moves_everything_off_balance() -> None:
+    loan, posted = replay(HARD, SILENT, date(2026, 6, 14))
+    assert (loan.days_past_due, loan.status) == (91, Status.NON_ACCRUAL)
+    assert amounts(posted, "NON_ACCRUAL_ENTERED") == [
+        {
+            "principal_normal": 679842,
+            "principal_overdue": 241309,
+            "interest_due": 25238,
+            "interest_accrued": 6579,
+            "penalty": 7255,
+            "compound": 785,
+        }
+    ]
+    assert posted[-1].accruing
+    assert owed(HARD, loan) == {
+        "principal_impaired": 921151,
+        "offbalance_interest": 31817,
+        "offbalance_penalty": 7255,
+        "offbalance_compound": 785,
+    }
+    charges = [row.charges for row in loan.arrears]
+    assert [each.penalty.accrued for each in charges] == [3623, 2413, 1219]
+    assert [each.compound.accrued for each in charges] == [419, 252, 114]
+
+
+def test_the_day_before_everything_is_still_on_balance() -> None:
+    loan, _ = replay(HARD, SILENT, date(2026, 6, 13))
+    assert (loan.days_past_due, loan.status) == (90, Status.OVERDUE)
+
+
+def test_nights_after_that_accrue_off_balance_and_late_instalments_join() -> None:
+    loan, _ = replay(HARD, SILENT, date(2026, 6, 14))
+    loan, (night,) = end_day(HARD, loan)
+    assert (night.event, night.accruing) == ("INTEREST_ACCRUED", False)
+    assert night.amounts == {"interest": 219, "penalty": 121, "compound": 13}
+    assert len(loan.arrears) == 4
+    loan, (night,) = end_day(HARD, loan)
+    assert night.amounts["penalty"] == 161
+
+
+def test_a_loan_once_paid_late_goes_off_balance_with_the_same_amounts() -> None:
+    late = [DISBURSED, Repaid(date(2026, 3, 7), "02", 89737)]
+    loan, posted = replay(HARD, late, date(2026, 6, 14))
+    (entered,) = amounts(posted, "NON_ACCRUAL_ENTERED")
+    assert (entered["penalty"], entered["compound"]) == (7255, 785)
+    _, (night,) = end_day(HARD, loan)
+    assert night.amounts == {"interest": 219, "penalty": 121, "compound": 13}
+
+
+def test_off_balance_a_payment_takes_principal_first() -> None:
+    paid = [*SILENT, Repaid(date(2026, 6, 14), "03", 50000)]
+    loan, posted = replay(HARD, paid, date(2026, 6, 14))
+    assert posted[-1].amounts == {"principal_impaired": 50000}
+    assert owed(HARD, loan)["principal_impaired"] == 871151
+    paid = [*SILENT, Repaid(date(2026, 6, 14), "03", 241309 + 25238 + 7255 + 700)]
+    loan, posted = replay(HARD, paid, date(2026, 6, 14))
+    assert posted[-1].amounts == {
+        "principal_impaired": 241309,
+        "offbalance_interest": 25238,
+        "offbalance_penalty": 7255,
+        "offbalance_compound": 700,
+    }
+
+
+def written_off() -> list[LoanEvent]:
+    day = date(2026, 6, 14)
+    return [
+        *SILENT,
+        Repaid(day, "03", 50000),
+        AllowanceAdjusted(date(2026, 5, 31), "04", Allowance(stage2=110538)),
+        AllowanceAdjusted(day, "05", Allowance(stage3=552691)),
+        WrittenOff(day, "06"),
+    ]
+
+
+def test_a_write_off_tops_the_allowance_up_and_keeps_the_claim() -> None:
+    loan, posted = replay(HARD, written_off(), date(2026, 9, 1))
+    assert amounts(posted, "ALLOWANCE_ADJUSTED") == [
+        {"stage2": 110538},
+        {"stage2": -110538, "stage3": 552691},
+    ]
+    assert amounts(posted, "LOAN_WRITTEN_OFF") == [
+        {
+            "allowance_top_up": 318460,
+            "principal": 871151,
+            "interest": 31817,
+            "penalty": 7255,
+            "compound": 785,
+        }
+    ]
+    assert loan.status is Status.WRITTEN_OFF
+    assert owed(HARD, loan) == {
+        "written_off_principal": 871151,
+        "written_off_interest": 39857,
+    }
+
+
+def test_a_recovery_takes_principal_first_and_no_more_than_the_claim() -> None:
+    day = date(2026, 10, 1)
+    recovered = [*written_off(), Recovered(day, "07", 100000), Recovered(day, "08", 781757)]
+    loan, posted = replay(HARD, recovered, day)
+    assert amounts(posted, "RECOVERY_RECEIVED") == [
+        {"principal": 100000},
+        {"principal": 771151, "interest": 10606},
+    ]
+    with pytest.raises(FailedPrecondition) as refused:
+        happen(HARD, loan, Recovered(day, "09", 29252))
+    assert refused.value.reason is Reason.RECOVERY_EXCEEDS_CLAIM
+
+
+def rows(schedule: Schedule) -> list[tuple[int, int, int]]:
+    return [(row.amount, row.principal, row.interest) for row in schedule.instalments]
+
+
+def test_a_prepayment_that_keeps_the_term_lowers_the_instalment() -> None:
+    loan, _ = replay(ANNUITY, [DISBURSED, *SIX_PAID], date(2026, 7, 15))
+    made = prepay(ANNUITY, loan, 300000, Keep.TERM)
+    assert (made.interest, made.fee, made.true_up) == (0, 3000, 0)
+    assert rows(made.schedule) == [
+        (37084, 34935, 2149),
+        (37084, 35284, 1800),
+        (37084, 35637, 1447),
+        (37084, 35993, 1091),
+        (37084, 36353, 731),
+        (37085, 36718, 367),
+    ]
+    assert made.schedule.interest == 7585
+
+
+def test_a_prepayment_that_keeps_the_instalment_shortens_the_loan() -> None:
+    loan, _ = replay(ANNUITY, [DISBURSED, *SIX_PAID], date(2026, 7, 15))
+    made = prepay(ANNUITY, loan, 300000, Keep.INSTALMENT)
+    assert rows(made.schedule) == [(88849, 86700, 2149), (88849, 87567, 1282), (41060, 40653, 407)]
+    assert made.schedule.interest == 3838
+
+
+def test_a_settlement_inside_a_period_trues_interest_up_by_actual_days() -> None:
+    settled = Settled(date(2026, 8, 1), "20", 522987)
+    loan, _ = replay(ANNUITY, [DISBURSED, *SIX_PAID], date(2026, 8, 1))
+    quote = payoff(ANNUITY, loan)
+    assert (quote.interest_to_date, quote.fee, quote.true_up, quote.total) == (
+        2918,
+        5149,
+        94,
+        522987,
+    )
+    assert owed(ANNUITY, loan)["interest_accrued"] == 2824
+    loan, posted = happen(ANNUITY, loan, settled)
+    assert [(each.event, each.amounts) for each in posted] == [
+        ("INTEREST_TRUED_UP", {"interest": 94}),
+        (
+            "REPAYMENT_RECEIVED",
+            {"principal_normal": 514920, "interest_accrued": 2918, "prepayment_fee": 5149},
+        ),
+    ]
+    assert (loan.closure, owed(ANNUITY, loan)) == (Closure.PAID_EARLY, {})
+
+
+def test_a_prepayment_inside_a_period_settles_its_own_interest_and_the_rest_goes_on() -> None:
+    day = date(2026, 8, 1)
+    cost = 300000 + 1700 + 3000
+    events = [DISBURSED, *SIX_PAID, Prepaid(day, "20", cost, Keep.TERM)]
+    loan, posted = replay(ANNUITY, events, day)
+    # 5,149.20: 28.24 accrued; after it 2,149.20: R(21.49 × 17/31) = 11.78, and 17.00 paid.
+    assert amounts(posted, "INTEREST_TRUED_UP") == [{"interest": 1178 + 1700 - 2824}]
+    assert posted[-1].amounts == {
+        "principal_normal": 300000,
+        "interest_accrued": 1700,
+        "prepayment_fee": 3000,
+    }
+    assert owed(ANNUITY, loan) == {"principal_normal": 214920, "interest_accrued": 1178}
+    loan, posted = advance(ANNUITY, loan, date(2026, 8, 15))
+    assert amounts(posted, "INTEREST_DUE") == [{"interest": 2149}]
+
+
+def test_nothing_is_prepaid_while_something_is_due() -> None:
+    loan, _ = replay(ANNUITY, [DISBURSED], date(2026, 2, 15))
+    with pytest.raises(FailedPrecondition) as refused:
+        happen(ANNUITY, loan, Prepaid(date(2026, 2, 15), "1", 300000, Keep.TERM))
+    assert refused.value.reason is Reason.PREPAYMENT_WHILE_OVERDUE
+
+
+def test_a_non_accrual_loan_is_not_prepaid_even_when_its_arrears_are_paid() -> None:
+    events = [*SILENT, Repaid(date(2026, 6, 14), "03", 241309 + 25238 + 7255 + 785)]
+    loan, _ = replay(HARD, events, date(2026, 6, 14))
+    assert (loan.arrears, loan.status) == ((), Status.NON_ACCRUAL)
+    with pytest.raises(FailedPrecondition) as refused:
+        happen(HARD, loan, Prepaid(loan.business_date, "04", 300000, Keep.TERM))
+    assert refused.value.reason is Reason.PREPAYMENT_WHILE_NON_ACCRUAL
+
+
+def test_a_prepayment_of_everything_or_of_nothing_is_refused() -> None:
+    loan, _ = replay(ANNUITY, [DISBURSED], START)
+    for amount, reason in (
+        (1_010_000, Reason.PREPAYMENT_NOT_PARTIAL),
+        (0, Reason.PREPAYMENT_TOO_SMALL),
+    ):
+        with pytest.raises(FailedPrecondition) as refused:
+            happen(ANNUITY, loan, Prepaid(START, "1", amount, Keep.TERM))
+        assert refused.value.reason is reason
+
+
+def test_a_settlement_of_another_amount_is_refused_with_the_payoff() -> None:
+    loan, _ = replay(ANNUITY, [DISBURSED], START)
+    with pytest.raises(FailedPrecondition, match="1010000"):
+        happen(ANNUITY, loan, Settled(START, "1", 1_000_000))
+
+
+def test_a_loan_paid_as_scheduled_closes_normally_and_takes_nothing_more() -> None:
+    plan = replay(ANNUITY, [DISBURSED], START).loan.rows
+    paid = [
+        Repaid(row.instalment.due_date, f"{row.instalment.number:02}", row.instalment.amount)
+        for row in plan
+    ]
+    loan, posted = replay(ANNUITY, [DISBURSED, *paid], date(2027, 2, 1))
+    assert (loan.closure, loan.status) == (Closure.PAID_NORMAL, Status.CLOSED)
+    assert sum(each.get("interest", 0) for each in amounts(posted, "INTEREST_ACCRUED")) == 66186
+    with pytest.raises(FailedPrecondition) as refused:
+        happen(ANNUITY, loan, Repaid(loan.business_date, "99", 1))
+    assert refused.value.reason is Reason.LOAN_CLOSED
+
+
+def test_a_loan_settled_late_was_paid_overdue() -> None:
+    terms = replace(HARD, periods=1)
+    loan, _ = replay(terms, [DISBURSED], date(2026, 3, 1))
+    loan, _ = happen(terms, loan, Settled(loan.business_date, "1", payoff(terms, loan).total))
+    assert (loan.closure, owed(terms, loan)) == (Closure.PAID_OVERDUE, {})
+
+
+def test_only_a_non_accrual_loan_is_written_off() -> None:
+    loan, _ = replay(HARD, SILENT, date(2026, 6, 13))
+    with pytest.raises(FailedPrecondition) as refused:
+        happen(HARD, loan, WrittenOff(loan.business_date, "1"))
+    assert refused.value.reason is Reason.NOT_NON_ACCRUAL
+
+
+def test_a_payment_on_a_written_off_loan_is_a_recovery_and_recoveries_need_a_write_off() -> None:
+    loan, _ = replay(HARD, written_off(), date(2026, 6, 14))
+    with pytest.raises(FailedPrecondition) as refused:
+        happen(HARD, loan, Repaid(loan.business_date, "99", 1))
+    assert refused.value.reason is Reason.LOAN_WRITTEN_OFF
+    loan, _ = replay(HARD, SILENT, date(2026, 6, 14))
+    with pytest.raises(FailedPrecondition) as refused:
+        happen(HARD, loan, Recovered(loan.business_date, "99", 1))
+    assert refused.value.reason is Reason.NOT_WRITTEN_OFF
+
+
+def test_an_event_on_another_day_than_the_loans_is_refused() -> None:
+    loan, _ = replay(HARD, [DISBURSED], START)
+    with pytest.raises(FailedPrecondition) as refused:
+        happen(HARD, loan, FIRST_PAID)
+    assert refused.value.reason is Reason.EVENT_OUT_OF_ORDER
+    with pytest.raises(ValueError, match="disbursement"):
+        replay(HARD, [FIRST_PAID], FIRST_PAID.value_date)
+
+
+def test_terms_no_loan_can_have_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="penalty_multiplier is at least 1"):
+        replace(HARD, penalty_multiplier=Decimal("0.5"))
