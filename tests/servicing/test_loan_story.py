@@ -102,6 +102,7 @@ SILENT = [DISBURSED, FIRST_PAID]
 def test_day_ninety_one_moves_everything_off_balance() -> None:
     loan, posted = replay(HARD, SILENT, date(2026, 6, 14))
     assert (loan.days_past_due, loan.status) == (91, Status.NON_ACCRUAL)
+    assert loan.amount_due == 241309 + 25238 + 7255 + 785
     assert amounts(posted, "NON_ACCRUAL_ENTERED") == [
         {
             "principal_normal": 679842,

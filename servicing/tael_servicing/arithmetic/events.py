@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import Enum
 
 from tael_runtime.errors import FailedPrecondition
 from tael_servicing.arithmetic.allocation import allocate
@@ -102,19 +101,9 @@ class Recovered:
 LoanEvent = Disbursed | Repaid | Prepaid | Settled | AllowanceAdjusted | WrittenOff | Recovered
 
 
-class _Class(Enum):
-    """Same-day events happen in this order, whatever order they arrived in."""
-
-    DISBURSED = Disbursed
-    REPAID = Repaid
-    PREPAID = Prepaid
-    SETTLED = Settled
-    ALLOWANCE = AllowanceAdjusted
-    WRITTEN_OFF = WrittenOff
-    RECOVERED = Recovered
-
-
-_RANK = {each.value: rank for rank, each in enumerate(_Class)}
+# Same-day events happen in this order, whatever order they arrived in.
+_CLASSES = (Disbursed, Repaid, Prepaid, Settled, AllowanceAdjusted, WrittenOff, Recovered)
+_RANK: Mapping[type[LoanEvent], int] = {kind: rank for rank, kind in enumerate(_CLASSES)}
 
 
 def order(event: LoanEvent) -> tuple[date, int, str]:

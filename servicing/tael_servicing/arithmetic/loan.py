@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
 from typing import NamedTuple
@@ -153,6 +153,12 @@ class Loan:
         return sum(row.principal_unpaid for row in self.rows[self.due_count :])
 
     @property
+    def amount_due(self) -> int:
+        """Due and unpaid, penalty and compound included."""
+        memo = sum(self.memo.unpaid.values()) if self.memo else 0
+        return memo + sum(sum(row.unpaid.values()) for row in self.arrears)
+
+    @property
     def days_past_due(self) -> int:
         """Business date less the due date of the oldest unpaid instalment; 0 on the due date."""
         if not self.arrears or not self.running:
@@ -221,11 +227,6 @@ class Balances:
     """1304."""
     overpayment: int = 0
     """2241.03."""
-
-    @property
-    def owed_on_balance(self) -> int:
-        """Principal and receivables that the balance sheet carries."""
-        return sum(getattr(self, item.name) for item in fields(self)[:7])
 
 
 def balances(terms: Terms, loan: Loan) -> Balances:
