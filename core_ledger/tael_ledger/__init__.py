@@ -1,0 +1,1 @@
+"""The ledger: books, accounts, a journal that chains its own digests, posting rules, closing, proof."""

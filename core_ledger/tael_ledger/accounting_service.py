@@ -1,0 +1,151 @@
+"""AccountingService: contract messages in, the ledger's calls, contract messages out."""
+
+from __future__ import annotations
+
+import grpc
+from sqlalchemy import Connection
+
+from tael.ledger.v1 import accounting_pb2 as pb
+from tael.ledger.v1 import accounting_pb2_grpc
+from tael_client.values import from_date
+from tael_ledger import books, closing, messages, rules_store
+from tael_ledger.catalogue import Catalogue
+from tael_ledger.posting_rules import check
+from tael_runtime import idempotency
+from tael_runtime.database import Database
+
+
+class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
+    """Chart of accounts, posting rules, closing, trial balance."""
+
+    def __init__(self, database: Database, catalogue: Catalogue) -> None:
+        self._database = database
+        self._catalogue = catalogue
+
+    def GetChartOfAccounts(
+        self, request: pb.GetChartOfAccountsRequest, context: grpc.ServicerContext
+    ) -> pb.GetChartOfAccountsResponse:
+        """The chart of a book."""
+        with self._database.read() as connection:
+            chart = self._catalogue.chart(connection, request.book_id)
+        return pb.GetChartOfAccountsResponse(
+            accounts=[messages.gl_account(account) for account in chart.values()]
+        )
+
+    def PublishPostingRules(
+        self, request: pb.PublishPostingRulesRequest, context: grpc.ServicerContext
+    ) -> pb.PublishPostingRulesResponse:
+        """Proposes the next version."""
+        effective_from = messages.read_date("effective_from", request.effective_from)
+        rules = messages.read_rules(request.rules)
+        with self._database.read() as connection:
+            check(rules, self._catalogue.chart(connection, request.book_id))
+
+        def propose(transaction: Connection) -> pb.PublishPostingRulesResponse:
+            book = books.get(transaction, request.book_id, lock=True)
+            rules_store.check_effective(effective_from, book.business_date)
+            version = rules_store.propose(
+                transaction,
+                request.book_id,
+                effective_from,
+                rules,
+                idempotency.current_caller(),
+                request.description,
+            )
+            return pb.PublishPostingRulesResponse(version=messages.rules_version(version))
+
+        return idempotency.once(
+            self._database,
+            "PublishPostingRules",
+            request,
+            pb.PublishPostingRulesResponse,
+            propose,
+        )
+
+    def ApprovePostingRules(
+        self, request: pb.ApprovePostingRulesRequest, context: grpc.ServicerContext
+    ) -> pb.ApprovePostingRulesResponse:
+        """The checker's word."""
+
+        def approve(transaction: Connection) -> pb.ApprovePostingRulesResponse:
+            book = books.get(transaction, request.book_id, lock=True)
+            version = rules_store.approve(
+                transaction,
+                request.book_id,
+                request.version,
+                book.business_date,
+                idempotency.current_caller(),
+            )
+            return pb.ApprovePostingRulesResponse(version=messages.rules_version(version))
+
+        return idempotency.once(
+            self._database,
+            "ApprovePostingRules",
+            request,
+            pb.ApprovePostingRulesResponse,
+            approve,
+        )
+
+    def GetPostingRules(
+        self, request: pb.GetPostingRulesRequest, context: grpc.ServicerContext
+    ) -> pb.GetPostingRulesResponse:
+        """One version with its rules."""
+        with self._database.read() as connection:
+            book = books.get(connection, request.book_id)
+            number = request.version or book.rules_version
+            version = rules_store.get(connection, request.book_id, number)
+            rules = rules_store.rules(connection, request.book_id, number)
+        return pb.GetPostingRulesResponse(
+            version=messages.rules_version(version),
+            rules=[messages.posting_rule(rule) for rule in rules],
+        )
+
+    def ListPostingRuleVersions(
+        self, request: pb.ListPostingRuleVersionsRequest, context: grpc.ServicerContext
+    ) -> pb.ListPostingRuleVersionsResponse:
+        """Every version."""
+        with self._database.read() as connection:
+            books.get(connection, request.book_id)
+            versions = rules_store.versions(connection, request.book_id)
+        return pb.ListPostingRuleVersionsResponse(
+            versions=[messages.rules_version(version) for version in versions]
+        )
+
+    def TrialBalance(
+        self, request: pb.TrialBalanceRequest, context: grpc.ServicerContext
+    ) -> pb.TrialBalanceResponse:
+        """Totals a GL code."""
+        booking_date = messages.optional_date(request, "booking_date")
+        with self._database.read() as connection:
+            chart = self._catalogue.chart(connection, request.book_id)
+            totals = closing.trial_balance(connection, request.book_id, booking_date)
+        return pb.TrialBalanceResponse(
+            rows=[
+                pb.TrialBalanceRow(
+                    account=messages.gl_account(chart[code]),
+                    debits=debits,
+                    credits=credits_,
+                    balance=chart[code].balance(debits, credits_),
+                )
+                for code, (debits, credits_) in totals.items()
+            ],
+            total_debits=sum(debits for debits, _ in totals.values()),
+            total_credits=sum(credits_ for _, credits_ in totals.values()),
+        )
+
+    def CloseDay(
+        self, request: pb.CloseDayRequest, context: grpc.ServicerContext
+    ) -> pb.CloseDayResponse:
+        """Closes the business date."""
+        business_date = messages.read_date("business_date", request.business_date)
+
+        def close(transaction: Connection) -> pb.CloseDayResponse:
+            closed = closing.close_day(
+                transaction, request.book_id, business_date, idempotency.current_caller()
+            )
+            return pb.CloseDayResponse(
+                next_business_date=from_date(closed.next_business_date),
+                head=messages.head(closed.head),
+            )
+
+        return idempotency.once(self._database, "CloseDay", request, pb.CloseDayResponse, close)

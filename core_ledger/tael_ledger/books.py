@@ -1,0 +1,96 @@
+"""Books: one legal entity, one currency, one business date that only CloseDay moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, Row, insert, select
+
+from tael_ledger import rules_store
+from tael_ledger.chain import GENESIS
+from tael_ledger.chart import Chart, GlAccount, chart_of, default_chart
+from tael_ledger.drafts import Terms
+from tael_ledger.posting_rules import default_rules
+from tael_ledger.reasons import Reason
+from tael_ledger.tables import book as books
+from tael_ledger.tables import gl_account
+from tael_runtime.errors import AlreadyExists, NotFound
+
+
+@dataclass(frozen=True)
+class Book:
+    """One set of books, as of a transaction."""
+
+    book_id: str
+    legal_entity: str
+    currency_code: str
+    time_zone: str
+    """IANA name."""
+    lender_type: str
+    vat_mode: str
+    business_date: date
+    rules_version: int
+    """Of the posting rules in force on the business date."""
+    accounts_opened: int = 0
+    last_batch: int = 0
+    last_sequence: int = 0
+    digest: bytes = GENESIS
+    """Of the chain's newest link."""
+
+    @property
+    def terms(self) -> Terms:
+        """What its posting rules may depend on."""
+        return Terms(self.lender_type, self.vat_mode)
+
+
+def create(transaction: Connection, book: Book, caller: str) -> Book:
+    """Opens a book with the default chart of accounts and posting rules version 1.
+
+    Raises AlreadyExists BOOK_EXISTS.
+    """
+    taken = select(books.c.book_id).where(books.c.book_id == book.book_id)
+    if transaction.execute(taken).first():
+        raise AlreadyExists(Reason.BOOK_EXISTS, f"there is a book {book.book_id!r}")
+    transaction.execute(insert(books).values(**book.__dict__))
+    transaction.execute(
+        insert(gl_account),
+        [{"book_id": book.book_id, **row.__dict__} for row in default_chart().values()],
+    )
+    rules_store.seed(transaction, book.book_id, book.business_date, default_rules(), caller)
+    return book
+
+
+def get(connection: Connection, book_id: str, *, lock: bool = False) -> Book:
+    """One book; `lock` holds it for the transaction. Raises NotFound."""
+    query = select(books).where(books.c.book_id == book_id)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        raise NotFound("book", book_id)
+    return _book(row)
+
+
+def page(connection: Connection, after: str, size: int) -> list[Book]:
+    """Books by id, after one."""
+    query = select(books).where(books.c.book_id > after).order_by(books.c.book_id).limit(size)
+    return [_book(row) for row in connection.execute(query)]
+
+
+def chart(connection: Connection, book_id: str) -> Chart:
+    """A book's chart of accounts. Raises NotFound."""
+    get(connection, book_id)
+    rows = connection.execute(
+        select(
+            gl_account.c.code,
+            gl_account.c.name,
+            gl_account.c.english_name,
+            gl_account.c.account_class,
+            gl_account.c.normal_side,
+        ).where(gl_account.c.book_id == book_id)
+    )
+    return chart_of(GlAccount(**row._mapping) for row in rows)  # noqa: SLF001  SQLAlchemy's public name
+
+
+def _book(row: Row[tuple[object, ...]]) -> Book:
+    values = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's public name
+    return Book(**{**values, "digest": bytes(values["digest"])})

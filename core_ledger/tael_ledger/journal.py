@@ -1,0 +1,202 @@
+"""The journal: entries with their lines, as posted. Never changed, only read and added to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from tael_ledger.drafts import Draft, Line
+from tael_ledger.tables import account, entry, line, posting_batch, posting_request, reversal
+from tael_runtime.errors import NotFound
+
+
+@dataclass(frozen=True)
+class RequestKey:
+    """Which request it is, within a book."""
+
+    rpc: str
+    caller: str
+    request_id: str
+
+    @property
+    def sort_key(self) -> tuple[bytes, bytes, bytes]:
+        """The chain's order: byte by byte."""
+        return (self.rpc.encode(), self.caller.encode(), self.request_id.encode())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A voucher. Sequence 0: not posted."""
+
+    book_id: str
+    sequence: int
+    event: str
+    value_date: date
+    booking_date: date
+    source: str
+    narrative: str
+    rules_version: int
+    reversal_of: int
+    lines: Sequence[Line] = ()
+    reversed_by: int = 0
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """The chain after a posting."""
+
+    sequence: int
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a posting request made, for ever."""
+
+    first_sequence: int
+    """0 where every amount was zero."""
+    entries: int
+    lines: int
+    anchor: Anchor
+
+
+def entry_of(book_id: str, sequence: int, booking_date: date, draft: Draft) -> Entry:
+    """A draft in its place in the journal."""
+    return Entry(
+        book_id,
+        sequence,
+        draft.event,
+        draft.value_date,
+        booking_date,
+        draft.source,
+        draft.narrative,
+        draft.rules_version,
+        draft.reversal_of,
+        draft.lines,
+    )
+
+
+def receipt(connection: Connection, book_id: str, key: RequestKey) -> Receipt:
+    """The receipt of a request that was executed."""
+    row = connection.execute(
+        select(posting_request, posting_batch.c.last_sequence, posting_batch.c.digest)
+        .join(
+            posting_batch,
+            (posting_batch.c.book_id == posting_request.c.book_id)
+            & (posting_batch.c.batch_number == posting_request.c.batch_number),
+        )
+        .where(
+            posting_request.c.book_id == book_id,
+            posting_request.c.rpc == key.rpc,
+            posting_request.c.caller == key.caller,
+            posting_request.c.request_id == key.request_id,
+        )
+    ).one()
+    anchor = Anchor(row.last_sequence, bytes(row.digest))
+    return Receipt(row.first_sequence, row.entries, row.lines, anchor)
+
+
+def entries_of(connection: Connection, book_id: str, made: Receipt) -> list[Entry]:
+    """The entries of a receipt, as they were when they were made: not yet reversed."""
+    if not made.entries:
+        return []
+    last = made.first_sequence + made.entries - 1
+    found = _entries(connection, book_id, entry.c.sequence.between(made.first_sequence, last))
+    return _with_lines(connection, book_id, found, {})
+
+
+def get(connection: Connection, book_id: str, sequence: int) -> Entry:
+    """One entry. Raises NotFound."""
+    found = _entries(connection, book_id, entry.c.sequence == sequence)
+    if not found:
+        raise NotFound("entry", f"{book_id}/{sequence}")
+    return complete(connection, book_id, found)[0]
+
+
+@dataclass(frozen=True)
+class EntryFilter:
+    """Which entries; empty matches all."""
+
+    event: str = ""
+    source_prefix: str = ""
+    owner_type: str = ""
+    owner_id: str = ""
+    from_booking_date: date | None = None
+    to_booking_date: date | None = None
+
+
+def page(
+    connection: Connection, book_id: str, wanted: EntryFilter, after: int, size: int
+) -> list[Entry]:
+    """Entries by sequence, after one."""
+    conditions: list[ColumnElement[bool]] = [entry.c.sequence > after]
+    if wanted.event:
+        conditions.append(entry.c.event == wanted.event)
+    if wanted.source_prefix:
+        conditions.append(entry.c.source.startswith(wanted.source_prefix, autoescape=True))
+    if wanted.from_booking_date:
+        conditions.append(entry.c.booking_date >= wanted.from_booking_date)
+    if wanted.to_booking_date:
+        conditions.append(entry.c.booking_date <= wanted.to_booking_date)
+    if wanted.owner_id:
+        owned = select(account.c.account_id).where(
+            account.c.book_id == book_id,
+            account.c.owner_type == wanted.owner_type,
+            account.c.owner_id == wanted.owner_id,
+        )
+        touched = select(line.c.sequence).where(
+            line.c.book_id == book_id, line.c.account_id.in_(owned)
+        )
+        conditions.append(entry.c.sequence.in_(touched))
+    return complete(connection, book_id, _entries(connection, book_id, *conditions, size=size))
+
+
+def complete(connection: Connection, book_id: str, found: Sequence[Entry]) -> list[Entry]:
+    """Entries with their lines and with what reversed them."""
+    sequences = [one.sequence for one in found]
+    rows = connection.execute(
+        select(reversal.c.origin, reversal.c.sequence).where(
+            reversal.c.book_id == book_id, reversal.c.origin.in_(sequences)
+        )
+    )
+    return _with_lines(connection, book_id, found, {row.origin: row.sequence for row in rows})
+
+
+def _entries(
+    connection: Connection, book_id: str, *conditions: ColumnElement[bool], size: int | None = None
+) -> list[Entry]:
+    query = (
+        select(entry)
+        .where(entry.c.book_id == book_id, *conditions)
+        .order_by(entry.c.sequence)
+        .limit(size)
+    )
+    return [Entry(**row) for row in connection.execute(query).mappings()]
+
+
+def _with_lines(
+    connection: Connection, book_id: str, found: Sequence[Entry], reversed_by: Mapping[int, int]
+) -> list[Entry]:
+    lines: dict[int, list[Line]] = {one.sequence: [] for one in found}
+    rows = connection.execute(
+        select(line.c.sequence, account.c.number, line.c.debit, line.c.credit)
+        .join(
+            account,
+            (account.c.book_id == line.c.book_id) & (account.c.account_id == line.c.account_id),
+        )
+        .where(
+            line.c.book_id == book_id,
+            line.c.booking_date.in_({one.booking_date for one in found}),
+            line.c.sequence.in_(list(lines)),
+        )
+        .order_by(line.c.sequence, line.c.line_number)
+    )
+    for sequence, number, debit, credit in rows:
+        lines[sequence].append(Line(number, debit, credit))
+    return [
+        replace(one, lines=lines[one.sequence], reversed_by=reversed_by.get(one.sequence, 0))
+        for one in found
+    ]

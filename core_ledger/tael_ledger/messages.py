@@ -1,0 +1,259 @@
+"""Between the contract's messages and the ledger's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from google.protobuf.message import Message
+from google.type import date_pb2
+
+from tael.ledger.v1 import accounting_pb2, ledger_pb2
+from tael_client.values import from_date, from_instant, to_date
+from tael_ledger.accounts import Account
+from tael_ledger.books import Book
+from tael_ledger.chart import DEBIT, Chart, GlAccount
+from tael_ledger.closing import Head
+from tael_ledger.drafts import Event, Line
+from tael_ledger.journal import Anchor, Entry
+from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting
+from tael_ledger.rules_store import RulesVersion
+from tael_ledger.statements import StatementLine
+from tael_runtime.errors import InvalidArgument, Reason
+
+DEFAULT_PAGE = 100
+
+
+def read_date(field: str, value: date_pb2.Date) -> date:
+    """A required date. Raises InvalidArgument INVALID_DATE."""
+    try:
+        return to_date(value)
+    except ValueError as error:
+        raise InvalidArgument(field, f"no calendar date: {error}", Reason.INVALID_DATE) from error
+
+
+def optional_date(message: Message, field: str) -> date | None:
+    """A date that may be left out."""
+    return read_date(field, getattr(message, field)) if message.HasField(field) else None
+
+
+def _lender(value: str) -> ledger_pb2.LenderType.ValueType:
+    return ledger_pb2.LenderType.Value(f"LENDER_TYPE_{value or 'UNSPECIFIED'}")
+
+
+def _vat(value: str) -> ledger_pb2.VatMode.ValueType:
+    return ledger_pb2.VatMode.Value(f"VAT_MODE_{value or 'UNSPECIFIED'}")
+
+
+def _status(value: str) -> ledger_pb2.AccrualStatus.ValueType:
+    return ledger_pb2.AccrualStatus.Value(f"ACCRUAL_STATUS_{value or 'UNSPECIFIED'}")
+
+
+def _side(value: str) -> ledger_pb2.Side.ValueType:
+    return ledger_pb2.SIDE_DEBIT if value == DEBIT else ledger_pb2.SIDE_CREDIT
+
+
+def _given(name: str, prefix: str) -> str:
+    """The name of an enum's value without its prefix; "" for unspecified."""
+    return name.removeprefix(prefix).replace("UNSPECIFIED", "")
+
+
+def lender_type(value: ledger_pb2.LenderType.ValueType) -> str:
+    """BANK, …; "" where not given."""
+    return _given(ledger_pb2.LenderType.Name(value), "LENDER_TYPE_")
+
+
+def vat_mode(value: ledger_pb2.VatMode.ValueType) -> str:
+    """NONE, …; "" where not given."""
+    return _given(ledger_pb2.VatMode.Name(value), "VAT_MODE_")
+
+
+def accrual_status(value: ledger_pb2.AccrualStatus.ValueType) -> str:
+    """ACCRUAL, …; "" where not given."""
+    return _given(ledger_pb2.AccrualStatus.Name(value), "ACCRUAL_STATUS_")
+
+
+def book(value: Book) -> ledger_pb2.Book:
+    """A book as the contract has it."""
+    return ledger_pb2.Book(
+        book_id=value.book_id,
+        legal_entity=value.legal_entity,
+        currency_code=value.currency_code,
+        time_zone=value.time_zone,
+        lender_type=_lender(value.lender_type),
+        vat_mode=_vat(value.vat_mode),
+        business_date=from_date(value.business_date),
+    )
+
+
+def account(value: Account, chart: Chart) -> ledger_pb2.Account:
+    """An account with its balance."""
+    gl = chart[value.gl_code]
+    return ledger_pb2.Account(
+        account_number=value.number,
+        gl_code=value.gl_code,
+        name=gl.full_name,
+        owner_type=value.owner_type,
+        owner_id=value.owner_id,
+        account_class=ledger_pb2.AccountClass.Value(f"ACCOUNT_CLASS_{gl.account_class}"),
+        normal_side=_side(gl.normal_side),
+        debits_posted=value.debits_posted,
+        credits_posted=value.credits_posted,
+        balance=gl.balance(value.debits_posted, value.credits_posted),
+    )
+
+
+def gl_account(value: GlAccount) -> accounting_pb2.GlAccount:
+    """A row of the chart."""
+    return accounting_pb2.GlAccount(
+        code=value.code,
+        name=value.name,
+        english_name=value.english_name,
+        account_class=ledger_pb2.AccountClass.Value(f"ACCOUNT_CLASS_{value.account_class}"),
+        normal_side=_side(value.normal_side),
+    )
+
+
+def read_events(events: Iterable[ledger_pb2.BusinessEvent]) -> list[Event]:
+    """Events as asked for. Raises InvalidArgument where an owner type or amount type comes twice."""
+    return [_event(f"events[{place}]", event) for place, event in enumerate(events)]
+
+
+def _event(field: str, event: ledger_pb2.BusinessEvent) -> Event:
+    owners = {owner.owner_type: owner.owner_id for owner in event.owners}
+    if len(owners) < len(event.owners):
+        raise InvalidArgument(f"{field}.owners", "names an owner type twice; one a type")
+    amounts = {amount.amount_type: amount.minor_units for amount in event.amounts}
+    if len(amounts) < len(event.amounts):
+        raise InvalidArgument(f"{field}.amounts", "names an amount type twice; add them up")
+    return Event(
+        event=event.event,
+        value_date=read_date(f"{field}.value_date", event.value_date),
+        amounts=list(amounts.items()),
+        owners=owners,
+        product=event.product,
+        accrual_status=accrual_status(event.accrual_status),
+        source=event.source,
+        narrative=event.narrative,
+    )
+
+
+def entry(value: Entry, chart: Chart) -> ledger_pb2.Entry:
+    """A voucher with its accounts' names."""
+    return ledger_pb2.Entry(
+        book_id=value.book_id,
+        sequence=value.sequence,
+        event=value.event,
+        value_date=from_date(value.value_date),
+        booking_date=from_date(value.booking_date),
+        source=value.source,
+        narrative=value.narrative,
+        lines=[_line(line, chart) for line in value.lines],
+        reversal_of=value.reversal_of,
+        reversed_by=value.reversed_by,
+        rules_version=value.rules_version,
+    )
+
+
+def _line(value: Line, chart: Chart) -> ledger_pb2.Line:
+    return ledger_pb2.Line(
+        account_number=value.account_number,
+        account_name=chart[value.account_number.partition(":")[0]].full_name,
+        side=ledger_pb2.SIDE_DEBIT if value.debit else ledger_pb2.SIDE_CREDIT,
+        amount=value.debit or value.credit,
+    )
+
+
+def statement_line(value: StatementLine) -> ledger_pb2.StatementLine:
+    """A line of an account's statement."""
+    return ledger_pb2.StatementLine(
+        sequence=value.sequence,
+        event=value.event,
+        value_date=from_date(value.value_date),
+        booking_date=from_date(value.booking_date),
+        side=ledger_pb2.SIDE_DEBIT if value.debit else ledger_pb2.SIDE_CREDIT,
+        amount=value.debit or value.credit,
+        balance_after=value.balance_after,
+        narrative=value.narrative,
+    )
+
+
+def anchor(value: Anchor) -> ledger_pb2.Anchor:
+    """Where a posting stands in the chain."""
+    return ledger_pb2.Anchor(sequence=value.sequence, digest=value.digest)
+
+
+def head(value: Head) -> ledger_pb2.Head:
+    """The chain's newest link."""
+    return ledger_pb2.Head(
+        sequence=value.sequence,
+        digest=value.digest,
+        committed_at=from_instant(value.committed_at) if value.committed_at else None,
+    )
+
+
+def read_rules(rules: Iterable[accounting_pb2.PostingRule]) -> list[PostingRule]:
+    """Rules as proposed."""
+    return [_read_rule(rule) for rule in rules]
+
+
+def _read_rule(rule: accounting_pb2.PostingRule) -> PostingRule:
+    key = RuleKey(
+        rule.event,
+        rule.amount_type,
+        rule.product,
+        accrual_status(rule.accrual_status),
+        lender_type(rule.lender_type),
+        vat_mode(rule.vat_mode),
+    )
+    postings = [
+        RulePosting(
+            posting.step,
+            RuleAccount(posting.debit.gl_code, posting.debit.owner_type),
+            RuleAccount(posting.credit.gl_code, posting.credit.owner_type),
+        )
+        for posting in rule.postings
+    ]
+    return PostingRule(key, tuple(postings))
+
+
+def posting_rule(value: PostingRule) -> accounting_pb2.PostingRule:
+    """A rule as the contract has it."""
+    key = value.key
+    return accounting_pb2.PostingRule(
+        event=key.event,
+        amount_type=key.amount_type,
+        product=key.product,
+        accrual_status=_status(key.accrual_status),
+        lender_type=_lender(key.lender_type),
+        vat_mode=_vat(key.vat_mode),
+        postings=[
+            accounting_pb2.RulePosting(
+                step=posting.step,
+                debit=_rule_account(posting.debit),
+                credit=_rule_account(posting.credit),
+            )
+            for posting in value.postings
+        ],
+    )
+
+
+def _rule_account(value: RuleAccount) -> accounting_pb2.RuleAccount:
+    return accounting_pb2.RuleAccount(gl_code=value.gl_code, owner_type=value.owner_type)
+
+
+def rules_version(value: RulesVersion) -> accounting_pb2.PostingRulesVersion:
+    """A version without its rules."""
+    return accounting_pb2.PostingRulesVersion(
+        version=value.version,
+        state=accounting_pb2.RulesState.Value(f"RULES_STATE_{value.state}"),
+        effective_from=from_date(value.effective_from),
+        maker=value.maker,
+        checker=value.checker,
+        description=value.description,
+    )
+
+
+def entries(values: Sequence[Entry], chart: Chart) -> list[ledger_pb2.Entry]:
+    """Vouchers with their accounts' names."""
+    return [entry(value, chart) for value in values]

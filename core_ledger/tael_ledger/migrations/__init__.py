@@ -1,0 +1,1 @@
+"""The ledger's revisions; the runtime runs them at start."""

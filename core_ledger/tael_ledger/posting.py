@@ -1,0 +1,120 @@
+"""One posting transaction: many requests, one set-based write, one link of the chain.
+
+The book is locked first, so that whatever is read after it is still true when it is written, and
+several processes may post to one book. Repetitions, rules and limits are decided in order of
+arrival before anything is written, so each request succeeds or fails on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select, tuple_
+
+from tael_ledger import books
+from tael_ledger.batch import Batch
+from tael_ledger.books import Book
+from tael_ledger.catalogue import Catalogue
+from tael_ledger.drafts import Draft
+from tael_ledger.journal import Entry, Receipt, RequestKey, entry_of
+from tael_ledger.requests import Desk, PostingRequest
+from tael_ledger.tables import posting_request
+from tael_runtime.errors import AlreadyExists, Reason, TaelError
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A request's success at its first time."""
+
+    receipt: Receipt
+    book: Book
+    """As it was locked."""
+    drafts: Sequence[Draft]
+
+    def entries(self) -> list[Entry]:
+        """The entries it made."""
+        return [
+            entry_of(self.book.book_id, sequence, self.book.business_date, draft)
+            for sequence, draft in enumerate(self.drafts, self.receipt.first_sequence)
+        ]
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """It was executed before: the records have its answer."""
+
+
+Outcome = Posted | Repeated | TaelError
+
+
+def post(
+    transaction: Connection, catalogue: Catalogue, book_id: str, requests: Sequence[PostingRequest]
+) -> list[Outcome]:
+    """Executes requests that do not exclude one another; outcomes in their order.
+
+    A refusal is an outcome; what is raised is a fault of the store, and nothing was written.
+    """
+    book = books.get(transaction, book_id, lock=True)
+    rules = catalogue.rules(transaction, book_id, book.rules_version)
+    desk = Desk(transaction, book, rules)
+    executed = _executed(transaction, book_id, [request.key for request in requests])
+    drafted = [_draft(desk, request, executed.get(request.key)) for request in requests]
+    batch = Batch(transaction, book, catalogue.chart(transaction, book_id))
+    batch.load_accounts([d for drafts in drafted if isinstance(drafts, list) for d in drafts])
+    outcomes: list[Outcome | None] = []
+    for request, drafts in zip(requests, drafted, strict=True):
+        outcomes.append(_accept(batch, request, drafts))
+    receipts = batch.write()
+    return [
+        outcome or Posted(receipts[request.key], book, batch.drafts(request.key))
+        for request, outcome in zip(requests, outcomes, strict=True)
+    ]
+
+
+def _executed(
+    transaction: Connection, book_id: str, keys: Sequence[RequestKey]
+) -> dict[RequestKey, bytes]:
+    """Content hashes of those requests that were executed before."""
+    table = posting_request
+    rows = transaction.execute(
+        select(table.c.rpc, table.c.caller, table.c.request_id, table.c.content_hash).where(
+            table.c.book_id == book_id,
+            tuple_(table.c.rpc, table.c.caller, table.c.request_id).in_(
+                [(key.rpc, key.caller, key.request_id) for key in keys]
+            ),
+        )
+    )
+    return {
+        RequestKey(rpc, caller, request_id): bytes(content_hash)
+        for rpc, caller, request_id, content_hash in rows
+    }
+
+
+def _draft(
+    desk: Desk, request: PostingRequest, executed: bytes | None
+) -> Sequence[Draft] | Repeated | TaelError:
+    if executed == request.content_hash:
+        return Repeated()
+    if executed is not None:
+        return AlreadyExists(
+            Reason.REQUEST_ID_REUSED,
+            f"request_id {request.key.request_id!r} was used for {request.key.rpc} "
+            "with other content",
+        )
+    try:
+        return list(request.drafts(desk))
+    except TaelError as refusal:
+        return refusal
+
+
+def _accept(
+    batch: Batch, request: PostingRequest, drafts: Sequence[Draft] | Repeated | TaelError
+) -> Outcome | None:
+    if isinstance(drafts, Repeated | TaelError):
+        return drafts
+    try:
+        batch.add(request, drafts)
+    except TaelError as refusal:
+        return refusal
+    return None

@@ -1,0 +1,76 @@
+"""ProofService: contract messages in, the ledger's calls, contract messages out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+
+from tael.ledger.v1 import proof_pb2 as pb
+from tael.ledger.v1 import proof_pb2_grpc
+from tael_ledger import books, closing, export, messages
+from tael_ledger.catalogue import Catalogue
+from tael_ledger.journal import Anchor
+from tael_ledger.proof import Proof
+from tael_runtime.database import Database
+
+
+class Proving(proof_pb2_grpc.ProofServiceServicer):
+    """The books' proof of themselves."""
+
+    def __init__(self, database: Database, catalogue: Catalogue) -> None:
+        self._database = database
+        self._catalogue = catalogue
+
+    def Prove(
+        self, request: pb.ProveRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.ProveResponse]:
+        """Findings, then the summary."""
+        anchor = (
+            Anchor(request.anchor.sequence, request.anchor.digest)
+            if request.HasField("anchor")
+            else None
+        )
+        with self._database.read() as connection:
+            chart = self._catalogue.chart(connection, request.book_id)
+            proof = Proof(books.get(connection, request.book_id), chart, anchor)
+            for finding in proof.run(connection):
+                yield pb.ProveResponse(
+                    finding=pb.Finding(
+                        check=pb.Check.Value(f"CHECK_{finding.check}"),
+                        subject=finding.subject,
+                        message=finding.message,
+                    )
+                )
+        yield pb.ProveResponse(
+            summary=pb.ProofSummary(
+                entries=proof.entries,
+                lines=proof.lines,
+                accounts=proof.accounts,
+                batches=proof.batches,
+                findings=proof.findings,
+                head=messages.head(proof.head),
+            )
+        )
+
+    def GetHead(
+        self, request: pb.GetHeadRequest, context: grpc.ServicerContext
+    ) -> pb.GetHeadResponse:
+        """The chain's head."""
+        with self._database.read() as connection:
+            book = books.get(connection, request.book_id)
+            head = closing.head(connection, request.book_id, book.last_batch)
+        return pb.GetHeadResponse(head=messages.head(head))
+
+    def ExportJournal(
+        self, request: pb.ExportJournalRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.ExportJournalResponse]:
+        """The journal as text."""
+        write = (
+            export.comma_separated if request.format == pb.EXPORT_FORMAT_CSV else export.beancount
+        )
+        with self._database.read() as connection:
+            chart = self._catalogue.chart(connection, request.book_id)
+            book = books.get(connection, request.book_id)
+            for chunk in export.in_chunks(write(connection, book, chart)):
+                yield pb.ExportJournalResponse(chunk=chunk)
