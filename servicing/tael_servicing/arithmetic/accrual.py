@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tael_servicing.arithmetic.rounding import rounded
 from tael_servicing.arithmetic.terms import Part, Terms
@@ -28,15 +28,14 @@ class Line:
 
     def carried(self, terms: Terms, base: int, nights: int) -> Line:
         """Grown exactly but not yet posted: the nights of grace that were not kept."""
-        return replace(
-            self, numerator=self.numerator + base * nights * terms.daily_penalty_rate.numerator
-        )
+        grown = self.numerator + base * nights * terms.daily_penalty_rate.numerator
+        return Line(grown, self.accrued, self.paid)
 
     def grown(self, terms: Terms, base: int, nights: int) -> Line:
         """After `nights` on an unchanged base; R(Σ exact), so that no night's rounding is lost."""
-        line = self.carried(terms, base, nights)
         rate = terms.daily_penalty_rate
-        return replace(line, accrued=rounded(line.numerator, rate.denominator, terms.rounding))
+        numerator = self.numerator + base * nights * rate.numerator
+        return Line(numerator, rounded(numerator, rate.denominator, terms.rounding), self.paid)
 
     def settled_by(self, terms: Terms, amount: int) -> Line:
         """After a payment; one that clears the line takes its fraction of a minor unit with it."""

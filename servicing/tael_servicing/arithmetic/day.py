@@ -21,25 +21,33 @@ def transfer_overdue(terms: Terms, loan: Loan) -> Step:
     Grace that was not kept counts: penalty and compound run from the due date, on what is unpaid
     now. Off balance the principal already stands at impaired, so that nothing is posted.
     """
-    rows, memo, principal = list(loan.rows), loan.memo, 0
-    if not loan.running:
+    late = [
+        index
+        for index in range(loan.settled_count, loan.due_count)
+        if _falls_overdue(terms, loan, loan.rows[index])
+    ]
+    if not late or not loan.running:
         return Step(loan)
-    for index in range(loan.settled_count, loan.due_count):
+    rows, memo, principal = list(loan.rows), loan.memo, 0
+    for index in late:
         row = rows[index]
-        late = (loan.business_date - row.instalment.due_date).days
-        if row.overdue or row.settled or late < terms.grace_days:
-            continue
-        bases = row.principal_unpaid, row.interest_unpaid
+        owed = row.principal_unpaid, row.interest_unpaid
+        nights = (loan.business_date - row.instalment.due_date).days
         principal += row.principal_unpaid
         if memo is None:
-            row = replace(row, charges=row.charges.carried(terms, *bases, late))
+            row = replace(row, charges=row.charges.carried(terms, *owed, nights))
         else:
-            memo = memo.carried(terms, *bases, late)
+            memo = memo.carried(terms, *owed, nights)
         rows[index] = replace(row, overdue=True)
     after = replace(loan, rows=tuple(rows), memo=memo)
     if not loan.accruing:
         return Step(after)
     return Step(after, nonzero(posting("PRINCIPAL_OVERDUE", loan, principal=principal)))
+
+
+def _falls_overdue(terms: Terms, loan: Loan, row: Owed) -> bool:
+    nights = (loan.business_date - row.instalment.due_date).days
+    return not row.overdue and not row.settled and nights >= terms.grace_days
 
 
 def accrue(terms: Terms, loan: Loan, nights: int = 1) -> Step:
@@ -110,7 +118,7 @@ def skip_settled(loan: Loan) -> Loan:
     settled = loan.settled_count
     while settled < loan.due_count and loan.rows[settled].settled:
         settled += 1
-    return replace(loan, settled_count=settled)
+    return loan if settled == loan.settled_count else replace(loan, settled_count=settled)
 
 
 def _charged(terms: Terms, loan: Loan, nights: int) -> Loan:
