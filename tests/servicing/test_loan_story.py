@@ -190,7 +190,7 @@ def test_a_write_off_tops_the_allowance_up_and_keeps_the_claim() -> None:
             "compound": 785,
         }
     ]
-    assert loan.status is Status.WRITTEN_OFF
+    assert (loan.status, loan.days_past_due) == (Status.WRITTEN_OFF, 170)
     assert owed(HARD, loan) == {
         "written_off_principal": 871151,
         "written_off_interest": 39857,

@@ -160,8 +160,11 @@ class Loan:
 
     @property
     def days_past_due(self) -> int:
-        """Business date less the due date of the oldest unpaid instalment; 0 on the due date."""
-        if not self.arrears or not self.running:
+        """Business date less the due date of the oldest unpaid instalment; 0 on the due date.
+
+        It goes on after the write-off: the claim is as old as its oldest instalment.
+        """
+        if not self.arrears:
             return 0
         return (self.business_date - self.arrears[0].instalment.due_date).days
 
