@@ -27,7 +27,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     folder = Path(os.environ.pop(FOLDER))
-    EmbeddedPostgres(folder).stop()
+    EmbeddedPostgres(folder).destroy()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -72,7 +72,7 @@ def _house(keep: Path | None) -> Iterator[tuple[Services, Path, Settings]]:
         }
         postgres = EmbeddedPostgres(folder)
         postgres.start()
-        stack.callback(postgres.stop)
+        stack.callback(postgres.stop if keep else postgres.destroy)
         supervisor = Supervisor(environment, folder / "logs")
         stack.callback(supervisor.stop)
         supervisor.start()
