@@ -1,0 +1,1 @@
+"""Collections: cases, the contact gate, promises, agencies, write-off and recovery."""

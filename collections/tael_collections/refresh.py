@@ -1,0 +1,206 @@
+"""What servicing's loans do to cases: open, refresh, close. Writing a loan off closes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from tael.servicing.v1 import loan_pb2
+from tael_client.values import yuan
+from tael_collections import cases, promises
+from tael_collections.buckets import Bucket, bucket_of
+from tael_collections.cases import CaseLoan, DebtCase
+from tael_collections.parameters import Parameters
+from tael_collections.tables import (
+    case_loan,
+    contact,
+    debt_case,
+    placement,
+    promise,
+    reminder,
+    write_off,
+)
+from tael_runtime.ids import new_id
+
+PAST_LIFE = frozenset(
+    {
+        loan_pb2.LOAN_STATE_PAYING,
+        loan_pb2.LOAN_STATE_CLOSED_NORMAL,
+        loan_pb2.LOAN_STATE_CLOSED_EARLY,
+        loan_pb2.LOAN_STATE_CLOSED_OVERDUE,
+        loan_pb2.LOAN_STATE_CANCELLED,
+    }
+)
+"""States in which nothing can be past due."""
+
+
+@dataclass(frozen=True)
+class Worst:
+    """A case's measure over its loans."""
+
+    bucket: Bucket
+    amount_past_due: int
+
+
+def measure(loans: list[CaseLoan]) -> Worst:
+    """The worst bucket and the sum of what is past due."""
+    worst = max((loan.dpd for loan in loans), default=0)
+    return Worst(bucket_of(worst), sum(loan.amount_past_due for loan in loans))
+
+
+def seen(loan: loan_pb2.Loan) -> CaseLoan:
+    """What a case keeps of a loan; a written-off loan is due as a whole (账销案存)."""
+    held = loan.balances
+    written_off = loan.state == loan_pb2.LOAN_STATE_WRITTEN_OFF
+    claim = held.written_off_principal + held.written_off_interest
+    return CaseLoan(
+        loan.loan_id,
+        loan.dpd,
+        claim if written_off else loan.amount_past_due,
+        held.principal_normal + held.principal_overdue + held.principal_impaired,
+        written_off,
+    )
+
+
+def is_case(loan: loan_pb2.Loan, tolerance: int) -> bool:
+    """Whether a loan keeps a case open: past due by more than the tolerance, or a live claim."""
+    if loan.state in PAST_LIFE:
+        return False
+    kept = seen(loan)
+    if kept.written_off:
+        return kept.amount_past_due > 0
+    return kept.dpd >= 1 and kept.amount_past_due > tolerance
+
+
+def absorb(
+    transaction: Connection, loan: loan_pb2.Loan, day: date, parameters: Parameters
+) -> DebtCase | None:
+    """Takes in a loan as it is now; the case it belongs to, where there is one.
+
+    Opens a case at one day past due, refreshes an open one, closes it on the same day when its last
+    loan is paid, and pulls every action still under way.
+    """
+    tolerance = parameters.on("case.tolerance", day).number
+    cases.lock_debtor(transaction, loan.customer_id)
+    case = cases.find_open(transaction, loan.customer_id, loan.book_id)
+    delinquent = is_case(loan, tolerance)
+    if case is None:
+        return _open(transaction, loan, day, parameters) if delinquent else None
+    known = {one.loan_id: one for one in cases.loans(transaction, case.case_id)}
+    before = known.get(loan.loan_id)
+    if before is None and not delinquent:
+        return case
+    if before is not None and before.written_off and delinquent and not seen(loan).written_off:
+        return case  # older news than the write-off, which is final
+    if delinquent:
+        _keep(transaction, case.case_id, seen(loan))
+    else:
+        transaction.execute(
+            delete(case_loan).where(
+                case_loan.c.case_id == case.case_id, case_loan.c.loan_id == loan.loan_id
+            )
+        )
+    return _refresh(transaction, case, day)
+
+
+def _open(
+    transaction: Connection, loan: loan_pb2.Loan, day: date, parameters: Parameters
+) -> DebtCase:
+    case_id = new_id("cs")
+    measured = measure([seen(loan)])
+    due_since = day - timedelta(days=loan.dpd)
+    transaction.execute(
+        insert(debt_case).values(
+            case_id=case_id,
+            customer_id=loan.customer_id,
+            book_id=loan.book_id,
+            currency=loan.principal.currency_code,
+            status="NEW",
+            bucket=measured.bucket,
+            amount_past_due=measured.amount_past_due,
+            opened_on=day,
+            limitation_date=cases.limitation_from(due_since, parameters),
+        )
+    )
+    _keep(transaction, case_id, seen(loan))
+    note = f"loan {loan.loan_id} is {loan.dpd} days past due: {yuan(measured.amount_past_due)}"
+    cases.record(transaction, case_id, "OPENED", day, note)
+    return cases.change(transaction, case_id)
+
+
+def _keep(transaction: Connection, case_id: str, loan: CaseLoan) -> None:
+    values = {
+        "dpd": loan.dpd,
+        "amount_past_due": loan.amount_past_due,
+        "principal": loan.principal,
+        "written_off": loan.written_off,
+    }
+    transaction.execute(
+        upsert(case_loan)
+        .values(case_id=case_id, loan_id=loan.loan_id, **values)
+        .on_conflict_do_update(
+            index_elements=[case_loan.c.case_id, case_loan.c.loan_id], set_=values
+        )
+    )
+
+
+def _refresh(transaction: Connection, case: DebtCase, day: date) -> DebtCase:
+    left = cases.loans(transaction, case.case_id)
+    measured = measure(left)
+    if not left:
+        return _close(transaction, case, day)
+    if measured.bucket != case.bucket or measured.amount_past_due < case.amount_past_due:
+        note = (
+            f"{case.bucket.name} {yuan(case.amount_past_due)} → "
+            f"{measured.bucket.name} {yuan(measured.amount_past_due)}"
+        )
+        cases.record(transaction, case.case_id, "REFRESHED", day, note)
+    after = cases.change(
+        transaction,
+        case.case_id,
+        bucket=measured.bucket,
+        amount_past_due=measured.amount_past_due,
+    )
+    if after.status == "RECOVERY" and case.status != "RECOVERY":
+        cases.record(transaction, case.case_id, "WRITTEN_OFF", day, "the claim goes on as recovery")
+    return after
+
+
+def _close(transaction: Connection, case: DebtCase, day: date) -> DebtCase:
+    """Nothing is owed any more: the case ends, and with it every action still under way."""
+    case_id = case.case_id
+    transaction.execute(
+        update(contact)
+        .where(contact.c.case_id == case_id, contact.c.used_at.is_(None), contact.c.allowed)
+        .values(expires_at=contact.c.at)
+    )
+    transaction.execute(
+        update(reminder)
+        .where(
+            reminder.c.customer_id == case.customer_id,
+            reminder.c.book_id == case.book_id,
+            reminder.c.state == "QUEUED",
+            reminder.c.days_before < 0,
+        )
+        .values(state="DROPPED")
+    )
+    transaction.execute(
+        update(placement)
+        .where(placement.c.case_id == case_id, placement.c.recalled_on.is_(None))
+        .values(recalled_on=day)
+    )
+    transaction.execute(
+        update(promise)
+        .where(promise.c.case_id == case_id, promise.c.state == promises.OPEN)
+        .values(state=promises.KEPT, judged_on=day)
+    )
+    transaction.execute(
+        update(write_off)
+        .where(write_off.c.case_id == case_id, write_off.c.state == "PROPOSED")
+        .values(state="REFUSED", refusal="the loan was paid")
+    )
+    cases.record(transaction, case_id, "CLOSED", day, "nothing is past due any more")
+    return cases.close(transaction, case_id, day)
