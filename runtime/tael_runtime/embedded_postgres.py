@@ -163,6 +163,13 @@ class EmbeddedPostgres:
             if self.is_running():
                 self._run(self._programs() / "pg_ctl", "-D", self._cluster, "-m", "fast", "stop")
 
+    def revive(self) -> bool:
+        """Starts the cluster again where it was killed, and not where it was stopped."""
+        if not (self._cluster / "postmaster.pid").exists() or self.is_running():
+            return False
+        self.start()
+        return True
+
     def destroy(self) -> None:
         """Stops the cluster and deletes it with all its data."""
         self.stop()

@@ -22,6 +22,7 @@ from tael_runtime.auth import Authenticator, Authorizer
 from tael_runtime.clock import Clock, FileClock, SystemClock
 from tael_runtime.crypto import Cipher, open_cipher
 from tael_runtime.database import Database, open_database
+from tael_runtime.embedded_postgres import EmbeddedPostgres
 from tael_runtime.pipeline import Pipeline
 from tael_runtime.settings import Settings
 from tael_runtime.telemetry import Metrics
@@ -86,6 +87,18 @@ class Runtime:
         for connection in self._connections.values():
             connection.close()
         self.database.close()
+
+
+def _keep_store(settings: Settings) -> Loop:
+    """Revives the embedded cluster when its postmaster was killed."""
+    cluster = EmbeddedPostgres(settings.data_dir, settings.pg_bindir)
+
+    def run(stop: threading.Event) -> None:
+        while not stop.wait(1):
+            if cluster.revive():
+                log.warning("the embedded PostgreSQL was killed and runs again")
+
+    return run
 
 
 def _credentials(settings: Settings) -> Credentials:
@@ -175,6 +188,8 @@ class RunningService:
 
     def _start(self) -> None:
         loops = {"publisher": outbox.publisher(self.runtime.database), **self._assembly.loops}
+        if not self.settings.service(self.service.name).database_url:
+            loops["store"] = _keep_store(self.settings)
         for name, loop in loops.items():
             thread = threading.Thread(
                 target=self._keep,

@@ -1,0 +1,227 @@
+"""Processes are killed at random moments; nothing acknowledged is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+import pytest
+from google.type import decimal_pb2
+
+from support import House, wait_until
+from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc, proof_pb2, proof_pb2_grpc
+from tael.provider.v1 import simulator_pb2, simulator_pb2_grpc
+from tael.servicing.v1 import (
+    credit_line_pb2,
+    credit_line_pb2_grpc,
+    end_of_day_pb2,
+    end_of_day_pb2_grpc,
+    loan_pb2,
+    loan_pb2_grpc,
+    product_pb2,
+    product_pb2_grpc,
+    repayment_pb2,
+    repayment_pb2_grpc,
+)
+from tael_cli.audit import compare_subledger
+from tael_cli.services import Services
+from tael_cli.setup import PRODUCT, product_terms
+from tael_client.values import from_date, money
+
+T = TypeVar("T")
+START = date(2026, 1, 15)
+LOANS = 24
+PRINCIPAL = 1_000_000
+PATIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN")
+
+
+def insist(call: Callable[[], T]) -> T:
+    """Repeats a call until it is answered, as a caller with a request_id may."""
+    end = time.monotonic() + 90
+    while True:
+        try:
+            return call()
+        except grpc.RpcError as error:
+            assert isinstance(error, grpc.Call)
+            if error.code().name not in PATIENT or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+@contextmanager
+def killings(house: House, victims: tuple[str, ...], seed: int) -> Iterator[None]:
+    """Kills one of the victims again and again, and starts it again, until the block ends."""
+    dice = random.Random(seed)
+    over = threading.Event()
+
+    def reap() -> None:
+        while not over.wait(dice.uniform(0.3, 1.2)):
+            victim = dice.choice(victims)
+            if victim == "postmaster":
+                os.kill(postmaster(house.data_dir), signal.SIGKILL)
+                time.sleep(1)
+            else:
+                house.kill(victim)
+                time.sleep(dice.uniform(0, 0.3))
+                house.spawn(victim)
+
+    reaper = threading.Thread(target=reap)
+    reaper.start()
+    try:
+        yield
+    finally:
+        over.set()
+        reaper.join()
+
+
+def postmaster(data_dir: Path) -> int:
+    (pid_file,) = [
+        *data_dir.glob("postgres/cluster/postmaster.pid"),
+        *Path("/var/lib/tael").glob("*/cluster/postmaster.pid"),
+    ][:1]
+    return int(pid_file.read_text().splitlines()[0])
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[House]:
+    """Ledger, servicing and the outside world as processes over a cluster of their own."""
+    with House(tmp_path) as house:
+        house.spawn("simulators", "ledger", "servicing")
+        house.client("ledger", ledger_pb2_grpc.LedgerServiceStub).CreateBook(
+            ledger_pb2.CreateBookRequest(
+                request_id="book",
+                book_id="main",
+                legal_entity="Bank",
+                currency_code="CNY",
+                business_date=from_date(START),
+            )
+        )
+        house.client("servicing", product_pb2_grpc.ProductServiceStub).PublishProduct(
+            product_pb2.PublishProductRequest(
+                request_id="product",
+                code=PRODUCT,
+                name="Cash",
+                terms=product_terms(),
+                book_id="main",
+            )
+        )
+        yield house
+
+
+def grant(house: House, limit: int) -> str:
+    lines = house.client("servicing", credit_line_pb2_grpc.CreditLineServiceStub)
+    return lines.GrantCreditLine(
+        credit_line_pb2.GrantCreditLineRequest(
+            request_id="line",
+            customer_id="c1",
+            product_code=PRODUCT,
+            limit=money(limit),
+            revolving=True,
+            annual_rate=decimal_pb2.Decimal(value="0.12"),
+            valid_to=from_date(START + timedelta(days=365)),
+        )
+    ).line.line_id
+
+
+def disburse(house: House, line_id: str, number: int) -> loan_pb2.Loan:
+    loans = house.client("servicing", loan_pb2_grpc.LoanServiceStub)
+    request = loan_pb2.DisburseLoanRequest(
+        request_id=f"loan-{number}",
+        line_id=line_id,
+        principal=money(PRINCIPAL),
+        periods=12,
+        card_token=f"card-{number}",
+    )
+    return insist(lambda: loans.DisburseLoan(request).loan)
+
+
+def end_day(house: House, day: date) -> None:
+    stub = house.client("servicing", end_of_day_pb2_grpc.EndOfDayServiceStub)
+    request = end_of_day_pb2.RunEndOfDayRequest(book_id="main", business_date=from_date(day))
+
+    def to_the_end() -> None:
+        last = None
+        for progress in stub.RunEndOfDay(request):
+            last = progress.run
+        assert last is not None
+        assert last.state == end_of_day_pb2.RUN_STATE_DONE, last.error
+
+    insist(to_the_end)
+
+
+def assert_sound(house: House) -> None:
+    """The books prove themselves, and servicing agrees with them loan by loan."""
+    proof = house.client("ledger", proof_pb2_grpc.ProofServiceStub)
+    parts = list(proof.Prove(proof_pb2.ProveRequest(book_id="main")))
+    assert [part.finding for part in parts if part.HasField("finding")] == []
+    services = Services(house.settings)
+    wait_until(lambda: not list(compare_subledger(services, "main")), what="the outbox to empty")
+    services.close()
+
+
+def test_killed_servers_and_postmaster_lose_no_loan_and_pay_none_twice(bank: House) -> None:
+    line_id = grant(bank, LOANS * PRINCIPAL)
+    repay = bank.client("servicing", repayment_pb2_grpc.RepaymentServiceStub)
+
+    def life(number: int) -> str:
+        loan = disburse(bank, line_id, number)
+        request = repayment_pb2.RepayRequest(
+            request_id=f"repay-{number}", loan_id=loan.loan_id, amount=money(1_000 + number)
+        )
+        insist(lambda: _paid_out(bank, loan.loan_id))
+        insist(lambda: repay.Repay(request))
+        return loan.loan_id
+
+    with killings(bank, ("servicing", "ledger", "postmaster"), seed=7), ThreadPoolExecutor(4) as p:
+        loan_ids = list(p.map(life, range(LOANS)))
+
+    assert len(set(loan_ids)) == LOANS
+    loans = bank.client("servicing", loan_pb2_grpc.LoanServiceStub)
+    listed = loans.ListLoans(loan_pb2.ListLoansRequest(page_size=500)).loans
+    assert {loan.loan_id for loan in listed} == set(loan_ids)
+    assert {loan.state for loan in listed} == {loan_pb2.LOAN_STATE_NORMAL}
+    assert sum(loan.balances.overpayment for loan in listed) == sum(
+        1_000 + number for number in range(LOANS)
+    )
+    lines = bank.client("servicing", credit_line_pb2_grpc.CreditLineServiceStub)
+    line = lines.GetCreditLine(credit_line_pb2.GetCreditLineRequest(line_id=line_id)).line
+    assert (line.used.minor_units, line.reserved.minor_units) == (LOANS * PRINCIPAL, 0)
+    outside = bank.client("simulators", simulator_pb2_grpc.SimulatorServiceStub)
+    payments = outside.ListPayments(simulator_pb2.ListPaymentsRequest()).payments
+    assert sorted(p.card_token for p in payments if p.moved) == sorted(
+        f"card-{number}" for number in range(LOANS)
+    )
+    assert_sound(bank)
+
+
+def _paid_out(house: House, loan_id: str) -> None:
+    """Waits for the payout's outcome of a loan whose call was cut off."""
+    loans = house.client("servicing", loan_pb2_grpc.LoanServiceStub)
+    request = loan_pb2.GetLoanRequest(loan_id=loan_id)
+    wait_until(
+        lambda: loans.GetLoan(request).loan.state == loan_pb2.LOAN_STATE_NORMAL, 60, "the payout"
+    )
+
+
+def test_an_end_of_day_killed_anywhere_ends_in_the_same_books(bank: House) -> None:
+    line_id = grant(bank, LOANS * PRINCIPAL)
+    for number in range(LOANS):
+        disburse(bank, line_id, number)
+    with killings(bank, ("servicing", "ledger", "postmaster"), seed=11):
+        for nights in range(5):
+            end_day(bank, START + timedelta(days=nights))
+    loans = bank.client("servicing", loan_pb2_grpc.LoanServiceStub)
+    listed = loans.ListLoans(loan_pb2.ListLoansRequest(page_size=500)).loans
+    accrued = {loan.balances.interest_accrued for loan in listed}
+    assert accrued == {1613}, "100.00 × 5 / 31 nights"
+    assert_sound(bank)
