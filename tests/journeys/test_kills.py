@@ -18,7 +18,7 @@ import grpc
 import pytest
 from google.type import decimal_pb2
 
-from support import House, wait_until
+from support import House, refusal, wait_until
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc, proof_pb2, proof_pb2_grpc
 from tael.provider.v1 import simulator_pb2, simulator_pb2_grpc
 from tael.servicing.v1 import (
@@ -52,8 +52,7 @@ def insist(call: Callable[[], T]) -> T:
         try:
             return call()
         except grpc.RpcError as error:
-            assert isinstance(error, grpc.Call)
-            if error.code().name not in PATIENT or time.monotonic() > end:
+            if refusal(error)[0] not in PATIENT or time.monotonic() > end:
                 raise
             time.sleep(0.1)
 
