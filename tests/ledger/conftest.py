@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ledger.ledger_case import FIRST_DAY, LedgerUnderTest
+
 from support import House, day, rid
 from tael.ledger.v1 import ledger_pb2 as pb
 
