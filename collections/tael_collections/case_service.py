@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import grpc
-from sqlalchemy import ColumnElement, Connection, func, select, text
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from tael.collections.v1 import collections_pb2 as pb
 from tael.collections.v1 import collections_pb2_grpc
@@ -66,7 +66,7 @@ class Cases(collections_pb2_grpc.CaseServiceServicer):
             raise InvalidArgument("collectors", "each collector once")
 
         def work(transaction: Connection) -> pb.AssignCasesResponse:
-            transaction.execute(text("SELECT pg_advisory_xact_lock(hashtext('collections:pool'))"))
+            cases.lock_pool(transaction)
             loads = _loads(transaction)
             on_duty = [
                 Collector(one.name, one.capacity, Bucket(one.skill), loads.get(one.name, 0))

@@ -1,6 +1,6 @@
 """Cases: one open case a debtor and book, with its loans and its history.
 
-Locks are taken in one order everywhere: debtor, then case.
+Locks are taken in one order everywhere: the pool by those who change many cases, debtor, case.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, exists, insert, select, update
+from sqlalchemy import Connection, RowMapping, exists, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael_collections import promises
@@ -103,6 +103,11 @@ def lock_debtor(transaction: Connection, customer_id: str) -> None:
     transaction.execute(
         select(debtor.c.customer_id).where(debtor.c.customer_id == customer_id).with_for_update()
     )
+
+
+def lock_pool(transaction: Connection) -> None:
+    """Locks out others who change many cases at once: assignment and the end of a day."""
+    transaction.execute(text("SELECT pg_advisory_xact_lock(hashtext('collections:pool'))"))
 
 
 def find_open(transaction: Connection, customer_id: str, book_id: str) -> DebtCase | None:

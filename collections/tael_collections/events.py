@@ -49,6 +49,7 @@ def _day_closed(
     transaction: Connection, closed: event_pb2.DayClosed, parameters: Parameters
 ) -> None:
     day, opened = to_date(closed.business_date), to_date(closed.next_business_date)
+    cases.lock_pool(transaction)
     days.advance(transaction, closed.book_id, opened)
     promise_book.judge(transaction, closed.book_id, day, parameters)
     placements.recall_expired(transaction, closed.book_id, opened)

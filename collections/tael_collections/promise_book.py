@@ -74,17 +74,22 @@ def credit(
 def judge(transaction: Connection, book_id: str, day: date, parameters: Parameters) -> None:
     """Judges a book's open promises at the end of a day."""
     in_book = select(debt_case.c.case_id).where(debt_case.c.book_id == book_id)
-    waiting = listed(transaction, promise.c.state == promises.OPEN, promise.c.case_id.in_(in_book))
-    for one in waiting:
-        state = promises.verdict(one, day, parameters)
-        if state == promises.OPEN:
-            continue
-        cases.lock(transaction, one.case_id)
-        transaction.execute(
-            update(promise)
-            .where(promise.c.promise_id == one.promise_id)
-            .values(state=state, judged_on=day)
-        )
-        note = f"{yuan(one.received)} of {yuan(one.amount)} received, promised by {one.due_date}"
-        cases.record(transaction, one.case_id, f"PROMISE_{state}", day, note)
-        cases.change(transaction, one.case_id)
+    open_now = (promise.c.state == promises.OPEN, promise.c.case_id.in_(in_book))
+    for case_id in dict.fromkeys(one.case_id for one in listed(transaction, *open_now)):
+        cases.lock(transaction, case_id)
+        for one in open_of(transaction, case_id):
+            _judge(transaction, one, day, parameters)
+        cases.change(transaction, case_id)
+
+
+def _judge(transaction: Connection, one: Promise, day: date, parameters: Parameters) -> None:
+    state = promises.verdict(one, day, parameters)
+    if state == promises.OPEN:
+        return
+    transaction.execute(
+        update(promise)
+        .where(promise.c.promise_id == one.promise_id)
+        .values(state=state, judged_on=day)
+    )
+    note = f"{yuan(one.received)} of {yuan(one.amount)} received, promised by {one.due_date}"
+    cases.record(transaction, one.case_id, f"PROMISE_{state}", day, note)
