@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael_ledger import rules_store
 from tael_ledger.chain import GENESIS
@@ -49,10 +50,9 @@ def create(transaction: Connection, book: Book, caller: str) -> Book:
 
     Raises AlreadyExists BOOK_EXISTS.
     """
-    taken = select(books.c.book_id).where(books.c.book_id == book.book_id)
-    if transaction.execute(taken).first():
+    opened = upsert(books).values(**book.__dict__).on_conflict_do_nothing()
+    if not transaction.execute(opened).rowcount:
         raise AlreadyExists(Reason.BOOK_EXISTS, f"there is a book {book.book_id!r}")
-    transaction.execute(insert(books).values(**book.__dict__))
     transaction.execute(
         insert(gl_account),
         [{"book_id": book.book_id, **row.__dict__} for row in default_chart().values()],

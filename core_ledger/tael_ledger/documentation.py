@@ -11,13 +11,16 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "posting-rules.md"
 
 HEAD = """# Posting rules of a new book
 
-Version 1 of every book's rules, from `core_ledger/tael_ledger/data/posting_rules.csv`; later versions are published and
-approved over `AccountingService`. An event carries amounts by type; each amount posts the pairs below. An account with
-`[LOAN]`, `[CUSTOMER]`, … is that owner's own; the event must name the owner. Steps are entries of their own, in order;
-within a step, lines on one account net and empty lines vanish. A negative amount posts in red ink: same sides, negative.
-A key left empty in "when" matches anything, and the rule that names the most keys wins. 7xxx accounts are off balance
-(表外): Dr is 收, Cr is 付, against 7999.
+Version 1 of every book's rules, from `core_ledger/tael_ledger/data/posting_rules.csv`; later
+versions are published and approved over `AccountingService`. An event carries amounts by type;
+each amount posts the pairs below. An account with `[LOAN]`, `[CUSTOMER]`, … is that owner's
+own; the event must name the owner. Steps are entries of their own, in order; within a step,
+lines on one account net and empty lines vanish. A negative amount posts in red ink: same sides,
+negative. A key left empty in "when" matches anything, and the rule that names the most keys
+wins. 7xxx accounts are off balance (表外): Dr is 收, Cr is 付, against 7999.
 """
+
+COLUMNS = "| amount type | when | step | Dr | Cr |\n|---|---|---|---|---|\n"
 
 
 def posting_rules_page() -> str:

@@ -91,10 +91,12 @@ def beancount(connection: Connection, book: Book, chart: Chart) -> Iterator[str]
             amount = decimal_text(row.debit - row.credit, currency)
             yield f"  {names[row.number]}  {amount} {currency}\n"
     if first is not None:
+        day_after = last + timedelta(days=1)
         yield "\n"
         for row in accounts:
             amount = decimal_text(row.debits_posted - row.credits_posted, currency)
-            yield f"{last + timedelta(days=1)} balance {names[row.number]}  {amount} {currency}\n"
+            # "~ 0": to the last minor unit, where Beancount would let one pass.
+            yield f"{day_after} balance {names[row.number]}  {amount} ~ 0 {currency}\n"
 
 
 COLUMNS = (

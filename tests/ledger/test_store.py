@@ -1,0 +1,77 @@
+"""What the store itself refuses, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from ledger.ledger_case import LedgerUnderTest
+from sqlalchemy.exc import DBAPIError
+
+from tael_ledger.tables import JOURNAL
+
+TABLES = [table.name for table in JOURNAL]
+
+
+@pytest.fixture(scope="module")
+def posted(new_book: Callable[..., LedgerUnderTest]) -> LedgerUnderTest:
+    """A book with an entry and a closed day."""
+    book = new_book()
+    book.post("LOAN_DISBURSED", principal=100)
+    book.close_day("2026-01-15")
+    return book
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE {} SET book_id = book_id", "DELETE FROM {}", "TRUNCATE {}"],
+    ids=["update", "delete", "truncate"],
+)
+def test_a_superuser_may_not_change_the_journal(
+    posted: LedgerUnderTest, table: str, statement: str
+) -> None:
+    with pytest.raises(DBAPIError, match="never changed"):
+        posted.house.sql(statement.format(table), "ledger", write=True)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_services_own_role_may_only_add_and_read(posted: LedgerUnderTest, table: str) -> None:
+    privileges = "SELECT privilege FROM unnest(ARRAY['INSERT', 'SELECT', 'UPDATE', 'DELETE', "
+    privileges += "'TRUNCATE', 'TRIGGER']) AS privilege "
+    privileges += "WHERE has_table_privilege('tael_ledger', :name, privilege)"
+    found = posted.house.sql(privileges, "ledger", name=f"ledger.{table}")
+    owner = "SELECT tableowner FROM pg_tables WHERE schemaname = 'ledger' AND tablename = :name"
+    assert {row[0] for row in found} == {"INSERT", "SELECT"}
+    assert posted.house.sql(owner, "ledger", name=table)[0][0] != "tael_ledger"
+
+
+def test_an_account_keeps_its_identity(posted: LedgerUnderTest) -> None:
+    for statement in ("UPDATE account SET number = 'x'", "DELETE FROM account"):
+        with pytest.raises(DBAPIError, match="never changed"):
+            posted.house.sql(statement, "ledger", write=True)
+
+
+def insert_lines(book: LedgerUnderTest, *amounts: tuple[int, int, bool]) -> None:
+    """Inserts lines of one entry past the ledger, in one statement: (debit, credit, memo)."""
+    rows = ", ".join(
+        f"('{book.book_id}', '2026-01-16', 99, {place}, 1, '2026-01-16', {debit}, {credit}, {memo})"
+        for place, (debit, credit, memo) in enumerate(amounts, 1)
+    )
+    book.house.sql(f"INSERT INTO line VALUES {rows}", "ledger", write=True)
+
+
+def test_an_entry_that_does_not_balance_is_refused(posted: LedgerUnderTest) -> None:
+    with pytest.raises(DBAPIError, match="entry 99 does not balance"):
+        insert_lines(posted, (100, 0, False), (0, 99, False))
+
+
+def test_memo_and_balance_accounts_may_not_balance_each_other(posted: LedgerUnderTest) -> None:
+    with pytest.raises(DBAPIError, match="entry 99 does not balance"):
+        insert_lines(posted, (100, 0, False), (0, 100, True))
+
+
+def test_a_line_is_a_debit_or_a_credit_and_never_empty(posted: LedgerUnderTest) -> None:
+    for line in ((0, 0, False), (5, 5, False)):
+        with pytest.raises(DBAPIError, match="line_one_side"):
+            insert_lines(posted, line)
