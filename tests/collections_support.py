@@ -1,13 +1,31 @@
-"""Servicing's events, as messages, for tests that apply them to collections' store."""
+"""For collections' tests: servicing's events applied by hand, and a lender with real debtors."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
-from support import House
-from tael.servicing.v1 import event_pb2, loan_pb2, repayment_pb2
+from google.type import decimal_pb2
+
+from support import House, rid, wait_until
+from tael.collections.v1 import collections_pb2, collections_pb2_grpc
+from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
+from tael.origination.v1 import customer_pb2, customer_pb2_grpc
+from tael.provider.v1 import simulator_pb2, simulator_pb2_grpc
+from tael.servicing.v1 import (
+    credit_line_pb2,
+    credit_line_pb2_grpc,
+    end_of_day_pb2,
+    end_of_day_pb2_grpc,
+    event_pb2,
+    loan_pb2,
+    loan_pb2_grpc,
+    product_pb2,
+    product_pb2_grpc,
+    repayment_pb2,
+)
 from tael_client.values import from_date, money
 from tael_collections import events
 
@@ -74,3 +92,151 @@ class Feed:
                 )
             )
             self.today = opened
+
+
+PRODUCT = "cash"
+MAIN = "main"
+
+
+def identity_number(serial: int) -> str:
+    """A valid GB 11643 number of a person born on 1990-03-07."""
+    body = f"11010519900307{serial:03d}"
+    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+    total = sum(int(digit) * weight for digit, weight in zip(body, weights, strict=True))
+    return body + "10X98765432"[total % 11]
+
+
+@dataclass(frozen=True)
+class Debtor:
+    """A borrower who does not pay."""
+
+    customer_id: str
+    mobile: str
+    loan_id: str
+
+
+class Lender:
+    """A book from 2026-03-10 on, its days, its debtors."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.today = date(2026, 3, 10)
+        self._serial = 0
+        self.at("10:00")
+        house.client("ledger", ledger_pb2_grpc.LedgerServiceStub).CreateBook(
+            ledger_pb2.CreateBookRequest(
+                request_id="book",
+                book_id=MAIN,
+                legal_entity="示范银行",
+                currency_code="CNY",
+                business_date=from_date(self.today),
+            )
+        )
+        house.client("servicing", product_pb2_grpc.ProductServiceStub).PublishProduct(
+            product_pb2.PublishProductRequest(
+                request_id="product", code=PRODUCT, name="Cash", terms=TERMS, book_id=MAIN
+            )
+        )
+
+    def at(self, hour: str) -> None:
+        """Sets every clock to an hour of the business date."""
+        self.house.set_clock(f"{self.today}T{hour}")
+
+    def debtor(self, mobile: str = "") -> Debtor:
+        """A new customer with a loan of 10,000.00 first due on the 15th, and an empty card."""
+        self._serial += 1
+        number = mobile or f"1380000{self._serial:04d}"
+        customers = self.house.client("origination", customer_pb2_grpc.CustomerServiceStub)
+        customer_id = customers.RegisterPerson(
+            customer_pb2.RegisterPersonRequest(
+                request_id=rid(),
+                name="张三",
+                id_number=identity_number(self._serial),
+                mobile=number,
+            )
+        ).customer.customer_id
+        card = f"card-{self._serial}"
+        self.script("PaymentProviderService/Debit", card, failure_code="INSUFFICIENT_FUNDS")
+        lines = self.house.client("servicing", credit_line_pb2_grpc.CreditLineServiceStub)
+        line = lines.GrantCreditLine(
+            credit_line_pb2.GrantCreditLineRequest(
+                request_id=rid(),
+                customer_id=customer_id,
+                product_code=PRODUCT,
+                limit=money(1_000_000),
+                revolving=True,
+                annual_rate=decimal_pb2.Decimal(value="0.12"),
+                valid_to=from_date(self.today + timedelta(days=365)),
+            )
+        ).line
+        made = self.loans.DisburseLoan(
+            loan_pb2.DisburseLoanRequest(
+                request_id=rid(),
+                line_id=line.line_id,
+                principal=money(1_000_000),
+                periods=12,
+                repay_day=15,
+                card_token=card,
+            )
+        ).loan
+        return Debtor(customer_id, number, made.loan_id)
+
+    @property
+    def loans(self) -> loan_pb2_grpc.LoanServiceStub:
+        """Servicing's loans."""
+        return self.house.client("servicing", loan_pb2_grpc.LoanServiceStub)
+
+    def script(self, method: str, key: str, times: int = 30, **behaviour: Any) -> None:
+        """The next calls of a provider's method for a key behave so."""
+        self.house.client("simulators", simulator_pb2_grpc.SimulatorServiceStub).ScriptBehaviour(
+            simulator_pb2.ScriptBehaviourRequest(
+                method=f"tael.provider.v1.{method}",
+                key=key,
+                behaviours=[simulator_pb2.Behaviour(**behaviour)] * times,
+            )
+        )
+
+    def texts(self, mobile: str) -> list[str]:
+        """What the phone received."""
+        phone = self.house.client("simulators", simulator_pb2_grpc.SimulatorServiceStub)
+        return list(phone.ReadTexts(simulator_pb2.ReadTextsRequest(mobile=mobile)).texts)
+
+    def end_days_before(self, text_date: str) -> None:
+        """Ends day after day until this one is open, with collections and the clock behind."""
+        stub = self.house.client("servicing", end_of_day_pb2_grpc.EndOfDayServiceStub)
+        while self.today < date.fromisoformat(text_date):
+            request = end_of_day_pb2.RunEndOfDayRequest(
+                book_id=MAIN, business_date=from_date(self.today)
+            )
+            runs = [progress.run for progress in stub.RunEndOfDay(request)]
+            assert runs[-1].state == end_of_day_pb2.RUN_STATE_DONE, runs[-1].error
+            self.today += timedelta(days=1)
+            self.at("10:00")
+            wait_until(self._collections_followed, what="collections to see the day")
+
+    def _collections_followed(self) -> bool:
+        rows = self.house.sql("SELECT business_date FROM business_day", "collections")
+        return [row.business_date for row in rows] == [self.today]
+
+    def case(self, debtor: Debtor) -> collections_pb2.Case:
+        """The debtor's newest case."""
+        stub = self.house.client("collections", collections_pb2_grpc.CaseServiceStub)
+        request = collections_pb2.ListCasesRequest(customer_id=debtor.customer_id)
+        return wait_until(lambda: list(stub.ListCases(request).cases), what="a case")[-1]
+
+
+TERMS = product_pb2.ProductTerms(
+    method=product_pb2.REPAYMENT_METHOD_EQUAL_INSTALMENT,
+    min_periods=3,
+    max_periods=24,
+    min_principal=100_000,
+    max_principal=20_000_000,
+    annual_rate=decimal_pb2.Decimal(value="0.12"),
+    day_count=product_pb2.DAY_COUNT_ACT_360,
+    first_period=product_pb2.FIRST_PERIOD_ODD_DAYS,
+    min_first_days=1,
+    penalty_multiplier=decimal_pb2.Decimal(value="1.5"),
+    nonaccrual_dpd=2,
+    currency_code="CNY",
+)
+"""A product whose loans are non-accrual on the third day past due, to have short tests."""

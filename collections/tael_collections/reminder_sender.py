@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from datetime import date
 
 import grpc
 import structlog
 from sqlalchemy import Connection, select
 
-from tael_collections import cases, contacts, reminders
+from tael_collections import cases, contacts, days, reminders
 from tael_collections.contact_rules import Channel, Deny
 from tael_collections.contacts import Contact
 from tael_collections.sending import Sender
@@ -32,6 +33,7 @@ class Waiting:
     customer_id: str
     book_id: str
     text: str
+    good_until: date
 
 
 class ReminderSender:
@@ -60,17 +62,15 @@ class ReminderSender:
         return True
 
     def _permit(self, transaction: Connection, reminder_id: str) -> tuple[Waiting, Contact] | None:
-        row = transaction.execute(
-            select(reminder.c.customer_id, reminder.c.book_id, reminder.c.text).where(
-                reminder.c.reminder_id == reminder_id
-            )
-        ).one()
-        waiting = Waiting(reminder_id, *row)
+        mine = reminder.c.reminder_id == reminder_id
+        columns = [reminder.c[name] for name in Waiting.__dataclass_fields__]
+        waiting = Waiting(*transaction.execute(select(*columns).where(mine)).one())
         cases.lock_debtor(transaction, waiting.customer_id)
-        state = transaction.execute(
-            select(reminder.c.state).where(reminder.c.reminder_id == reminder_id)
-        ).scalar_one()
+        state = transaction.execute(select(reminder.c.state).where(mine)).scalar_one()
         if state != "QUEUED":
+            return None
+        if days.business_date(transaction, waiting.book_id) > waiting.good_until:
+            reminders.settle(transaction, reminder_id, "DROPPED")
             return None
         case = cases.find_open(transaction, waiting.customer_id, waiting.book_id)
         made, answer = contacts.permit(

@@ -6,18 +6,18 @@ drops a reminder that no hour will make right.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tael.servicing.v1 import event_pb2
-from tael_client.values import to_date, yuan
+from tael_client.values import yuan
 from tael_collections import cases
 from tael_collections.tables import reminder
 
 
-def wording(due: event_pb2.ReminderDue, today: date) -> str:
+def wording(due: event_pb2.ReminderDue, due_date: date) -> str:
     """What the debtor reads; the loan by its last four characters only."""
     loan = due.loan
     ending = loan.loan_id[-4:]
@@ -26,17 +26,19 @@ def wording(due: event_pb2.ReminderDue, today: date) -> str:
             f"【tael】您尾号{ending}的借款已逾期{-due.days_before}天，"
             f"应还{yuan(loan.amount_past_due)}元，请尽快还款。如已还款请忽略。"
         )
-    when = to_date(loan.next_due_date) if loan.HasField("next_due_date") else today
-    amount = loan.next_due_amount or loan.amount_past_due
+    amount = loan.next_due_amount
+    if due.days_before == 0 and loan.amount_past_due:
+        amount = loan.amount_past_due
     return (
-        f"【tael】您尾号{ending}的借款将于{when.year}年{when.month}月{when.day}日到期，"
+        f"【tael】您尾号{ending}的借款将于{due_date.year}年{due_date.month}月{due_date.day}日到期，"
         f"应还{yuan(amount)}元，请按时还款。如已还款请忽略。"
     )
 
 
 def queue(transaction: Connection, event_id: str, due: event_pb2.ReminderDue, today: date) -> None:
-    """Puts a reminder in the queue."""
+    """Puts a reminder in the queue: good until the due date, or a day once that has passed."""
     loan = due.loan
+    due_date = today + timedelta(days=due.days_before)
     cases.lock_debtor(transaction, loan.customer_id)
     transaction.execute(
         insert(reminder)
@@ -46,7 +48,8 @@ def queue(transaction: Connection, event_id: str, due: event_pb2.ReminderDue, to
             book_id=loan.book_id,
             loan_id=loan.loan_id,
             days_before=due.days_before,
-            text=wording(due, today),
+            text=wording(due, due_date),
+            good_until=max(due_date, today + timedelta(days=1)),
         )
         .on_conflict_do_nothing()
     )

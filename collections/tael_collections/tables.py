@@ -136,6 +136,7 @@ reminder = Table(
     Column("loan_id", Text, nullable=False),
     Column("days_before", Integer, nullable=False),
     Column("text", Text, nullable=False),
+    Column("good_until", Date, nullable=False, comment="after it the text would be wrong"),
     Column("state", Text, nullable=False, server_default="QUEUED"),
     Column("not_before", DateTime(timezone=True), comment="when the gate may say otherwise"),
     Column("contact_id", Text, ForeignKey("contact.contact_id")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import grpc
@@ -11,7 +12,7 @@ import pytest
 from collections_support import NON_ACCRUAL, NORMAL, WRITTEN_OFF, Feed, loan
 from sqlalchemy.exc import DBAPIError
 
-from support import House, day, refusal, rid, violations
+from support import House, day, refusal, rid, violations, wait_until
 from tael.collections.v1 import collections_pb2 as pb
 from tael.collections.v1 import collections_pb2_grpc as rpc
 from tael_client.values import money, to_date
@@ -445,6 +446,35 @@ def test_a_paid_case_pulls_what_was_under_way(floor: House, feed: Feed, debtor: 
         "SELECT at, expires_at FROM contact WHERE token = :it", "collections", it=token
     )
     assert rows[0].at == rows[0].expires_at
+
+
+def queued(house: House, debtor: str) -> list[Any]:
+    rows = "SELECT state, not_before, text FROM reminder WHERE customer_id = :who"
+    return house.sql(rows, "collections", who=debtor)
+
+
+def test_a_reminder_at_night_waits_for_the_morning(floor: House, feed: Feed, debtor: str) -> None:
+    floor.set_clock("2026-03-16T20:00")
+    feed.reminder(loan("ln-0123", debtor, -3, 0, NORMAL), 3)
+    (row,) = wait_until(lambda: [one for one in queued(floor, debtor) if one.not_before])
+    assert row.state == "QUEUED"
+    assert row.not_before.isoformat() == "2026-03-17T00:00:00+00:00"
+    assert "尾号0123的借款将于2026年3月19日到期" in row.text
+    denied = floor.sql(
+        "SELECT denied_reason FROM contact WHERE customer_id = :who", "collections", who=debtor
+    )
+    assert [one.denied_reason for one in denied] == ["QUIET_HOURS"]
+
+
+def test_a_reminder_that_would_say_what_is_no_longer_so_is_dropped(
+    floor: House, feed: Feed, debtor: str
+) -> None:
+    floor.set_clock("2026-03-16T20:00")
+    feed.reminder(loan("ln-0123", debtor, 1, 88_849), -1)
+    wait_until(lambda: queued(floor, debtor)[0].not_before)
+    feed.close_days(2)
+    floor.set_clock("2026-03-18T08:00")
+    wait_until(lambda: queued(floor, debtor)[0].state == "DROPPED")
 
 
 def test_a_closed_case_takes_no_decision(floor: House, feed: Feed, debtor: str) -> None:

@@ -179,6 +179,7 @@ def upgrade() -> None:
     sa.Column('loan_id', sa.Text(), nullable=False),
     sa.Column('days_before', sa.Integer(), nullable=False),
     sa.Column('text', sa.Text(), nullable=False),
+    sa.Column('good_until', sa.Date(), nullable=False, comment='after it the text would be wrong'),
     sa.Column('state', sa.Text(), server_default='QUEUED', nullable=False),
     sa.Column('not_before', sa.DateTime(timezone=True), nullable=True, comment='when the gate may say otherwise'),
     sa.Column('contact_id', sa.Text(), nullable=True),

@@ -1,0 +1,149 @@
+"""A write-off by two people, posted by servicing, and what is recovered after it."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from collections_support import MAIN, Debtor, Lender
+
+from support import refusal, rid, wait_until
+from tael.collections.v1 import collections_pb2 as pb
+from tael.collections.v1 import collections_pb2_grpc as rpc
+from tael.ledger.v1 import proof_pb2, proof_pb2_grpc
+from tael.servicing.v1 import loan_pb2
+from tael_client.values import money
+
+
+class Desk:
+    """The people who write off."""
+
+    def __init__(self, lender: Lender) -> None:
+        client = lender.house.client
+        self.maker = client("collections", rpc.WriteOffServiceStub, "maker")
+        self.checker = client("collections", rpc.WriteOffServiceStub, "checker")
+
+    def propose(self, case: pb.Case, loan_id: str) -> pb.WriteOff:
+        return self.maker.ProposeWriteOff(
+            pb.ProposeWriteOffRequest(
+                request_id=rid(),
+                case_id=case.case_id,
+                loan_id=loan_id,
+                evidence=["no property found", "pursued 180 days"],
+            )
+        ).write_off
+
+    def approval(self, proposed: pb.WriteOff, approve: bool = True) -> pb.ApproveWriteOffRequest:
+        return pb.ApproveWriteOffRequest(
+            request_id=rid(), write_off_id=proposed.write_off_id, approve=approve
+        )
+
+    def recover(self, case: pb.Case, loan_id: str, amount: int) -> pb.RecordRecoveryResponse:
+        return self.checker.RecordRecovery(
+            pb.RecordRecoveryRequest(
+                request_id=rid(), case_id=case.case_id, loan_id=loan_id, amount=money(amount)
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def debtors(lender: Lender) -> list[Debtor]:
+    """Debtors on the first day past due."""
+    made = [lender.debtor() for _ in range(3)]
+    lender.end_days_before("2026-03-16")
+    return made
+
+
+def reason(caught: pytest.ExceptionInfo[grpc.RpcError]) -> str:
+    return refusal(caught.value)[1]
+
+
+def test_a_loan_goes_from_arrears_to_recovery(lender: Lender, debtors: list[Debtor]) -> None:
+    desk = Desk(lender)
+    debtor = debtors[0]
+    case = lender.case(debtor)
+    with pytest.raises(grpc.RpcError) as caught:
+        desk.propose(case, debtor.loan_id)
+    assert reason(caught) == "NOT_NON_ACCRUAL"
+    with pytest.raises(grpc.RpcError) as caught:
+        desk.propose(case, debtors[1].loan_id)
+    assert reason(caught) == "LOAN_NOT_IN_CASE"
+    with pytest.raises(grpc.RpcError) as caught:
+        desk.recover(case, debtor.loan_id, 100)
+    assert reason(caught) == "NOT_WRITTEN_OFF"
+    lender.end_days_before("2026-03-19")
+
+    agencies = lender.house.client("collections", rpc.AgencyServiceStub)
+    agency = agencies.RegisterAgency(
+        pb.RegisterAgencyRequest(request_id=rid(), name="Hengxin", commission_basis_points=2_500)
+    ).agency
+    agencies.PlaceCase(
+        pb.PlaceCaseRequest(
+            request_id=rid(), case_id=case.case_id, agency_id=agency.agency_id, days=30
+        )
+    )
+    proposed = desk.propose(case, debtor.loan_id)
+    assert (proposed.state, proposed.maker) == (pb.WRITE_OFF_STATE_PROPOSED, "maker")
+    assert lender.case(debtor).status == pb.CASE_STATUS_WRITE_OFF_PENDING
+    with pytest.raises(grpc.RpcError) as caught:
+        desk.propose(case, debtor.loan_id)
+    assert reason(caught) == "WRITE_OFF_EXISTS"
+    with pytest.raises(grpc.RpcError) as caught:
+        desk.maker.ApproveWriteOff(desk.approval(proposed))
+    assert reason(caught) == "MAKER_IS_CHECKER"
+
+    approval = desk.approval(proposed)
+    posted = desk.checker.ApproveWriteOff(approval).write_off
+    assert (posted.state, posted.checker) == (pb.WRITE_OFF_STATE_POSTED, "checker")
+    assert posted.principal == money(1_000_000)
+    assert desk.checker.ApproveWriteOff(approval).write_off == posted
+    with pytest.raises(grpc.RpcError) as caught:
+        desk.checker.ApproveWriteOff(desk.approval(proposed))
+    assert reason(caught) == "WRITE_OFF_DECIDED"
+    case = lender.case(debtor)
+    assert (case.status, case.loans[0].principal) == (pb.CASE_STATUS_RECOVERY, 0)
+    claim = case.amount_past_due.minor_units
+    assert claim > 1_000_000
+
+    lender.end_days_before("2026-03-20")
+    assert lender.case(debtor).status == pb.CASE_STATUS_RECOVERY
+    recovered = desk.recover(case, debtor.loan_id, 100_001)
+    assert (recovered.principal, recovered.interest) == (100_001, 0)
+    assert recovered.commission == 25_000
+    assert recovered.case.amount_past_due.minor_units == claim - 100_001
+    rest = desk.recover(case, debtor.loan_id, claim - 100_001)
+    assert rest.principal + rest.interest == claim - 100_001
+    assert rest.case.status == pb.CASE_STATUS_CLOSED
+    proof = lender.house.client("ledger", proof_pb2_grpc.ProofServiceStub)
+    parts = list(proof.Prove(proof_pb2.ProveRequest(book_id=MAIN)))
+    assert [part.finding for part in parts if part.HasField("finding")] == []
+
+
+def test_a_refused_proposal_may_be_made_again(lender: Lender, debtors: list[Debtor]) -> None:
+    lender.end_days_before("2026-03-20")
+    desk = Desk(lender)
+    debtor = debtors[1]
+    case = lender.case(debtor)
+    proposed = desk.propose(case, debtor.loan_id)
+    refused = desk.checker.ApproveWriteOff(desk.approval(proposed, approve=False)).write_off
+    assert refused.state == pb.WRITE_OFF_STATE_REFUSED
+    assert not refused.HasField("principal")
+    again = desk.propose(case, debtor.loan_id)
+    assert again.write_off_id != proposed.write_off_id
+    read = desk.maker.GetWriteOff(pb.GetWriteOffRequest(write_off_id=again.write_off_id))
+    assert read.write_off == again
+
+
+def test_an_approval_outlives_servicings_silence(lender: Lender, debtors: list[Debtor]) -> None:
+    lender.end_days_before("2026-03-20")
+    desk = Desk(lender)
+    debtor = debtors[2]
+    proposed = desk.propose(lender.case(debtor), debtor.loan_id)
+    lender.house.stop_one("servicing")
+    approved = desk.checker.ApproveWriteOff(desk.approval(proposed)).write_off
+    assert approved.state == pb.WRITE_OFF_STATE_APPROVED
+    lender.house.start("servicing")
+    request = pb.GetWriteOffRequest(write_off_id=proposed.write_off_id)
+    wait_until(lambda: desk.maker.GetWriteOff(request).write_off.state == pb.WRITE_OFF_STATE_POSTED)
+    loan = lender.loans.GetLoan(loan_pb2.GetLoanRequest(loan_id=debtor.loan_id)).loan
+    assert loan.state == loan_pb2.LOAN_STATE_WRITTEN_OFF
+    assert loan.balances.written_off_principal == 1_000_000
