@@ -30,6 +30,13 @@ CONSENTS = (
     customer_pb2.CONSENT_TYPE_EXTERNAL_DATA,
     customer_pb2.CONSENT_TYPE_DIRECT_DEBIT,
 )
+ORDINARY_BUREAU = {
+    "accounts": 4,
+    "monthly_due": 300_000,
+    "queries_3m": 2,
+    "card_utilisation_percent": 40,
+    "oldest_account_months": 36,
+}
 
 
 @dataclass
@@ -42,6 +49,10 @@ class Person:
     card: str
     income: int = 1_200_000
     """A month, minor units."""
+    bureau: dict[str, int] = field(default_factory=lambda: dict(ORDINARY_BUREAU))
+    """What the credit bureau knows; amounts in minor units."""
+    lenders: dict[str, int] = field(default_factory=lambda: {"queries_30d": 2, "queries_90d": 2})
+    """How often other lenders asked."""
     customer_id: str = ""
     card_token: str = ""
     application: application_pb2.Application = field(default_factory=application_pb2.Application)

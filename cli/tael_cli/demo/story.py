@@ -26,7 +26,7 @@ from tael.servicing.v1 import loan_pb2, repayment_pb2, repayment_pb2_grpc
 from tael_cli import audit, setup
 from tael_cli.demo.collectors import CALL, Collectors
 from tael_cli.demo.lender import BOOK, Lender, wait_for
-from tael_cli.demo.people import App, Person
+from tael_cli.demo.people import ORDINARY_BUREAU, App, Person
 from tael_cli.demo.show import Stage
 from tael_cli.services import Services
 from tael_cli.supervisor import ORDER, Supervisor, await_healthy
@@ -36,10 +36,23 @@ from tael_runtime.settings import PORTS, ServiceSettings, Settings
 
 START = date(2026, 1, 15)
 
-ZHANG = Person("张伟", "11010119900307797X", "13800138001", "6222021234567890128")
+ZHANG = Person("张伟", "110101199003077897", "13800138001", "6222021234567890128")
 LI = Person("李娜", "320501198512123333", "13800138002", "6217001234567890122")
-WANG = Person("王强", "440524198001010014", "13800138003", "6288880000000005")
-CHEN = Person("陈晨", "110105199203155119", "13800138004", "6222020000000000004")
+WANG = Person(
+    "王强",
+    "440524198001010014",
+    "13800138003",
+    "6288880000000005",
+    lenders={"queries_30d": 12, "queries_90d": 20},
+)
+CHEN = Person(
+    "陈晨",
+    "110105199203155111",
+    "13800138004",
+    "6222020000000000125",
+    bureau={**ORDINARY_BUREAU, "queries_3m": 5},
+    lenders={"queries_30d": 8, "queries_90d": 10},
+)
 
 
 def run(console: Console, keep: Path | None) -> int:
@@ -125,34 +138,23 @@ class Story:
     def applications(self) -> None:
         """Two good applicants, a bad one, a middling one."""
         self.stage.act("1. Applications: risk decides, a line is granted")
-        for person in (ZHANG, LI):
+        for person in (ZHANG, LI, WANG, CHEN):
+            self.lender.script(
+                "BureauProviderService/QueryReport",
+                person.id_number,
+                simulator_pb2.Behaviour(figures=person.bureau),
+            )
+            self.lender.script(
+                "ExternalDataProviderService/QueryMultiLender",
+                person.id_number,
+                simulator_pb2.Behaviour(figures=person.lenders),
+            )
             self.app(person).register()
-            self._decided(person, self.app(person).apply(2_000_000))
-        self.lender.script(
-            "ExternalDataProviderService/QueryMultiLender",
-            WANG.id_number,
-            simulator_pb2.Behaviour(figures={"queries_30d": 12, "queries_90d": 20}),
-        )
-        self.app(WANG).register()
-        declined = self._decided(WANG, self.app(WANG).apply(2_000_000))
-        self.stage.say(f"   王强 is told: {'; '.join(declined.customer_reasons)}")
-        self.lender.script(
-            "ExternalDataProviderService/QueryMultiLender",
-            CHEN.id_number,
-            simulator_pb2.Behaviour(figures={"queries_7d": 2, "queries_30d": 6, "queries_90d": 9}),
-        )
-        self.lender.script(
-            "BureauProviderService/QueryReport",
-            CHEN.id_number,
-            simulator_pb2.Behaviour(figures={"queries_3m": 9, "card_utilisation_percent": 70}),
-        )
-        self.app(CHEN).register()
-        CHEN.application = self._decided(CHEN, self.app(CHEN).apply(2_000_000))
+            self._decided(self.app(person).apply(2_000_000))
+        self.stage.say(f"   王强 is told: {'; '.join(WANG.application.customer_reasons)}")
         self._review(CHEN)
 
-    def _decided(
-        self, person: Person, application: application_pb2.Application
-    ) -> application_pb2.Application:
+    def _decided(self, application: application_pb2.Application) -> None:
         stub = self.services.stub("risk", decision_pb2_grpc.DecisionServiceStub)
         request = decision_pb2.GetDecisionRequest(decision_id=application.decision_id)
         decision = stub.GetDecision(request).decision
@@ -165,8 +167,6 @@ class Story:
         if application.line_id:
             self.stage.call("origination", "servicing.GrantCreditLine", "ACTIVE")
             self.stage.line(self.lender.line(application.line_id))
-        del person
-        return application
 
     def _review(self, person: Person) -> None:
         """A reviewer proposes, a second person confirms."""
