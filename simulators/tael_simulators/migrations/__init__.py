@@ -1,0 +1,1 @@
+"""The simulators' revisions; the runtime runs them at start."""

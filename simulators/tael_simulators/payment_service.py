@@ -1,0 +1,99 @@
+"""The payment channel: money moves once an id, and sometimes nobody can say yet whether it did."""
+
+from __future__ import annotations
+
+import grpc
+from sqlalchemy import Row, select, update
+
+from tael.provider.v1 import payment_pb2 as pb
+from tael.provider.v1 import payment_pb2_grpc
+from tael.provider.v1.simulator_pb2 import Behaviour
+from tael_client.values import money, to_date
+from tael_runtime.database import Database
+from tael_runtime.errors import InvalidArgument, NotFound, Reason
+from tael_simulators import methods, scripts
+from tael_simulators.arrivals import receive, reference
+from tael_simulators.methods import DEBIT, PAY, Method
+from tael_simulators.tables import payment
+
+
+class Payments(payment_pb2_grpc.PaymentProviderServiceServicer):
+    """Keys: card token and payment id. Every card has money enough unless scripted otherwise."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def Pay(self, request: pb.PayRequest, context: grpc.ServicerContext) -> pb.PayResponse:
+        """Money to a card."""
+        self._receive(PAY, request, context)
+        return pb.PayResponse(payment=self._answer(request.payment_id))
+
+    def Debit(self, request: pb.DebitRequest, context: grpc.ServicerContext) -> pb.DebitResponse:
+        """Money from a card."""
+        self._receive(DEBIT, request, context)
+        return pb.DebitResponse(payment=self._answer(request.payment_id))
+
+    def QueryPayment(
+        self, request: pb.QueryPaymentRequest, context: grpc.ServicerContext
+    ) -> pb.QueryPaymentResponse:
+        """What became of it."""
+        card = select(payment.c.card_token).where(payment.c.payment_id == request.payment_id)
+        with self._db.read() as transaction:
+            token = transaction.execute(card).scalar()
+        keys = (request.payment_id, *([token] if token else ()))
+        scripts.behave(self._db, methods.QUERY_PAYMENT, keys, context)
+        return pb.QueryPaymentResponse(payment=self._answer(request.payment_id))
+
+    def _receive(
+        self,
+        method: Method,
+        request: pb.PayRequest | pb.DebitRequest,
+        context: grpc.ServicerContext,
+    ) -> None:
+        if request.amount.minor_units <= 0:
+            raise InvalidArgument("amount.minor_units", "must be positive")
+        try:
+            business_date = to_date(request.date)
+        except ValueError as error:
+            raise InvalidArgument("date", str(error), Reason.INVALID_DATE) from error
+
+        def values(behaviour: Behaviour) -> dict[str, object]:
+            return {
+                "debit": method is DEBIT,
+                "card_token": request.card_token,
+                "currency_code": request.amount.currency_code,
+                "minor_units": request.amount.minor_units,
+                "date": business_date,
+                "failure_code": behaviour.failure_code,
+                "unknown_left": behaviour.unknown_answers,
+            }
+
+        keys = (request.card_token, request.payment_id)
+        receive(self._db, payment, method, request, keys, values, context)
+
+    def _answer(self, payment_id: str) -> pb.Payment:
+        """The payment as the provider tells it now: UNKNOWN while answers of that kind are left."""
+        of_id = payment.c.payment_id == payment_id
+        with self._db.begin() as transaction:
+            row = transaction.execute(select(payment).where(of_id).with_for_update()).first()
+            if row is None:
+                raise NotFound("payment", payment_id)
+            if row.unknown_left:
+                left = {"unknown_left": row.unknown_left - 1}
+                transaction.execute(update(payment).where(of_id).values(left))
+        return _told(row)
+
+
+def _told(row: Row[tuple[object, ...]]) -> pb.Payment:
+    told = pb.Payment(
+        payment_id=row.payment_id,
+        status=pb.PAYMENT_STATUS_SUCCESS,
+        amount=money(row.minor_units, row.currency_code),
+        reference=reference("payment", row.payment_id),
+    )
+    if row.unknown_left:
+        told.status = pb.PAYMENT_STATUS_UNKNOWN
+    elif row.failure_code:
+        told.status = pb.PAYMENT_STATUS_FAILED
+        told.failure_code = row.failure_code
+    return told
