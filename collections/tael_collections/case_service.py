@@ -11,7 +11,7 @@ from tael_client.values import from_date
 from tael_collections import cases, days, holds
 from tael_collections.assignment import Collector, PoolCase, assign
 from tael_collections.buckets import Bucket
-from tael_collections.messages import case_answer, day
+from tael_collections.messages import case_answer, case_message, day
 from tael_collections.reasons import Reason
 from tael_collections.tables import business_day, case_history, debt_case, promise
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
@@ -51,8 +51,9 @@ class Cases(collections_pb2_grpc.CaseServiceServicer):
         with self._db.read() as snapshot:
             rows = list(snapshot.execute(query).mappings())
             found = [cases.from_row(row) for row in rows[:size]]
+            loans = cases.loans_of(snapshot, [case.case_id for case in found])
             return pb.ListCasesResponse(
-                cases=[case_answer(snapshot, case) for case in found],
+                cases=[case_message(case, loans[case.case_id]) for case in found],
                 next_page_token=found[-1].case_id if len(rows) > size else "",
             )
 

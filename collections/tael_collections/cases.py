@@ -5,6 +5,7 @@ Locks are taken in one order everywhere: the pool by those who change many cases
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -124,13 +125,20 @@ def find_open(transaction: Connection, customer_id: str, book_id: str) -> DebtCa
 
 def loans(transaction: Connection, case_id: str) -> list[CaseLoan]:
     """A case's loans, by loan_id."""
+    return loans_of(transaction, [case_id])[case_id]
+
+
+def loans_of(transaction: Connection, case_ids: Sequence[str]) -> dict[str, list[CaseLoan]]:
+    """The loans of several cases, by loan_id in each."""
+    found: dict[str, list[CaseLoan]] = {case_id: [] for case_id in case_ids}
     rows = transaction.execute(
-        select(case_loan).where(case_loan.c.case_id == case_id).order_by(case_loan.c.loan_id)
-    ).mappings()
-    return [
-        CaseLoan(**{name: value for name, value in row.items() if name != "case_id"})
-        for row in rows
-    ]
+        select(case_loan).where(case_loan.c.case_id.in_(case_ids)).order_by(case_loan.c.loan_id)
+    )
+    for row in rows:
+        found[row.case_id].append(
+            CaseLoan(row.loan_id, row.dpd, row.amount_past_due, row.principal, row.written_off)
+        )
+    return found
 
 
 def change(transaction: Connection, case_id: str, **values: Any) -> DebtCase:

@@ -72,5 +72,6 @@ class Sender:
         )
         if call.outcome in NOT_CONNECTED:
             return Delivery(NOT_CONNECTED[call.outcome], False, call.recording)
+        # origination proved the phone to be the debtor's own; a person reports who answered it
         heard = Result.UNSPECIFIED if channel in BY_PEOPLE else Result.CONNECTED_DEBTOR
         return Delivery(heard, True, call.recording)
