@@ -1,0 +1,136 @@
+"""Events in columns: the same books as one by one, exactly once, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grpc
+import pytest
+from ledger.ledger_case import LedgerUnderTest, lines
+
+from support import day, refusal, rid, violations
+from tael.ledger.v1 import ledger_pb2 as pb
+
+Chunk = tuple[Sequence[str], Sequence[Sequence[int]]]
+
+
+def stream(
+    book: LedgerUnderTest, chunks: Sequence[Chunk], **header: Any
+) -> Iterator[pb.RecordEventColumnsRequest]:
+    """A header for a night's interest, then chunks of (owners, columns)."""
+    settings: dict[str, Any] = {
+        "request_id": rid(),
+        "book_id": book.book_id,
+        "event": "INTEREST_ACCRUED",
+        "value_date": day("2026-01-15"),
+        "accrual_status": pb.ACCRUAL_STATUS_ACCRUAL,
+        "owner_type": "LOAN",
+        "amount_types": ["interest"],
+        "source": "eod",
+    }
+    yield pb.RecordEventColumnsRequest(header=pb.EventColumnsHeader(**{**settings, **header}))
+    for owners, columns in chunks:
+        yield pb.RecordEventColumnsRequest(
+            chunk=pb.EventColumnsChunk(
+                owner_ids=owners,
+                columns=[pb.AmountColumn(minor_units=column) for column in columns],
+            )
+        )
+
+
+def record(
+    book: LedgerUnderTest, chunks: Sequence[Chunk], **header: Any
+) -> pb.RecordEventColumnsResponse:
+    """Books columns."""
+    return book.ledger.RecordEventColumns(stream(book, chunks, **header))
+
+
+def wrong_field(book: LedgerUnderTest, chunks: Sequence[Chunk], **header: Any) -> str:
+    """The field that columns are refused for."""
+    with pytest.raises(grpc.RpcError) as error:
+        record(book, chunks, **header)
+    return next(iter(violations(error.value)))
+
+
+def test_a_chunk_makes_one_compound_entry(book: LedgerUnderTest) -> None:
+    answer = record(
+        book,
+        [(["A", "B", "C"], [[323, 0, -5], [0, 7, 0]]), (["D"], [[1], [0]])],
+        amount_types=["interest", "penalty"],
+    )
+    assert (answer.first_sequence, answer.entries, answer.lines) == (1, 2, 7)
+    entry = book.ledger.GetEntry(pb.GetEntryRequest(book_id=book.book_id, sequence=1)).entry
+    assert lines(entry) == {
+        "1132.01:LOAN:A": ("Dr", 323),
+        "1132.01:LOAN:C": ("Dr", -5),
+        "1132.03:LOAN:B": ("Dr", 7),
+        "6011.01": ("Cr", 318),
+        "6011.02": ("Cr", 7),
+    }
+    assert entry.source == "eod"
+    assert book.findings() == []
+
+
+def test_columns_are_booked_exactly_once(book: LedgerUnderTest) -> None:
+    chunks: list[Chunk] = [(["A", "B"], [[1, 2]])]
+    first = record(book, chunks, request_id="night")
+    assert record(book, chunks, request_id="night") == first
+    with pytest.raises(grpc.RpcError) as error:
+        record(book, [(["A", "B"], [[1, 3]])], request_id="night")
+    assert refusal(error.value) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+    assert book.balance("6011.01") == 3
+
+
+def test_columns_of_zeros_make_no_entry(book: LedgerUnderTest) -> None:
+    answer = record(book, [(["A"], [[0]])], request_id="zeros")
+    assert (answer.first_sequence, answer.entries, answer.lines) == (0, 0, 0)
+    assert record(book, [(["A"], [[0]])], request_id="zeros") == answer
+
+
+def test_columns_with_a_fault_book_nothing_and_name_it(book: LedgerUnderTest) -> None:
+    good: Chunk = (["A"], [[1]])
+    assert wrong_field(book, [good, (["B", "C"], [[1]])]) == "chunk[1].columns[0]"
+    assert wrong_field(book, [good, (["B"], [[1], [2]])]) == "chunk[1].columns"
+    assert wrong_field(book, [good, (["no owner"], [[1]])]) == "chunk[1].owner_ids"
+    assert wrong_field(book, [good, (["B", "B"], [[1, 1]])]) == "chunk[1].owner_ids"
+    assert wrong_field(book, [good, (["B"], [[10**15]])]) == "chunk[1].columns[0]"
+    assert wrong_field(book, [good], owner_type="CUSTOMER") == "header.owner_type"
+    assert book.balance("6011.01") == 0
+
+
+def test_columns_the_rules_do_not_know_or_of_tomorrow_are_refused(book: LedgerUnderTest) -> None:
+    chunks: list[Chunk] = [(["A"], [[1]])]
+
+    def refused(**header: Any) -> str:
+        with pytest.raises(grpc.RpcError) as error:
+            record(book, chunks, **header)
+        return refusal(error.value)[1]
+
+    assert refused(amount_types=["tips"]) == "NO_POSTING_RULE"
+    assert refused(value_date=day("2026-01-16")) == "VALUE_DATE_IN_FUTURE"
+    assert refused(booking_date=day("2026-01-14")) == "DAY_CLOSED"
+
+
+def test_a_stream_begins_with_one_header(book: LedgerUnderTest) -> None:
+    parts = list(stream(book, [(["A"], [[1]])]))
+    for wrong in (parts[1:], [parts[0], parts[0]], []):
+        with pytest.raises(grpc.RpcError) as error:
+            book.ledger.RecordEventColumns(iter(wrong))
+        assert "header" in violations(error.value)
+
+
+def test_fifty_thousand_owners_a_chunk_are_booked_and_proven(book: LedgerUnderTest) -> None:
+    owners = [f"L{number}" for number in range(50_000)]
+    amounts = [number % 997 for number in range(50_000)]
+    answer = record(book, [(owners, [amounts])])
+    assert answer.lines == sum(amount != 0 for amount in amounts) + 1
+    assert book.balance("6011.01", "1132.01:LOAN:L996") == [sum(amounts), 996]
+    assert book.findings() == []
+
+
+def test_sums_beyond_sixty_four_bits_are_refused_not_wrapped(book: LedgerUnderTest) -> None:
+    owners = [f"L{number}" for number in range(20_000)]
+    with pytest.raises(grpc.RpcError) as error:
+        record(book, [(owners, [[900_000_000_000_000] * len(owners)])])
+    assert refusal(error.value) == ("FAILED_PRECONDITION", "ACCOUNT_LIMIT")
