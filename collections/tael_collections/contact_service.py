@@ -42,10 +42,7 @@ class Contacts(collections_pb2_grpc.ContactServiceServicer):
 
         def ask(transaction: Connection) -> pb.PermitContactResponse:
             case = cases.lock(transaction, request.case_id)
-            if channel is Channel.AGENCY_CALL and not case.agency_id and case.closed_on is None:
-                raise FailedPrecondition(
-                    Reason.NOT_PLACED, "an agency calls only where it has the case", case.case_id
-                )
+            _agency_has_it(case, channel)
             made, answer = contacts.permit(
                 transaction, case.customer_id, case, case.book_id, channel, self._clock.now()
             )
@@ -73,10 +70,11 @@ class Contacts(collections_pb2_grpc.ContactServiceServicer):
         mobile = "" if held.ended else self._reveal(held)
 
         def spend(transaction: Connection) -> pb.SendContactResponse:
-            permitted = contacts.get(transaction, held.contact_id)
-            if permitted.used_at is not None:
-                raise FailedPrecondition(Reason.TOKEN_USED, f"used at {permitted.used_at}")
-            self._authorise(transaction, permitted, mobile)
+            cases.lock_debtor(transaction, held.customer_id)
+            used_at = contacts.get(transaction, held.contact_id).used_at
+            if used_at is not None:
+                raise FailedPrecondition(Reason.TOKEN_USED, f"used at {used_at}")
+            self._authorise(transaction, held, mobile)
             contacts.mark_used(transaction, held.contact_id, request.content, self._clock.now())
             return pb.SendContactResponse(contact=pb.Contact(contact_id=held.contact_id))
 
@@ -121,9 +119,10 @@ class Contacts(collections_pb2_grpc.ContactServiceServicer):
     def _reveal(self, held: Contact) -> str:
         return self._sender.reveal(held.customer_id, f"contact {held.contact_id} permitted")
 
-    def _authorise(self, transaction: Connection, permitted: Contact, mobile: str) -> DebtCase:
+    def _authorise(self, transaction: Connection, permitted: Contact, mobile: str) -> None:
         assert permitted.case_id is not None, "reminders present no token"
         case = cases.lock(transaction, permitted.case_id)
+        _agency_has_it(case, permitted.channel)
         contacts.authorise(
             transaction,
             permitted,
@@ -132,7 +131,6 @@ class Contacts(collections_pb2_grpc.ContactServiceServicer):
             self._sender.number_index(mobile),
             self._clock.now(),
         )
-        return case
 
     def _deliver(self, held: Contact, mobile: str) -> Contact:
         with self._db.begin() as transaction:
@@ -174,3 +172,10 @@ class Contacts(collections_pb2_grpc.ContactServiceServicer):
             until = today + timedelta(days=parameters.on("hold.dispute_days", today).number)
             if case.hold_until is None or case.hold_until < until:
                 holds.hold(transaction, case, until, result.name.lower(), today)
+
+
+def _agency_has_it(case: DebtCase, channel: Channel) -> None:
+    if channel is Channel.AGENCY_CALL and not case.agency_id and case.closed_on is None:
+        raise FailedPrecondition(
+            Reason.NOT_PLACED, "an agency calls only where it has the case", case.case_id
+        )

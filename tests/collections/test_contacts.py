@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -50,7 +51,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def debtors(lender: Lender) -> list[Debtor]:
     """Debtors on the first day past due; the first two share a number."""
-    made = [lender.debtor(SHARED), lender.debtor(SHARED), *(lender.debtor() for _ in range(5))]
+    made = [lender.debtor(SHARED), lender.debtor(SHARED), *(lender.debtor() for _ in range(6))]
     lender.end_days_before("2026-03-16")
     return made
 
@@ -178,3 +179,21 @@ def test_what_nobody_heard_cannot_be_reported_as_a_conversation(desk: Desk) -> N
         pb.ListContactsRequest(case_id=desk.lender.case(desk.debtor).case_id)
     ).contacts
     assert [one.result for one in kept] == [pb.RESULT_CODE_NO_ANSWER, pb.RESULT_CODE_PROMISE]
+
+
+@pytest.mark.parametrize("desk", [7], indirect=True)
+def test_of_many_who_hold_one_token_one_calls(desk: Desk) -> None:
+    request = desk.sending(pb.CHANNEL_AI_CALL)
+
+    def call(number: int) -> str:
+        mine = pb.SendContactRequest(
+            request_id=rid(), token=request.token, content=f"Caller {number}"
+        )
+        try:
+            return desk.contacts.SendContact(mine).contact.content
+        except grpc.RpcError as error:
+            return refusal(error)[1]
+
+    with ThreadPoolExecutor(4) as callers:
+        answers = list(callers.map(call, range(4)))
+    assert answers.count("TOKEN_USED") == 3
