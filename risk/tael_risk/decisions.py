@@ -105,6 +105,9 @@ class Decision:
     """Decimal text, 0.12 = 12 %; None where declined or not worked out."""
     contributions: tuple[Contribution, ...]
     limit_terms: tuple[tuple[str, int], ...]
+    limit_factors: tuple[str, ...]
+    """Codes of the risk factors that held; the least of them cut the limit."""
+    limit_factor: Decimal
     bureau_used: bool
 
     @property
@@ -206,17 +209,26 @@ def conclude(progress: Progress) -> Decision:
         annual_rate=format_value(progress.rate) if open_ else None,
         contributions=scoring.contributions if scoring else (),
         limit_terms=limit.terms if limit else (),
+        limit_factors=limit.factor_codes if limit else (),
+        limit_factor=limit.factor if limit else Decimal(1),
         bureau_used=progress.bureau_used,
     )
 
 
 def evaluate(
-    compiled: CompiledPolicy, features: FeatureValues, stage: Stage, business_date: date
+    compiled: CompiledPolicy,
+    features: FeatureValues,
+    stage: Stage,
+    business_date: date,
+    unanswered: frozenset[Source] = frozenset(),
 ) -> Decision:
-    """The decision over features that are all known: for replay, simulation and tests."""
+    """The decision over features that are all known: for replay, simulation and tests.
+
+    unanswered: the outside sources that gave nothing.
+    """
     progress = begin(compiled, stage, business_date)
-    while progress.next_phase is not None:
-        progress = advance(progress, features)
+    while (phase := progress.next_phase) is not None:
+        progress = advance(progress, features, unanswered=phase.source in unanswered)
     return conclude(progress)
 
 

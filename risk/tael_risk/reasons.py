@@ -1,4 +1,4 @@
-"""Reason codes: what every decision's code means inside, and the class a customer is told."""
+"""Reason codes of decisions, the classes a customer is told, and why risk refuses a call."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,6 +6,22 @@ from functools import cache
 from importlib.resources import files
 
 from tael_risk.documents import DocumentInvalid, Fault, Node, parse_json
+from tael_runtime.errors import ReasonEnum
+
+
+class Reason(ReasonEnum):
+    """Why risk refuses a call."""
+
+    POLICY_MISSING = "No policy of this name is published; publish one first."
+    POLICY_INVALID = "The policy document has faults; the violations name each by its path."
+    CONSENT_MISSING = (
+        "No live consent of this customer allows the query; nothing was asked outside."
+    )
+    SOURCE_SILENT = "An outside source that must answer did not; nothing was decided, repeat later."
+    OBSERVATION_DIFFERS = (
+        "The observation_id was recorded before with other content; choose another."
+    )
+    DECISION_UNDER_WAY = "The same request is still being decided; repeat the call."
 
 
 class CustomerReason(StrEnum):

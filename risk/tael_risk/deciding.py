@@ -1,0 +1,197 @@
+"""A decision under way: the policy's phases walked over what is known, outside data fetched late."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+import grpc
+import structlog
+
+from tael_client import context as call_context
+from tael_risk.bureau import FOR_APPROVAL, KIND, BureauDesk, Question, observation_id
+from tael_risk.compiled_policies import CompiledPolicy
+from tael_risk.consents import ConsentClaim, await_known, is_live
+from tael_risk.decisions import Decision, advance, begin, conclude
+from tael_risk.features import Registry, Source, Value
+from tael_risk.observation_store import load, stored
+from tael_risk.observations import (
+    FeatureValue,
+    Observation,
+    Perspective,
+    compute_features,
+    values_of,
+)
+from tael_risk.outside import KINDS, OutsideDesk
+from tael_risk.people import Person
+from tael_risk.policies import FailMode, Stage
+from tael_risk.reasons import Reason
+from tael_runtime import errors
+from tael_runtime.server import Runtime
+
+log = structlog.get_logger()
+
+KINDS_OF = {Source.EXTERNAL: KINDS, Source.BUREAU: (KIND,)}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is asked for; amounts in minor units."""
+
+    amount: int
+    periods: int
+    product_min: int
+    product_max: int
+    cost_cap: Decimal | None
+    """Annual."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be decided."""
+
+    decision_id: str
+    stage: Stage
+    customer_id: str
+    subject_id: str
+    """The application or drawdown."""
+    person: Person
+    terms: Terms
+    consent_id: str
+    business_date: date
+    caller: str
+
+    @property
+    def claim(self) -> ConsentClaim:
+        """What allows outside queries."""
+        return ConsentClaim(self.consent_id, self.customer_id, self.business_date)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision with all it rests on."""
+
+    decision: Decision
+    features: Mapping[str, FeatureValue]
+    unanswered: frozenset[Source]
+    """Outside sources that gave nothing."""
+    micros: Mapping[str, int]
+    """Time taken by step."""
+
+
+class Decider:
+    """Walks cases through policies."""
+
+    def __init__(self, runtime: Runtime, registry: Registry) -> None:
+        self._database = runtime.database
+        self._registry = registry
+        self._bureau = BureauDesk(runtime)
+        self._outside = OutsideDesk(runtime)
+
+    def decide(
+        self, case: Case, compiled: CompiledPolicy, keep_alive: Callable[[], None]
+    ) -> Decided:
+        """The decision of a case. No transaction is open while anyone outside is asked.
+
+        keep_alive is called before each wait. Raises Unavailable SOURCE_SILENT where a source that
+        must answer does not, FailedPrecondition CONSENT_MISSING where a policy would fetch what no
+        consent allows; then nothing is decided.
+        """
+        await_known(self._database, case.consent_id)
+        with self._database.read() as snapshot:
+            known = load(snapshot, self._registry, case.customer_id, case.business_date)
+            given = _given(case.terms, consented=is_live(snapshot, case.claim))
+        features = self._features(case, known, given)
+        progress = begin(compiled, case.stage, case.business_date)
+        unanswered: frozenset[Source] = frozenset()
+        micros: dict[str, int] = {}
+        while (phase := progress.next_phase) is not None:
+            began = time.perf_counter_ns()
+            silent = False
+            if phase.source is not None:
+                keep_alive()
+                fetched = self._fetch(phase.source, case, compiled, known)
+                silent = fetched is None
+                if fetched is None:
+                    unanswered |= {phase.source}
+                    # Of a silent source nothing counts, not even what it said before.
+                    known = [item for item in known if item.kind not in KINDS_OF[phase.source]]
+                else:
+                    known = [*known, *fetched]
+                features = self._features(case, known, given)
+            progress = advance(progress, values_of(features), unanswered=silent)
+            taken = (time.perf_counter_ns() - began) // 1000
+            micros[phase.step] = micros.get(phase.step, 0) + taken
+        return Decided(conclude(progress), features, unanswered, micros)
+
+    def _features(
+        self, case: Case, known: list[Observation], given: Mapping[str, Value]
+    ) -> Mapping[str, FeatureValue]:
+        perspective = Perspective(case.customer_id, case.business_date, case.subject_id)
+        return compute_features(self._registry, known, perspective, given)
+
+    def _fetch(
+        self, source: Source, case: Case, compiled: CompiledPolicy, known: list[Observation]
+    ) -> list[Observation] | None:
+        """What a source adds to what is known; None where it did not answer."""
+        try:
+            if source is Source.BUREAU:
+                return self._report(case)
+            return self._outside.fetch(
+                self._kinds_read(compiled, case.stage), case.claim, case.person, known
+            )
+        except grpc.RpcError as error:
+            _raise_if_late()
+            code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
+            log.warning("source silent", source=source, code=code, decision=case.decision_id)
+            if compiled.fail_mode(source) is FailMode.RETRY:
+                raise errors.Unavailable(
+                    Reason.SOURCE_SILENT, f"{source} did not answer ({code}); nothing was decided"
+                ) from error
+            return None
+
+    def _report(self, case: Case) -> list[Observation]:
+        question = Question(
+            query_id=case.decision_id.replace("dec_", "bq_", 1),
+            claim=case.claim,
+            person=case.person,
+            reason_code=FOR_APPROVAL,
+            operator=case.caller,
+        )
+        with self._database.begin() as transaction:
+            serving = self._bureau.open(transaction, question)
+            if serving is not None:
+                return [stored(transaction, observation_id(serving.query_id))]
+        return [self._bureau.ask(question)]
+
+    def _kinds_read(self, compiled: CompiledPolicy, stage: Stage) -> frozenset[str]:
+        """The kinds of observation that a stage reads."""
+        names = {name for phase in compiled.stages[stage] for name in phase.reads}
+        recipes = (self._registry[name].derivation for name in names)
+        return frozenset(recipe.kind for recipe in recipes if recipe)
+
+
+def _given(terms: Terms, *, consented: bool) -> dict[str, Value]:
+    given: dict[str, Value] = {
+        "consent.now.live": consented,
+        "request.now.amount": terms.amount,
+        "request.now.periods": terms.periods,
+        "product.now.min_amount": terms.product_min,
+        "product.now.max_amount": terms.product_max,
+    }
+    if terms.cost_cap is not None:
+        given["product.now.cost_cap"] = terms.cost_cap
+    return given
+
+
+def _raise_if_late() -> None:
+    """A source cut off by the caller's own deadline was not silent."""
+    call = call_context.current()
+    left = call.seconds_left() if call else None
+    if left is not None and left <= 0:
+        raise errors.DeadlineExceeded(
+            errors.Reason.DEADLINE_TOO_SHORT, "the deadline passed before the sources answered"
+        )

@@ -1,0 +1,1 @@
+"""Risk's revisions; the runtime runs them at start."""
