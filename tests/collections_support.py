@@ -106,6 +106,42 @@ def identity_number(serial: int) -> str:
     return body + "10X98765432"[total % 11]
 
 
+def register(house: House, serial: int, mobile: str) -> str:
+    """Registers a person in origination; the customer_id."""
+    customers = house.client("origination", customer_pb2_grpc.CustomerServiceStub)
+    request = customer_pb2.RegisterPersonRequest(
+        request_id=rid(), name="张三", id_number=identity_number(serial), mobile=mobile
+    )
+    return customers.RegisterPerson(request).customer.customer_id
+
+
+def script(house: House, method: str, key: str, times: int = 1, **behaviour: Any) -> None:
+    """The next calls of a provider's method for a key behave so."""
+    house.client("simulators", simulator_pb2_grpc.SimulatorServiceStub).ScriptBehaviour(
+        simulator_pb2.ScriptBehaviourRequest(
+            method=f"tael.provider.v1.{method}",
+            key=key,
+            behaviours=[simulator_pb2.Behaviour(**behaviour)] * times,
+        )
+    )
+
+
+def texts(house: House, mobile: str) -> list[str]:
+    """What a phone received."""
+    phone = house.client("simulators", simulator_pb2_grpc.SimulatorServiceStub)
+    return list(phone.ReadTexts(simulator_pb2.ReadTextsRequest(mobile=mobile)).texts)
+
+
+def case_of(house: House, customer_id: str) -> collections_pb2.Case:
+    """A debtor's newest case."""
+    stub = house.client("collections", collections_pb2_grpc.CaseServiceStub)
+    request = collections_pb2.ListCasesRequest(customer_id=customer_id)
+    found: list[collections_pb2.Case] = wait_until(
+        lambda: list(stub.ListCases(request).cases), what="a case"
+    )
+    return found[-1]
+
+
 @dataclass(frozen=True)
 class Debtor:
     """A borrower who does not pay."""
@@ -142,21 +178,15 @@ class Lender:
         """Sets every clock to an hour of the business date."""
         self.house.set_clock(f"{self.today}T{hour}")
 
-    def debtor(self, mobile: str = "") -> Debtor:
+    def debtor(self) -> Debtor:
         """A new customer with a loan of 10,000.00 first due on the 15th, and an empty card."""
         self._serial += 1
-        number = mobile or f"1380000{self._serial:04d}"
-        customers = self.house.client("origination", customer_pb2_grpc.CustomerServiceStub)
-        customer_id = customers.RegisterPerson(
-            customer_pb2.RegisterPersonRequest(
-                request_id=rid(),
-                name="张三",
-                id_number=identity_number(self._serial),
-                mobile=number,
-            )
-        ).customer.customer_id
+        number = f"1380000{self._serial:04d}"
+        customer_id = register(self.house, self._serial, number)
         card = f"card-{self._serial}"
-        self.script("PaymentProviderService/Debit", card, failure_code="INSUFFICIENT_FUNDS")
+        script(
+            self.house, "PaymentProviderService/Debit", card, 30, failure_code="INSUFFICIENT_FUNDS"
+        )
         lines = self.house.client("servicing", credit_line_pb2_grpc.CreditLineServiceStub)
         line = lines.GrantCreditLine(
             credit_line_pb2.GrantCreditLineRequest(
@@ -186,21 +216,6 @@ class Lender:
         """Servicing's loans."""
         return self.house.client("servicing", loan_pb2_grpc.LoanServiceStub)
 
-    def script(self, method: str, key: str, times: int = 30, **behaviour: Any) -> None:
-        """The next calls of a provider's method for a key behave so."""
-        self.house.client("simulators", simulator_pb2_grpc.SimulatorServiceStub).ScriptBehaviour(
-            simulator_pb2.ScriptBehaviourRequest(
-                method=f"tael.provider.v1.{method}",
-                key=key,
-                behaviours=[simulator_pb2.Behaviour(**behaviour)] * times,
-            )
-        )
-
-    def texts(self, mobile: str) -> list[str]:
-        """What the phone received."""
-        phone = self.house.client("simulators", simulator_pb2_grpc.SimulatorServiceStub)
-        return list(phone.ReadTexts(simulator_pb2.ReadTextsRequest(mobile=mobile)).texts)
-
     def end_days_before(self, text_date: str) -> None:
         """Ends day after day until this one is open, with collections and the clock behind."""
         stub = self.house.client("servicing", end_of_day_pb2_grpc.EndOfDayServiceStub)
@@ -217,12 +232,6 @@ class Lender:
     def _collections_followed(self) -> bool:
         rows = self.house.sql("SELECT business_date FROM business_day", "collections")
         return [row.business_date for row in rows] == [self.today]
-
-    def case(self, debtor: Debtor) -> collections_pb2.Case:
-        """The debtor's newest case."""
-        stub = self.house.client("collections", collections_pb2_grpc.CaseServiceStub)
-        request = collections_pb2.ListCasesRequest(customer_id=debtor.customer_id)
-        return wait_until(lambda: list(stub.ListCases(request).cases), what="a case")[-1]
 
 
 TERMS = product_pb2.ProductTerms(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 import pytest
-from collections_support import MAIN, Debtor, Lender
+from collections_support import MAIN, Debtor, Lender, case_of, texts
 
 from support import refusal, rid, wait_until
 from tael.collections.v1 import collections_pb2 as pb
@@ -60,7 +60,7 @@ def reason(caught: pytest.ExceptionInfo[grpc.RpcError]) -> str:
 def test_a_loan_goes_from_arrears_to_recovery(lender: Lender, debtors: list[Debtor]) -> None:
     desk = Desk(lender)
     debtor = debtors[0]
-    case = lender.case(debtor)
+    case = case_of(lender.house, debtor.customer_id)
     with pytest.raises(grpc.RpcError) as caught:
         desk.propose(case, debtor.loan_id)
     assert reason(caught) == "NOT_NON_ACCRUAL"
@@ -83,7 +83,7 @@ def test_a_loan_goes_from_arrears_to_recovery(lender: Lender, debtors: list[Debt
     )
     proposed = desk.propose(case, debtor.loan_id)
     assert (proposed.state, proposed.maker) == (pb.WRITE_OFF_STATE_PROPOSED, "maker")
-    assert lender.case(debtor).status == pb.CASE_STATUS_WRITE_OFF_PENDING
+    assert case_of(lender.house, debtor.customer_id).status == pb.CASE_STATUS_WRITE_OFF_PENDING
     with pytest.raises(grpc.RpcError) as caught:
         desk.propose(case, debtor.loan_id)
     assert reason(caught) == "WRITE_OFF_EXISTS"
@@ -99,13 +99,13 @@ def test_a_loan_goes_from_arrears_to_recovery(lender: Lender, debtors: list[Debt
     with pytest.raises(grpc.RpcError) as caught:
         desk.checker.ApproveWriteOff(desk.approval(proposed))
     assert reason(caught) == "WRITE_OFF_DECIDED"
-    case = lender.case(debtor)
+    case = case_of(lender.house, debtor.customer_id)
     assert (case.status, case.loans[0].principal) == (pb.CASE_STATUS_RECOVERY, 0)
     claim = case.amount_past_due.minor_units
     assert claim > 1_000_000
 
     lender.end_days_before("2026-03-20")
-    assert lender.case(debtor).status == pb.CASE_STATUS_RECOVERY
+    assert case_of(lender.house, debtor.customer_id).status == pb.CASE_STATUS_RECOVERY
     recovered = desk.recover(case, debtor.loan_id, 100_001)
     assert (recovered.principal, recovered.interest) == (100_001, 0)
     assert recovered.commission == 25_000
@@ -118,11 +118,19 @@ def test_a_loan_goes_from_arrears_to_recovery(lender: Lender, debtors: list[Debt
     assert [part.finding for part in parts if part.HasField("finding")] == []
 
 
+def test_a_silent_debtor_was_reminded_before_on_and_after_the_day(
+    lender: Lender, debtors: list[Debtor]
+) -> None:
+    sent = wait_until(lambda: texts(lender.house, debtors[2].mobile)[:4])
+    assert ["将于2026年3月15日到期" in text for text in sent] == [True, True, True, False]
+    assert "已逾期1天" in sent[3]
+
+
 def test_a_refused_proposal_may_be_made_again(lender: Lender, debtors: list[Debtor]) -> None:
     lender.end_days_before("2026-03-20")
     desk = Desk(lender)
     debtor = debtors[1]
-    case = lender.case(debtor)
+    case = case_of(lender.house, debtor.customer_id)
     proposed = desk.propose(case, debtor.loan_id)
     refused = desk.checker.ApproveWriteOff(desk.approval(proposed, approve=False)).write_off
     assert refused.state == pb.WRITE_OFF_STATE_REFUSED
@@ -137,7 +145,7 @@ def test_an_approval_outlives_servicings_silence(lender: Lender, debtors: list[D
     lender.end_days_before("2026-03-20")
     desk = Desk(lender)
     debtor = debtors[2]
-    proposed = desk.propose(lender.case(debtor), debtor.loan_id)
+    proposed = desk.propose(case_of(lender.house, debtor.customer_id), debtor.loan_id)
     lender.house.stop_one("servicing")
     approved = desk.checker.ApproveWriteOff(desk.approval(proposed)).write_off
     assert approved.state == pb.WRITE_OFF_STATE_APPROVED
