@@ -28,7 +28,7 @@ class EventMessage(Protocol):
     position: int
     event_id: str
 
-    def WhichOneof(self, oneof_group: str) -> str | None:  # noqa: N802  protobuf's name
+    def WhichOneof(self, oneof_group: Any) -> str | None:  # noqa: N802  protobuf's name
         """Which payload it carries."""
         ...
 
