@@ -198,11 +198,8 @@ class Story:
                     request_id=f"self-confirm:{identity}", application_id=identity, confirm=True
                 )
             )
-        except grpc.RpcError as error:
-            assert isinstance(error, grpc.Call)
-            self.stage.call(
-                "reviewer.liu", "origination.ConfirmReview", f"refused: {error.details()}"
-            )
+        except grpc.RpcError as refused:
+            self.stage.call("reviewer.liu", "origination.ConfirmReview", told(refused))
         review = second.ConfirmReview(
             application_pb2.ConfirmReviewRequest(
                 request_id=f"confirm:{identity}", application_id=identity, confirm=True
@@ -230,9 +227,7 @@ class Story:
         for entry in paid:
             self.stage.voucher(entry)
         self.stage.line(lender.line(ZHANG.application.line_id))
-        self.stage.say(
-            "\nL2: the payment provider answers UNKNOWN twice; it is queried, never re-sent."
-        )
+        self.stage.say("\nL2: the provider answers UNKNOWN twice; it is queried, never sent again.")
         lender.script(
             "PaymentProviderService/Pay",
             LI.card_token,
@@ -241,7 +236,7 @@ class Story:
         self.app(LI).sign_contract()
         self.l2 = self.app(LI).draw(1_000_000).loan_id
         self.stage.say(
-            "\n陈晨's card is closed: the payout fails, the entry is reversed in red, the line released."
+            "\n陈晨's card is closed: the entry is reversed in red ink, the line released."
         )
         lender.script(
             "PaymentProviderService/Pay",
