@@ -24,7 +24,6 @@ class Agencies(collections_pb2_grpc.AgencyServiceServicer):
         self, request: pb.RegisterAgencyRequest, context: grpc.ServicerContext
     ) -> pb.RegisterAgencyResponse:
         """Registers an agency with its commission rate."""
-        del context
 
         def work(transaction: Connection) -> pb.RegisterAgencyResponse:
             rate = request.commission_basis_points
@@ -41,7 +40,6 @@ class Agencies(collections_pb2_grpc.AgencyServiceServicer):
         self, request: pb.ListAgenciesRequest, context: grpc.ServicerContext
     ) -> pb.ListAgenciesResponse:
         """Every agency."""
-        del request, context
         with self._db.read() as snapshot:
             rows = snapshot.execute(select(agency).order_by(agency.c.agency_id)).mappings()
             return pb.ListAgenciesResponse(agencies=[pb.Agency(**row) for row in rows])
@@ -50,7 +48,6 @@ class Agencies(collections_pb2_grpc.AgencyServiceServicer):
         self, request: pb.PlaceCaseRequest, context: grpc.ServicerContext
     ) -> pb.PlaceCaseResponse:
         """Places a case for a number of days."""
-        del context
 
         def work(transaction: Connection) -> pb.PlaceCaseResponse:
             case = cases.lock_open(transaction, request.case_id)
@@ -64,7 +61,6 @@ class Agencies(collections_pb2_grpc.AgencyServiceServicer):
         self, request: pb.RecallCaseRequest, context: grpc.ServicerContext
     ) -> pb.RecallCaseResponse:
         """Takes a case back."""
-        del context
 
         def work(transaction: Connection) -> pb.RecallCaseResponse:
             case = cases.lock_open(transaction, request.case_id)

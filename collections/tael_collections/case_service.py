@@ -31,7 +31,6 @@ class Cases(collections_pb2_grpc.CaseServiceServicer):
         self, request: pb.GetCaseRequest, context: grpc.ServicerContext
     ) -> pb.GetCaseResponse:
         """One case."""
-        del context
         with self._db.read() as snapshot:
             case = cases.get(snapshot, request.case_id)
             return pb.GetCaseResponse(case=case_answer(snapshot, case))
@@ -40,7 +39,6 @@ class Cases(collections_pb2_grpc.CaseServiceServicer):
         self, request: pb.ListCasesRequest, context: grpc.ServicerContext
     ) -> pb.ListCasesResponse:
         """A page by case_id."""
-        del context
         size = request.page_size or DEFAULT_PAGE
         query = (
             select(debt_case)
@@ -61,7 +59,6 @@ class Cases(collections_pb2_grpc.CaseServiceServicer):
         self, request: pb.AssignCasesRequest, context: grpc.ServicerContext
     ) -> pb.AssignCasesResponse:
         """One assigner at a time; loads are what each collector holds already."""
-        del context
         names = [collector.name for collector in request.collectors]
         if len(set(names)) < len(names):
             raise InvalidArgument("collectors", "each collector once")
@@ -92,7 +89,6 @@ class Cases(collections_pb2_grpc.CaseServiceServicer):
         self, request: pb.TransferCaseRequest, context: grpc.ServicerContext
     ) -> pb.TransferCaseResponse:
         """Gives a case to another collector."""
-        del context
 
         def work(transaction: Connection) -> pb.TransferCaseResponse:
             case = cases.lock_open(transaction, request.case_id)
@@ -112,7 +108,6 @@ class Cases(collections_pb2_grpc.CaseServiceServicer):
         self, request: pb.HoldCaseRequest, context: grpc.ServicerContext
     ) -> pb.HoldCaseResponse:
         """Stops all contact until a day."""
-        del context
         until = day("until", request.until)
 
         def work(transaction: Connection) -> pb.HoldCaseResponse:
@@ -127,7 +122,6 @@ class Cases(collections_pb2_grpc.CaseServiceServicer):
         self, request: pb.ReleaseCaseRequest, context: grpc.ServicerContext
     ) -> pb.ReleaseCaseResponse:
         """Ends a hold."""
-        del context
 
         def work(transaction: Connection) -> pb.ReleaseCaseResponse:
             case = cases.lock_open(transaction, request.case_id)
@@ -141,7 +135,6 @@ class Cases(collections_pb2_grpc.CaseServiceServicer):
         self, request: pb.ListCaseHistoryRequest, context: grpc.ServicerContext
     ) -> pb.ListCaseHistoryResponse:
         """Everything that happened to a case."""
-        del context
         query = (
             select(case_history)
             .where(case_history.c.case_id == request.case_id)

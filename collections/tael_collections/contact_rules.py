@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import IntEnum
+from zoneinfo import ZoneInfo
 
 from tael_collections.parameters import Parameter, Parameters
 from tael_collections.reasons import Reason
-from tael_runtime.clock import SHANGHAI
+
+ZONE = ZoneInfo("Asia/Shanghai")
+"""The debtors' local time: hours and days are counted in it."""
 
 
 class Channel(IntEnum):
@@ -78,7 +81,7 @@ def decide(
 
     at: aware, the service's own clock.
     """
-    local = at.astimezone(SHANGHAI)
+    local = at.astimezone(ZONE)
     return (
         _state(case)
         or _holiday(local, channel, parameters)
@@ -160,4 +163,4 @@ def _window(channel: Channel, day: date, parameters: Parameters) -> tuple[Parame
 
 def _opening(day: date, channel: Channel, parameters: Parameters) -> datetime:
     opens: time = _window(channel, day, parameters)[0].time
-    return datetime.combine(day, opens, SHANGHAI)
+    return datetime.combine(day, opens, ZONE)

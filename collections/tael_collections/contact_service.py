@@ -37,7 +37,6 @@ class Contacts(collections_pb2_grpc.ContactServiceServicer):
         self, request: pb.PermitContactRequest, context: grpc.ServicerContext
     ) -> pb.PermitContactResponse:
         """Counts and takes slots under the debtor's lock; a denial is an answer, not an error."""
-        del context
         channel = Channel(request.channel)
 
         def ask(transaction: Connection) -> pb.PermitContactResponse:
@@ -64,7 +63,6 @@ class Contacts(collections_pb2_grpc.ContactServiceServicer):
         Where the provider does not answer, the slots stay taken and the same request may come again:
         the provider knows the contact's id and sends once.
         """
-        del context
         with self._db.read() as snapshot:
             held = contacts.by_token(snapshot, request.token)
         mobile = "" if held.ended else self._reveal(held)
@@ -85,7 +83,6 @@ class Contacts(collections_pb2_grpc.ContactServiceServicer):
         self, request: pb.RecordOutcomeRequest, context: grpc.ServicerContext
     ) -> pb.RecordOutcomeResponse:
         """What the debtor said; a dispute or a hardship stops all contact for a while."""
-        del context
         result = Result[pb.ResultCode.Name(request.result).removeprefix("RESULT_CODE_")]
         if result is Result.SENT:
             raise InvalidArgument("result", "SENT is a text's; an outcome is a call's")
@@ -110,7 +107,6 @@ class Contacts(collections_pb2_grpc.ContactServiceServicer):
         self, request: pb.ListContactsRequest, context: grpc.ServicerContext
     ) -> pb.ListContactsResponse:
         """Every answer of the gate for a case."""
-        del context
         with self._db.read() as snapshot:
             cases.get(snapshot, request.case_id)
             found = contacts.listed(snapshot, contact.c.case_id == request.case_id)

@@ -15,12 +15,11 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, te
 
 from tael_collections import days, promises
 from tael_collections.cases import DebtCase
-from tael_collections.contact_rules import Allow, CaseFacts, Channel, Counts, Deny, decide
+from tael_collections.contact_rules import ZONE, Allow, CaseFacts, Channel, Counts, Deny, decide
 from tael_collections.outcomes import Result
 from tael_collections.parameters import house_parameters
 from tael_collections.reasons import Reason
 from tael_collections.tables import contact, debtor, promise
-from tael_runtime.clock import SHANGHAI
 from tael_runtime.errors import FailedPrecondition, NotFound
 from tael_runtime.idempotency import current_caller
 from tael_runtime.ids import new_id
@@ -199,7 +198,7 @@ def record_outcome(transaction: Connection, contact_id: str, result: Result) -> 
 
 
 def _day(now: datetime) -> date:
-    return now.astimezone(SHANGHAI).date()
+    return now.astimezone(ZONE).date()
 
 
 def _ask(

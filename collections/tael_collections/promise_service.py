@@ -25,7 +25,6 @@ class Promises(collections_pb2_grpc.PromiseServiceServicer):
         self, request: pb.RecordPromiseRequest, context: grpc.ServicerContext
     ) -> pb.RecordPromiseResponse:
         """Records a promise where the rules allow it."""
-        del context
         due_date = day("due_date", request.due_date)
 
         def work(transaction: Connection) -> pb.RecordPromiseResponse:
@@ -43,7 +42,6 @@ class Promises(collections_pb2_grpc.PromiseServiceServicer):
         self, request: pb.ListPromisesRequest, context: grpc.ServicerContext
     ) -> pb.ListPromisesResponse:
         """A case's promises."""
-        del context
         with self._db.read() as snapshot:
             cases.get(snapshot, request.case_id)
             found = promise_book.listed(snapshot, promise.c.case_id == request.case_id)

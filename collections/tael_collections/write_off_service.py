@@ -40,7 +40,6 @@ class WriteOffs(collections_pb2_grpc.WriteOffServiceServicer):
         self, request: pb.ProposeWriteOffRequest, context: grpc.ServicerContext
     ) -> pb.ProposeWriteOffResponse:
         """Proposes; whether the loan is non-accrual is servicing's word."""
-        del context
         loan = self._servicing.GetLoan(loan_pb2.GetLoanRequest(loan_id=request.loan_id)).loan
 
         def work(transaction: Connection) -> pb.ProposeWriteOffResponse:
@@ -54,7 +53,6 @@ class WriteOffs(collections_pb2_grpc.WriteOffServiceServicer):
         self, request: pb.ApproveWriteOffRequest, context: grpc.ServicerContext
     ) -> pb.ApproveWriteOffResponse:
         """Decides, then has servicing post it; APPROVED where servicing has not answered yet."""
-        del context
 
         def work(transaction: Connection) -> pb.ApproveWriteOffResponse:
             write_offs.decide(transaction, request.write_off_id, approve=request.approve)
@@ -79,7 +77,6 @@ class WriteOffs(collections_pb2_grpc.WriteOffServiceServicer):
         self, request: pb.GetWriteOffRequest, context: grpc.ServicerContext
     ) -> pb.GetWriteOffResponse:
         """One proposal."""
-        del context
         with self._db.read() as snapshot:
             found = write_offs.get(snapshot, request.write_off_id)
         return pb.GetWriteOffResponse(write_off=write_off_message(found))
@@ -88,7 +85,6 @@ class WriteOffs(collections_pb2_grpc.WriteOffServiceServicer):
         self, request: pb.RecordRecoveryRequest, context: grpc.ServicerContext
     ) -> pb.RecordRecoveryResponse:
         """Keeps the money, then has servicing book it; repeat the call where it did not answer."""
-        del context
         with self._db.begin() as transaction:
             kept = claim(transaction, "RecordRecovery", request)
             if kept is None:
