@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping, exists, insert, select, text, upd
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael_collections import promises
+from tael_collections.arrears import CaseLoan
 from tael_collections.buckets import Bucket
 from tael_collections.case_status import StatusFacts, status_of
 from tael_collections.parameters import Parameters
@@ -53,17 +54,6 @@ class DebtCase:
     def held_on(self, day: date) -> bool:
         """Whether all contact is stopped on a business date."""
         return self.hold_until is not None and day < self.hold_until
-
-
-@dataclass(frozen=True)
-class CaseLoan:
-    """A loan that keeps a case open."""
-
-    loan_id: str
-    dpd: int
-    amount_past_due: int
-    principal: int
-    written_off: bool
 
 
 def from_row(row: RowMapping) -> DebtCase:

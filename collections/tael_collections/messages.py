@@ -12,7 +12,8 @@ from tael.collections.v1 import collections_pb2 as pb
 from tael.type.v1 import money_pb2
 from tael_client.values import from_date, from_instant, money, to_date
 from tael_collections import cases
-from tael_collections.cases import CaseLoan, DebtCase
+from tael_collections.arrears import CaseLoan
+from tael_collections.cases import DebtCase
 from tael_collections.contacts import Contact
 from tael_collections.promises import Promise
 from tael_runtime.errors import InvalidArgument

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tael.servicing.v1 import loan_pb2
 from tael_collections import promises
+from tael_collections.arrears import Worst, is_case, measure, seen
 from tael_collections.assignment import Collector, PoolCase, assign
 from tael_collections.buckets import Bucket, bucket_of
 from tael_collections.case_status import StatusFacts, status_of
@@ -25,6 +27,7 @@ RULES = house_parameters()
 DAY = date(2026, 3, 20)
 CALL, TEXT = Channel.HUMAN_CALL, Channel.SMS
 NOTHING = Counts()
+OVERDUE = loan_pb2.LOAN_STATE_OVERDUE
 
 
 def seconds_from(day: str, days: int) -> st.SearchStrategy[datetime]:
@@ -75,6 +78,37 @@ def test_a_bucket_begins_and_ends_on_its_days(dpd: int, bucket: Bucket) -> None:
 @given(st.integers(-10, 400))
 def test_a_day_more_past_due_never_betters_the_bucket(dpd: int) -> None:
     assert bucket_of(dpd) <= bucket_of(dpd + 1)
+
+
+def owing(
+    dpd: int, past_due: int, state: loan_pb2.LoanState.ValueType = OVERDUE, **held: int
+) -> loan_pb2.Loan:
+    balances = loan_pb2.LoanBalances(**held)
+    return loan_pb2.Loan(state=state, dpd=dpd, amount_past_due=past_due, balances=balances)
+
+
+@given(st.integers(-5, 400), st.integers(0, 300))
+def test_a_loan_makes_a_case_from_a_day_and_more_than_the_tolerance(dpd: int, due: int) -> None:
+    assert is_case(owing(dpd, due), 100) == (dpd >= 1 and due > 100)
+
+
+def test_a_loan_that_is_over_makes_no_case_whatever_its_figures_say() -> None:
+    for state in (loan_pb2.LOAN_STATE_CLOSED_OVERDUE, loan_pb2.LOAN_STATE_CANCELLED):
+        assert not is_case(owing(5, 10_000, state), 100)
+
+
+def test_a_written_off_loan_is_due_as_a_whole_and_keeps_its_case_to_the_last_cent() -> None:
+    claim = owing(
+        120, 7, loan_pb2.LOAN_STATE_WRITTEN_OFF, written_off_principal=1, written_off_interest=2
+    )
+    assert seen(claim).amount_past_due == 3
+    assert is_case(claim, 100)
+    assert not is_case(owing(120, 7, loan_pb2.LOAN_STATE_WRITTEN_OFF), 100)
+
+
+def test_a_case_is_as_bad_as_its_worst_loan_and_as_large_as_all() -> None:
+    loans = [seen(owing(3, 500)), seen(owing(61, 70)), seen(owing(31, 9))]
+    assert measure(loans) == Worst(Bucket.M3, 579)
 
 
 @pytest.mark.parametrize(
