@@ -44,12 +44,16 @@ FIND_ACCOUNTS = text(
     "SELECT account_id, number, debits_posted, credits_posted FROM account "
     "WHERE book_id = :book_id AND number = ANY(:numbers)"
 )
+# Each row is found by one probe of the primary key and then by its place: a planner that does not
+# know the table yet would else read the whole book. The book's lock keeps the places.
 ADD_TURNOVERS = text(
     "UPDATE account SET debits_posted = debits_posted + moved.debits, "
     "credits_posted = credits_posted + moved.credits "
     "FROM unnest(CAST(:ids AS bigint[]), CAST(:debits AS bigint[]), CAST(:credits AS bigint[])) "
-    "AS moved (account_id, debits, credits) "
-    "WHERE account.book_id = :book_id AND account.account_id = moved.account_id"
+    "AS moved (account_id, debits, credits), LATERAL ("
+    "SELECT kept.ctid AS place FROM account AS kept WHERE kept.book_id = :book_id "
+    "AND kept.account_id = moved.account_id LIMIT 1) AS found "
+    "WHERE account.ctid = found.place"
 )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, text
 
 from tael_ledger import books
 from tael_ledger.batch import Batch
@@ -19,8 +19,17 @@ from tael_ledger.catalogue import Catalogue
 from tael_ledger.drafts import Draft
 from tael_ledger.journal import Entry, Receipt, RequestKey, entry_of
 from tael_ledger.requests import Desk, PostingRequest
-from tael_ledger.tables import posting_request
 from tael_runtime.errors import AlreadyExists, Reason, TaelError
+
+# One probe of the primary key a request, whatever the planner believes about the table.
+EXECUTED = text(
+    "SELECT asked.rpc, asked.caller, asked.request_id, found.content_hash "
+    "FROM unnest(CAST(:rpcs AS text[]), CAST(:callers AS text[]), CAST(:request_ids AS text[])) "
+    "AS asked (rpc, caller, request_id), LATERAL ("
+    "SELECT content_hash FROM posting_request AS kept WHERE kept.book_id = :book_id "
+    "AND kept.rpc = asked.rpc AND kept.caller = asked.caller "
+    "AND kept.request_id = asked.request_id LIMIT 1) AS found"
+)
 
 
 @dataclass(frozen=True)
@@ -76,14 +85,14 @@ def _executed(
     transaction: Connection, book_id: str, keys: Sequence[RequestKey]
 ) -> dict[RequestKey, bytes]:
     """Content hashes of those requests that were executed before."""
-    table = posting_request
     rows = transaction.execute(
-        select(table.c.rpc, table.c.caller, table.c.request_id, table.c.content_hash).where(
-            table.c.book_id == book_id,
-            tuple_(table.c.rpc, table.c.caller, table.c.request_id).in_(
-                [(key.rpc, key.caller, key.request_id) for key in keys]
-            ),
-        )
+        EXECUTED,
+        {
+            "book_id": book_id,
+            "rpcs": [key.rpc for key in keys],
+            "callers": [key.caller for key in keys],
+            "request_ids": [key.request_id for key in keys],
+        },
     )
     return {
         RequestKey(rpc, caller, request_id): bytes(content_hash)
