@@ -1,0 +1,1 @@
+"""Customers, consents, applications, contracts, archive, drawdowns: a loan before it is one."""

@@ -1,0 +1,132 @@
+"""An application on its way: facts to risk, its decision, the line. Resumable at every step.
+
+Every state is stored before the next call, and every call downstream carries an id made of the
+application's: whoever goes on, after a crash or at the same time, does nothing twice.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tael.risk.v1 import decision_pb2
+from tael_client.values import from_date, to_decimal
+from tael_origination import applications, archive, contract_pdf, events, facts, reviews
+from tael_origination.applications import Application
+from tael_origination.customers import CustomerFile
+from tael_origination.upstream import Risk, Servicing, loan_request
+from tael_runtime.server import Runtime
+
+LINE_DAYS = 365
+"""How long a line may be drawn."""
+
+
+class Approval:
+    """Moves applications on."""
+
+    def __init__(
+        self, runtime: Runtime, file: CustomerFile, risk: Risk, servicing: Servicing
+    ) -> None:
+        self._db = runtime.database
+        self._clock = runtime.clock
+        self._cipher = runtime.cipher
+        self._file = file
+        self._risk = risk
+        self._servicing = servicing
+
+    def advance(self, application_id: str) -> Application:
+        """As far as it goes without a person: decided, and the line granted where approved."""
+        with self._db.read() as snapshot:
+            application = applications.get(snapshot, application_id)
+        if application.state == "SUBMITTED" and not application.decision_id:
+            application = self._decided(application)
+        if application.awaits_line:
+            application = self._granted(application)
+        return application
+
+    def _decided(self, application: Application) -> Application:
+        with self._db.read() as snapshot:
+            person = self._file.person(snapshot, application.customer_id)
+            known = facts.of_application(snapshot, self._cipher, application, person)
+        product = self._servicing.product(application.product_code)
+        self._risk.observe(
+            application.application_id, person.customer_id, application.submitted_on, known
+        )
+        decision = self._risk.decide(
+            decision_pb2.DecideRequest(
+                request_id=f"decide:{application.application_id}",
+                stage=decision_pb2.STAGE_APPLICATION,
+                customer_id=person.customer_id,
+                subject_id=application.application_id,
+                applicant=decision_pb2.Applicant(name=person.name, id_number=person.id_number),
+                loan=loan_request(product, application.amount, application.periods),
+                consent_id=application.consent_id,
+                business_date=from_date(application.submitted_on),
+            )
+        )
+        with self._db.begin() as transaction:
+            current = applications.get(transaction, application.application_id, lock=True)
+            return current if current.decision_id else self._decide(transaction, current, decision)
+
+    def _decide(
+        self, transaction: Connection, application: Application, decision: decision_pb2.Decision
+    ) -> Application:
+        has_limit = decision.HasField("limit") and decision.HasField("annual_rate")
+        values: dict[str, Any] = {
+            "decision_id": decision.decision_id,
+            "reason_codes": list(decision.reason_codes),
+            "customer_reasons": list(decision.customer_reasons),
+            "machine_limit": decision.limit.minor_units if has_limit else None,
+            "rate": to_decimal(decision.annual_rate) if has_limit else None,
+        }
+        if decision.outcome == decision_pb2.OUTCOME_APPROVED:
+            values["approved_limit"] = values["machine_limit"]
+            values["approved_on"] = application.submitted_on
+        elif decision.outcome == decision_pb2.OUTCOME_REVIEW:
+            values["state"] = "REVIEW"
+            reviews.open_review(transaction, application.application_id, self._clock.now())
+        else:
+            values["state"] = "REJECTED"
+        decided = applications.change(transaction, application.application_id, **values)
+        if not decided.awaits_line:
+            events.application_changed(transaction, decided.message())
+        return decided
+
+    def _granted(self, application: Application) -> Application:
+        assert application.approved_limit is not None
+        assert application.approved_on is not None
+        line_id = self._servicing.grant(
+            application.application_id,
+            application.customer_id,
+            application.product_code,
+            application.approved_limit,
+            application.currency,
+            application.rate or Decimal(),
+            application.approved_on + timedelta(days=LINE_DAYS),
+        )
+        with self._db.begin() as transaction:
+            current = applications.get(transaction, application.application_id, lock=True)
+            if current.line_id:
+                return current
+            granted = applications.change(
+                transaction, application.application_id, state="APPROVED", line_id=line_id
+            )
+            self._file_notice(transaction, granted)
+            events.application_changed(transaction, granted.message())
+            return granted
+
+    def _file_notice(self, transaction: Connection, application: Application) -> None:
+        person = self._file.person(transaction, application.customer_id)
+        pdf = contract_pdf.approval_notice(application, person)
+        archive.file(
+            transaction,
+            self._cipher,
+            application.customer_id,
+            "APPROVAL_NOTICE",
+            application.application_id,
+            pdf,
+            self._clock.now(),
+        )
