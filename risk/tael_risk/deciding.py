@@ -112,8 +112,7 @@ class Decider:
             began = time.perf_counter_ns()
             silent = False
             if phase.source is not None:
-                keep_alive()
-                fetched = self._fetch(phase.source, case, compiled, known)
+                fetched = self._fetch(phase.source, case, compiled, known, keep_alive)
                 silent = fetched is None
                 if fetched is None:
                     unanswered |= {phase.source}
@@ -134,15 +133,20 @@ class Decider:
         return compute_features(self._registry, known, perspective, given)
 
     def _fetch(
-        self, source: Source, case: Case, compiled: CompiledPolicy, known: list[Observation]
+        self,
+        source: Source,
+        case: Case,
+        compiled: CompiledPolicy,
+        known: list[Observation],
+        keep_alive: Callable[[], None],
     ) -> list[Observation] | None:
         """What a source adds to what is known; None where it did not answer."""
         try:
             if source is Source.BUREAU:
+                keep_alive()
                 return self._report(case)
-            return self._outside.fetch(
-                self._kinds_read(compiled, case.stage), case.claim, case.person, known
-            )
+            kinds = self._kinds_read(compiled, case.stage)
+            return self._outside.fetch(kinds, case.claim, case.person, known, keep_alive)
         except grpc.RpcError as error:
             _raise_if_late()
             code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"

@@ -30,8 +30,8 @@ from tael_runtime.errors import NotFound
 from tael_runtime.ids import new_id
 
 RPC = "Decide"
-LEASE = timedelta(seconds=10)
-"""Longer than any one wait between two renewals; a crashed decider's request waits so long."""
+LEASE = timedelta(seconds=5)
+"""Longer than any one wait between two renewals; a repetition after a crash waits so long."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from tael.provider.v1 import bureau_pb2, bureau_pb2_grpc
 from tael_risk.consents import ConsentClaim, require_live
@@ -36,10 +36,12 @@ class OutsideDesk:
         claim: ConsentClaim,
         person: Person,
         known: Collection[Observation],
+        keep_alive: Callable[[], None],
     ) -> list[Observation]:
         """Asks for the kinds that nothing known still serves, and records what comes.
 
-        Raises FailedPrecondition CONSENT_MISSING, grpc.RpcError where a source does not answer.
+        keep_alive is called before each question. Raises FailedPrecondition CONSENT_MISSING,
+        grpc.RpcError where a source does not answer.
         """
         since = serves_since(Name.EXTERNAL_VALIDITY_DAYS, claim.business_date)
         own = [item for item in known if item.customer_id == claim.customer_id]
@@ -47,6 +49,7 @@ class OutsideDesk:
         fetched: list[Observation] = []
         for kind in KINDS:
             if kind in kinds and kind not in serving:
+                keep_alive()
                 fetched += self._ask(kind, claim, person)
         return fetched
 

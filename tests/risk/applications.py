@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from support import House, day, rid
-from tael.origination.v1 import customer_pb2
+from support import House, day, rid, wait_until
+from tael.origination.v1 import application_pb2, customer_pb2
 from tael.origination.v1 import event_pb2 as origination
 from tael.provider.v1 import simulator_pb2, simulator_pb2_grpc
 from tael.risk.v1 import (
@@ -21,8 +21,8 @@ from tael.risk.v1 import (
     policy_pb2,
     policy_pb2_grpc,
 )
+from tael.servicing.v1 import credit_line_pb2, loan_pb2
 from tael.servicing.v1 import event_pb2 as servicing
-from tael.servicing.v1 import loan_pb2
 from tael_client.values import money
 from tael_risk.events import apply_origination, apply_servicing
 from tael_runtime import outbox
@@ -67,6 +67,8 @@ class Desk:
         self.bureau = house.client("risk", bureau_pb2_grpc.BureauServiceStub)
         self.simulator = house.client("simulators", simulator_pb2_grpc.SimulatorServiceStub)
         self._positions = count(1_000_000)
+        # The consumers make their cursors when they begin.
+        wait_until(lambda: len(house.sql("SELECT source FROM consumer_cursor", "risk")) == 2)
 
     def publish(self, document: str = "") -> policy_pb2.Policy:
         request = policy_pb2.PublishPolicyRequest(
@@ -142,6 +144,34 @@ class Desk:
         )
         self._apply("servicing", event, apply_servicing)
 
+    def line_changed(self, who: Applicant, state: credit_line_pb2.LineState.ValueType) -> None:
+        """Tells risk of a line of 33,700.00, half of it free, as servicing's event does."""
+        line = credit_line_pb2.CreditLine(
+            line_id=f"cl_{who.number}",
+            customer_id=who.customer_id,
+            limit=money(3_370_000),
+            used=money(1_685_000),
+            available=money(1_685_000),
+            state=state,
+        )
+        event = servicing.Event(
+            line_changed=servicing.LineChanged(line=line), event_id=rid(), business_date=day(TODAY)
+        )
+        self._apply("servicing", event, apply_servicing)
+
+    def application_changed(
+        self, who: Applicant, name: str, state: application_pb2.ApplicationState.ValueType
+    ) -> None:
+        """Tells risk of an application as origination's event does."""
+        application = application_pb2.Application(
+            application_id=name, customer_id=who.customer_id, state=state, submitted_on=day(TODAY)
+        )
+        event = origination.Event(
+            application_changed=origination.ApplicationChanged(application=application),
+            event_id=rid(),
+        )
+        self._apply("origination", event, apply_origination)
+
     def _apply(self, source: str, event: Any, handle: Any) -> None:
         """As the consumer does; its cursor is made by the loop at start."""
         event.position = next(self._positions)
@@ -160,11 +190,11 @@ class Desk:
             )
         )
 
-    def untouched(self, who: Applicant) -> bool:
-        """Whether no scripted behaviour about an applicant was used up."""
+    def unused(self, who: Applicant) -> int:
+        """How many behaviours scripted about an applicant no call has used up."""
         query = "SELECT count(*) FROM script WHERE key = :key"
         waiting: int = self.house.sql(query, "simulators", key=who.id_number)[0][0]
-        return waiting > 0
+        return waiting
 
     def good(self, **bent: Mapping[str, str]) -> Applicant:
         """A new applicant of whom everything is known."""
@@ -206,6 +236,13 @@ class Desk:
         return self.decisions.ReplayDecision(
             decision_pb2.ReplayDecisionRequest(decision_id=decision.decision_id)
         )
+
+    def feature(self, who: Applicant, name: str, as_of: str) -> feature_pb2.FeatureValue:
+        """One feature of an applicant at a date."""
+        request = feature_pb2.GetFeaturesRequest(
+            customer_id=who.customer_id, as_of=day(as_of), names=[name]
+        )
+        return self.features.GetFeatures(request).features[0]
 
     def query_bureau(self, who: Applicant, **changed: Any) -> bureau_pb2.QueryBureauResponse:
         request = bureau_pb2.QueryBureauRequest(

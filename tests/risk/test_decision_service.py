@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import grpc
 import pytest
 from risk.applications import (
+    BUREAU,
+    COURT_LIST,
+    MULTI_LENDER,
+    Applicant,
     Desk,
     outcome_of,
     steps_of,
 )
 
-from support import House
+from support import House, refusal, violations
+from tael.origination.v1 import application_pb2
+from tael.provider.v1 import simulator_pb2
+from tael.risk.v1 import decision_pb2
+from tael.servicing.v1 import credit_line_pb2
+from tael_client.values import money
+
+INTERNAL = 13
+"""A status that no client repeats."""
+DRAWDOWN = decision_pb2.STAGE_DRAWDOWN
 
 
 @pytest.fixture(scope="module")
 def desk(open_house: Callable[..., House]) -> Desk:
-    house = open_house("simulators", "risk")
-    desk = Desk(house)
+    desk = Desk(open_house("simulators", "risk"))
     desk.publish()
     return desk
 
@@ -26,16 +42,386 @@ def test_a_good_applicant_is_approved_with_the_worked_limit_and_rate(desk: Desk)
     decision = desk.decide(desk.good())
     assert outcome_of(decision) == "APPROVED"
     assert (decision.score, decision.grade) == (613, "C")
-    assert decision.limit.minor_units == 3_370_000
+    assert decision.limit == money(3_370_000)
     assert decision.annual_rate.value == "0.12"
+    assert decision.policy_version == "default@1"
     assert decision.bureau_used
-    assert {result for result, _ in steps_of(decision).values()} == {"PASS"}
-    assert [step.step for step in decision.steps] == [
-        "ADMISSION",
-        "ANTI_FRAUD",
-        "INTERNAL",
-        "EXTERNAL",
-        "SCORE",
-        "LIMIT",
-        "PRICE",
+    order = ["ADMISSION", "ANTI_FRAUD", "INTERNAL", "EXTERNAL", "SCORE", "LIMIT", "PRICE"]
+    assert steps_of(decision) == {step: ("PASS", []) for step in order}
+    assert [step.step for step in decision.steps] == order
+    assert all(len(step.inputs_hash) == 64 for step in decision.steps)
+    assert sum(step.micros for step in decision.steps) > 0
+
+
+def test_a_bad_applicant_is_declined_for_queries_elsewhere_and_the_bureau_is_not_asked(
+    desk: Desk,
+) -> None:
+    who = desk.good()
+    desk.script(MULTI_LENDER, who, queries_7d=6, queries_30d=12, queries_90d=20)
+    desk.script(BUREAU, who)
+    decision = desk.decide(who)
+    assert outcome_of(decision) == "DECLINED"
+    assert list(decision.reason_codes) == ["E002"]
+    assert list(decision.customer_reasons) == ["OUTSIDE_RECORD"]
+    assert not decision.HasField("limit")
+    assert not decision.bureau_used
+    assert desk.unused(who) == 1
+
+
+def test_a_middling_applicant_is_for_a_person_to_look_at_with_limit_and_rate_proposed(
+    desk: Desk,
+) -> None:
+    who = desk.good()
+    desk.script(BUREAU, who, queries_3m=7, monthly_due=300_000)
+    decision = desk.decide(who)
+    assert outcome_of(decision) == "REVIEW"
+    assert (decision.score, decision.grade) == (577, "E")
+    assert steps_of(decision)["SCORE"] == ("REVIEW", ["S002", "A001", "A004", "A003", "A005"])
+    assert decision.limit.minor_units > 0
+    assert decision.annual_rate.value == "0.22"
+
+
+def _young(desk: Desk) -> Applicant:
+    return desk.good(PERSON={"birth_date": "2005-01-01"})
+
+
+def _unconsenting(desk: Desk) -> Applicant:
+    who = desk.good()
+    desk.consent(who, withdrawn=True)
+    return who
+
+
+def _card_mismatch(desk: Desk) -> Applicant:
+    return desk.good(IDENTITY_CHECK={"four_elements": "MISMATCH"})
+
+
+def _shared_device(desk: Desk) -> Applicant:
+    who = desk.good()
+    for _ in range(2):
+        desk.observe(Applicant().customer_id, "DEVICE", device_id=f"device-{who.number}")
+    return who
+
+
+def _overdue_with_us(desk: Desk) -> Applicant:
+    who = desk.good()
+    desk.loan_changed(who, overdue=88_849, dpd=5)
+    return who
+
+
+def _much_asked_elsewhere(desk: Desk) -> Applicant:
+    who = desk.good()
+    desk.script(MULTI_LENDER, who, queries_30d=10)
+    return who
+
+
+FLIPS: list[tuple[str, str, Callable[[Desk], Applicant]]] = [
+    ("ADMISSION", "P001", _young),
+    ("ADMISSION", "P010", _unconsenting),
+    ("ADMISSION", "K003", _card_mismatch),
+    ("ANTI_FRAUD", "F001", _shared_device),
+    ("INTERNAL", "I002", _overdue_with_us),
+    ("EXTERNAL", "E002", _much_asked_elsewhere),
+]
+
+
+@pytest.mark.parametrize(("step", "code", "flip"), FLIPS, ids=[code for _, code, _ in FLIPS])
+def test_one_fact_flipped_changes_exactly_its_step_and_its_reason(
+    desk: Desk, step: str, code: str, flip: Callable[[Desk], Applicant]
+) -> None:
+    good = steps_of(desk.decide(desk.good()))
+    bent = desk.decide(flip(desk))
+    assert outcome_of(bent) == "DECLINED"
+    assert list(bent.reason_codes) == [code]
+    earlier = list(good)[: list(good).index(step)]
+    assert steps_of(bent) == {name: good[name] for name in earlier} | {step: ("REJECT", [code])}
+
+
+def test_a_score_below_the_cut_off_by_one_fact_changes_the_score_step_alone(desk: Desk) -> None:
+    fair, poor = desk.good(), desk.good()
+    for who, queries in ((fair, 2), (poor, 7)):
+        desk.script(MULTI_LENDER, who, queries_30d=9)
+        desk.script(BUREAU, who, queries_3m=queries)
+    approved, declined = desk.decide(fair), desk.decide(poor)
+    assert (outcome_of(approved), approved.score, approved.grade) == ("APPROVED", 583, "D")
+    assert (outcome_of(declined), declined.score, declined.grade) == ("DECLINED", 547, "F")
+    assert declined.reason_codes[0] == "S001"
+    before = [name for name in steps_of(approved) if name not in {"SCORE", "LIMIT", "PRICE"}]
+    assert list(steps_of(declined)) == [*before, "SCORE"]
+
+
+def test_without_a_consent_nobody_outside_is_asked(desk: Desk) -> None:
+    who = Applicant()
+    desk.introduce(who)
+    for method in (MULTI_LENDER, COURT_LIST, BUREAU):
+        desk.script(method, who)
+    decision = desk.decide(who, consent_id="")
+    assert list(decision.reason_codes) == ["P010"]
+    assert desk.unused(who) == 3
+
+
+@pytest.mark.parametrize("flaw", ["of another customer", "expired", "withdrawn"])
+def test_a_consent_that_is_not_live_is_none(desk: Desk, flaw: str) -> None:
+    who, other = Applicant(), desk.good()
+    desk.introduce(who)
+    desk.consent(
+        who,
+        withdrawn=flaw == "withdrawn",
+        valid_to="2026-03-14" if flaw == "expired" else "2027-01-01",
+    )
+    owner = other if flaw == "of another customer" else who
+    consent_id = f"cs_{owner.number}"
+    decision = desk.decide(who, consent_id=consent_id)
+    assert list(decision.reason_codes) == ["P010"]
+
+
+def test_a_consent_whose_event_comes_a_moment_late_is_waited_for(desk: Desk) -> None:
+    who = Applicant()
+    desk.introduce(who)
+    late = threading.Timer(0.5, desk.consent, [who])
+    late.start()
+    assert outcome_of(desk.decide(who)) == "APPROVED"
+    late.join()
+
+
+def test_a_source_that_does_not_answer_is_for_review_and_the_rest_goes_on(desk: Desk) -> None:
+    who = desk.good()
+    desk.behave(MULTI_LENDER, who, simulator_pb2.Behaviour(status_code=INTERNAL))
+    decision = desk.decide(who)
+    assert outcome_of(decision) == "REVIEW"
+    # What is not known calls for a person too: the court list and the queries.
+    assert steps_of(decision)["EXTERNAL"] == ("REVIEW", ["E001", "E002", "E005"])
+    assert decision.bureau_used
+    assert desk.replay(decision).same
+
+
+def test_a_silent_bureau_is_for_review_and_is_on_record_as_asked(desk: Desk) -> None:
+    who = desk.good()
+    desk.behave(BUREAU, who, simulator_pb2.Behaviour(status_code=INTERNAL))
+    decision = desk.decide(who)
+    assert outcome_of(decision) == "REVIEW"
+    assert "B008" in decision.reason_codes
+    assert not decision.bureau_used
+    asked = desk.house.sql(
+        "SELECT operator, reason_code, consent_id FROM bureau_query WHERE customer_id = :id",
+        "risk",
+        id=who.customer_id,
+    )
+    assert [tuple(row) for row in asked] == [("tester", "02", f"cs_{who.number}")]
+    assert desk.replay(decision).same
+
+
+def test_the_same_request_gets_the_same_decision_for_ever(desk: Desk) -> None:
+    who = desk.good()
+    request = desk.request(who)
+    first = desk.decisions.Decide(request)
+    desk.loan_changed(who, overdue=1, dpd=1)
+    assert desk.decisions.Decide(request) == first
+
+
+def test_a_request_id_with_other_content_is_refused(desk: Desk) -> None:
+    who = desk.good()
+    request = desk.request(who)
+    desk.decisions.Decide(request)
+    request.loan.amount.minor_units += 1
+    with pytest.raises(grpc.RpcError) as error:
+        desk.decisions.Decide(request)
+    assert refusal(error.value) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+
+
+def test_duplicates_at_the_same_time_are_one_decision_and_one_query(desk: Desk) -> None:
+    who = desk.good()
+    delay = simulator_pb2.Behaviour(delay={"nanos": 300_000_000})
+    desk.behave(BUREAU, who, delay, times=8)
+    request = desk.request(who)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(desk.decisions.Decide, [request] * 8))
+    assert all(answer == answers[0] for answer in answers)
+    assert desk.unused(who) == 7
+    assert _count(desk, "decision", who) == _count(desk, "bureau_query", who) == 1
+
+
+def test_a_request_whose_decider_died_is_taken_over_under_the_same_name(desk: Desk) -> None:
+    who = desk.good()
+    request = desk.request(who)
+    desk.decisions.Decide(request)
+    # As a crash between claim and record leaves it: claimed, nothing decided, the lease run out.
+    desk.house.sql("ALTER TABLE decision DISABLE TRIGGER ALL", "risk", write=True)
+    gone = desk.house.sql(
+        "DELETE FROM decision WHERE customer_id = :id RETURNING decision_id",
+        "risk",
+        id=who.customer_id,
+    )
+    desk.house.sql("ALTER TABLE decision ENABLE TRIGGER ALL", "risk", write=True)
+    desk.house.sql(
+        "UPDATE request SET response = NULL WHERE request_id = :id",
+        "risk",
+        write=True,
+        id=request.request_id,
+    )
+    again = desk.decisions.Decide(request).decision
+    assert again.decision_id == gone[0][0]
+    assert outcome_of(again) == "APPROVED"
+    assert _count(desk, "bureau_query", who) == 1
+
+
+def test_a_decision_replayed_over_its_inputs_is_the_same_whatever_happened_since(
+    desk: Desk,
+) -> None:
+    who = desk.good()
+    decision = desk.decide(who)
+    desk.loan_changed(who, overdue=100, dpd=100)
+    replay = desk.replay(decision)
+    assert replay.same
+    for step in decision.steps:
+        step.ClearField("micros")
+    assert replay.decision == decision
+
+
+def test_a_decision_whose_inputs_were_tampered_with_replays_differently(desk: Desk) -> None:
+    decision = desk.decide(desk.good())
+    change = (
+        "UPDATE decision SET inputs = jsonb_set(inputs, "
+        "'{features,bureau.3m.queries,value}', '\"9\"') WHERE decision_id = :id"
+    )
+    with pytest.raises(Exception, match="never changed"):
+        desk.house.sql(change, "risk", write=True, id=decision.decision_id)
+    desk.house.sql("ALTER TABLE decision DISABLE TRIGGER ALL", "risk", write=True)
+    desk.house.sql(change, "risk", write=True, id=decision.decision_id)
+    desk.house.sql("ALTER TABLE decision ENABLE TRIGGER ALL", "risk", write=True)
+    assert not desk.replay(decision).same
+
+
+def test_an_explanation_has_the_rule_its_inputs_the_points_and_the_terms(desk: Desk) -> None:
+    who = desk.good()
+    desk.script(MULTI_LENDER, who, queries_30d=12)
+    declined = desk.explain(desk.decide(who))
+    assert [rule.code for rule in declined.rules] == ["E002"]
+    assert declined.rules[0].inputs["multi_lender.30d.queries"] == "12"
+    assert not declined.contributions
+
+    approved = desk.explain(desk.decide(desk.good()))
+    assert not approved.rules
+    points = {each.feature: (each.value, each.points) for each in approved.contributions}
+    assert points["bureau.3m.queries"] == ("2", 123)
+    assert sum(each.points for each in approved.contributions) == approved.decision.score
+    assert list(approved.limit_terms) == [
+        "product 200,000.00",
+        "income 48,000.00",
+        "debt_to_income 33,765.23",
+        "grade 100,000.00",
+        "regulator 200,000.00",
+        "limit 33,700.00",
     ]
+
+
+def test_decisions_are_listed_newest_first_page_by_page(desk: Desk) -> None:
+    who = desk.good()
+    made = [desk.decide(who).decision_id for _ in range(3)]
+    request = decision_pb2.ListDecisionsRequest(customer_id=who.customer_id, page_size=2)
+    first = desk.decisions.ListDecisions(request)
+    request.page_token = first.next_page_token
+    second = desk.decisions.ListDecisions(request)
+    listed = [each.decision_id for page in (first, second) for each in page.decisions]
+    assert listed == made[::-1]
+    assert second.next_page_token == ""
+    kept = desk.decisions.GetDecision(decision_pb2.GetDecisionRequest(decision_id=made[0]))
+    assert kept.decision == second.decisions[0]
+    request.page_token = "…"
+    with pytest.raises(grpc.RpcError) as error:
+        desk.decisions.ListDecisions(request)
+    assert "page_token" in violations(error.value)
+
+
+def test_a_drawdown_within_the_line_passes_and_a_frozen_line_refuses_it(desk: Desk) -> None:
+    who = desk.good()
+    desk.line_changed(who, credit_line_pb2.LINE_STATE_ACTIVE)
+    passed = desk.decide(who, stage=DRAWDOWN, subject_id="dd_1")
+    assert outcome_of(passed) == "APPROVED"
+    assert [step.step for step in passed.steps][-1] == "SCORE"
+    over = desk.decide(who, stage=DRAWDOWN, subject_id="dd_2", loan={"amount": money(1_685_001)})
+    assert list(over.reason_codes) == ["D002"]
+    desk.line_changed(who, credit_line_pb2.LINE_STATE_FROZEN)
+    frozen = desk.decide(who, stage=DRAWDOWN, subject_id="dd_3")
+    assert list(frozen.reason_codes) == ["D001"]
+
+
+def test_a_closed_line_exposes_to_what_is_owed_on_it_and_an_open_one_to_its_limit(
+    desk: Desk,
+) -> None:
+    who = desk.good()
+    desk.line_changed(who, credit_line_pb2.LINE_STATE_ACTIVE)
+    open_line = desk.explain(desk.decide(who))
+    assert "regulator 166,300.00" in open_line.limit_terms
+    desk.line_changed(who, credit_line_pb2.LINE_STATE_CLOSED)
+    closed_line = desk.explain(desk.decide(who))
+    assert "regulator 183,150.00" in closed_line.limit_terms
+
+
+def test_another_open_application_is_in_the_way_and_the_application_itself_is_not(
+    desk: Desk,
+) -> None:
+    who = desk.good()
+    submitted = application_pb2.APPLICATION_STATE_SUBMITTED
+    desk.application_changed(who, f"ap_{who.number}", submitted)
+    assert outcome_of(desk.decide(who)) == "APPROVED"
+    desk.application_changed(who, "ap_other", submitted)
+    assert list(desk.decide(who).reason_codes) == ["I003"]
+    desk.application_changed(who, "ap_other", application_pb2.APPLICATION_STATE_REJECTED)
+    assert list(desk.decide(who).reason_codes) == ["P009"]
+
+
+def test_nothing_personal_lies_in_clear_in_the_store(desk: Desk) -> None:
+    who = Applicant(name="司马藏名")
+    desk.introduce(who)
+    desk.consent(who)
+    desk.decide(who)
+    desk.query_bureau(who)
+    tables = desk.house.sql(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'risk'", "risk"
+    )
+    dump = "\n".join(
+        str(row[0])
+        for (table,) in tables
+        for row in desk.house.sql(f'SELECT t::text FROM risk."{table}" t', "risk")
+    )
+    assert who.customer_id in dump
+    for secret in (who.name, who.id_number):
+        assert secret not in dump
+        assert secret.encode().hex() not in dump
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"business_date": {"month": 13}}, "business_date"),
+    ({"loan": {"amount": {"currency_code": "USD"}}}, "loan.amount.currency_code"),
+    ({"loan": {"amount": {"minor_units": -1}}}, "loan.amount.minor_units"),
+    ({"loan": {"product_min": 30_000_000}}, "loan.product_min"),
+    ({"loan": {"cost_cap": {"value": "24 %"}}}, "loan.cost_cap"),
+    ({"loan": {"cost_cap": {"value": "-0.24"}}}, "loan.cost_cap"),
+    ({"loan": {"periods": 361}}, "loan.periods"),
+    ({"applicant": {"id_number": "1101"}}, "applicant.id_number"),
+]
+
+
+@pytest.mark.parametrize(("changed", "field"), BAD, ids=[field for _, field in BAD])
+def test_a_wrong_field_is_named_and_nothing_is_decided(
+    desk: Desk, changed: dict[str, Any], field: str
+) -> None:
+    who = desk.good()
+    with pytest.raises(grpc.RpcError) as error:
+        desk.decide(who, **changed)
+    assert field in violations(error.value)
+    assert _count(desk, "decision", who) == 0
+
+
+@pytest.mark.parametrize("rpc", ["GetDecision", "ExplainDecision", "ReplayDecision"])
+def test_a_decision_that_is_not_there_is_not_found(desk: Desk, rpc: str) -> None:
+    request = getattr(decision_pb2, f"{rpc}Request")(decision_id="dec_none")
+    with pytest.raises(grpc.RpcError) as error:
+        getattr(desk.decisions, rpc)(request)
+    assert refusal(error.value) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
+
+
+def _count(desk: Desk, table: str, who: Applicant) -> int:
+    query = f"SELECT count(*) FROM {table} WHERE customer_id = :id"
+    number: int = desk.house.sql(query, "risk", id=who.customer_id)[0][0]
+    return number
