@@ -80,7 +80,7 @@ def image(root: Path, output: Path) -> None:
 
 
 def generate(root: Path) -> None:
-    """Stubs for messages, services and their types, beside the .proto files."""
+    """Stubs for messages, services and their types beside the .proto files; the image for OpenAPI."""
     protos = root / "protos"
     names = sorted(str(p.relative_to(protos)) for p in (protos / "tael").rglob("*.proto"))
     with tempfile.TemporaryDirectory() as folder:
@@ -106,6 +106,7 @@ def generate(root: Path) -> None:
         )
     for package in {(protos / name).parent for name in names}:
         (package / "py.typed").touch()
+    image(root, root / "gateway" / "tael_gateway" / "contracts.binpb")
 
 
 class StubsHook(BuildHookInterface[Any]):

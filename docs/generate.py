@@ -8,7 +8,7 @@ from pathlib import Path
 from tael_runtime.errors import Reason, ReasonEnum
 
 HERE = Path(__file__).resolve().parent
-SERVICES = ("ledger", "servicing", "risk", "origination", "collections", "simulators")
+SERVICES = ("ledger", "servicing", "risk", "origination", "collections", "simulators", "gateway")
 
 
 def errors() -> str:
