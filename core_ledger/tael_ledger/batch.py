@@ -202,6 +202,7 @@ class Batch:
                     one.request.content_hash,
                     one.first_sequence,
                     len(one.drafts),
+                    one.lines,
                 )
                 for key, one in sorted(self._accepted.items(), key=lambda item: item[0].sort_key)
             ],

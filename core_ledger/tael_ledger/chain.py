@@ -32,6 +32,7 @@ class ChainRequest:
     first_sequence: int
     """0 where it made no entry."""
     entries: int
+    lines: int
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,10 @@ def canonical(batch: ChainBatch) -> bytes:
     parts.append(_integers(len(requests)))
     for request in requests:
         parts += (_text(request.rpc), _text(request.caller), _text(request.request_id))
-        parts += (request.content_hash, _integers(request.first_sequence, request.entries))
+        parts += (
+            request.content_hash,
+            _integers(request.first_sequence, request.entries, request.lines),
+        )
     entries = list(batch.entries)
     parts.append(_integers(len(entries)))
     for entry in entries:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, select
 
 from tael_ledger.books import Book
 from tael_ledger.chart import Chart
+from tael_ledger.journal_stream import PAGE
 from tael_ledger.tables import account, entry, line
 
 CHUNK = 64 * 1024
@@ -157,7 +158,7 @@ def in_chunks(texts: Iterable[str]) -> Iterator[bytes]:
 
 def _vouchers(connection: Connection, book_id: str) -> Iterator[list[Row[Any]]]:
     """The lines of each entry with its head, streamed by sequence."""
-    rows = connection.execution_options(yield_per=5000).execute(
+    rows = connection.execute(
         select(
             entry,
             line.c.line_number,
@@ -171,7 +172,8 @@ def _vouchers(connection: Connection, book_id: str) -> Iterator[list[Row[Any]]]:
             (account.c.book_id == line.c.book_id) & (account.c.account_id == line.c.account_id),
         )
         .where(entry.c.book_id == book_id)
-        .order_by(entry.c.sequence, line.c.line_number)
+        .order_by(entry.c.sequence, line.c.line_number),
+        execution_options={"yield_per": PAGE},
     )
     voucher: list[Row[Any]] = []
     for row in rows:

@@ -1,23 +1,24 @@
-"""Prove: everything recomputed from the lines up, batch by batch, in bounded memory but for totals."""
+"""Prove: everything recomputed from the lines up, batch by batch."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain as concatenated
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, select
 
 from tael_ledger import chain
 from tael_ledger.books import Book
 from tael_ledger.chart import Chart
 from tael_ledger.closing import Head
+from tael_ledger.drafts import account_number
 from tael_ledger.journal import Anchor
-from tael_ledger.tables import account, entry, line, posting_batch, posting_request
+from tael_ledger.journal_stream import PAGE, BatchRows, JournalStream
+from tael_ledger.tables import account
 
 ENTRY_BALANCE = "ENTRY_BALANCE"
 ACCOUNT_TOTALS = "ACCOUNT_TOTALS"
@@ -38,141 +39,99 @@ class Finding:
     message: str
 
 
-@dataclass
 class Proof:
-    """What was read, and what the checks carry from one batch to the next."""
+    """One run over a book. Memory: one batch, and two totals an account."""
 
-    book: Book
-    chart: Chart
-    anchor: Anchor | None
-    entries: int = 0
-    lines: int = 0
-    accounts: int = 0
-    batches: int = 0
-    findings: int = 0
-    head: Head = field(default_factory=lambda: Head(0, chain.GENESIS, None))
-    _totals: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
-    _last_sequence: int = 0
-    _anchored: bool = False
+    def __init__(self, book: Book, chart: Chart, anchor: Anchor | None) -> None:
+        self._book = book
+        self._chart = chart
+        self._anchor = anchor
+        self._anchored = anchor is None
+        self._totals: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        self._batch_number = 0
+        self.entries = 0
+        self.lines = 0
+        self.accounts = 0
+        self.batches = 0
+        self.findings = 0
+        self.head = Head(0, chain.GENESIS, None)
 
     def run(self, connection: Connection) -> Iterator[Finding]:
         """Yields findings; when it ends, the counts and the head stand."""
-        for finding in concatenated(
-            self._journal(connection), self._accounts(connection), self._ends()
-        ):
-            self.findings += 1
-            yield finding
+        for checks in (self._journal(connection), self._accounts(connection), self._ends()):
+            for finding in checks:
+                self.findings += 1
+                yield finding
 
     def _journal(self, connection: Connection) -> Iterator[Finding]:
-        own = _Rows(connection, self.book.book_id)
-        for batch in own.read(select(posting_batch), posting_batch.c.batch_number):
-            entries = own.entries.until("sequence", batch.last_sequence)
-            lines = own.lines.until("sequence", batch.last_sequence)
-            requests = own.requests.until("batch_number", batch.batch_number)
-            opened = own.opened.until("batch_number", batch.batch_number)
-            yield from self._sequence(batch, entries)
-            yield from self._entry_lines(entries, lines)
-            yield from self._digest(batch, opened, requests, entries, lines)
-        for rest in (own.entries, own.lines, own.requests, own.opened):
-            for row in rest.until("book_id", self.book.book_id):
-                yield Finding(DIGEST_CHAIN, str(tuple(row)[:4]), "belongs to no batch")
+        stream = JournalStream(connection, self._book.book_id)
+        for rows in stream.batches():
+            yield from self._sequence(rows)
+            yield from self._heads_and_lines(rows)
+            yield from self._digest(rows)
+            self.batches += 1
+            self.entries += len(rows.entries)
+            self.lines += len(rows.lines)
+        for what, row in stream.leftovers():
+            yield Finding(DIGEST_CHAIN, what, f"{tuple(row)[:4]} belongs to no batch")
 
-    def _sequence(self, batch: Row[Any], entries: list[Row[Any]]) -> Iterator[Finding]:
-        self.batches += 1
-        if batch.batch_number != self.batches:
-            yield Finding(
-                SEQUENCE, f"batch {batch.batch_number}", f"batch {self.batches} should come here"
-            )
-            self.batches = batch.batch_number
-        if batch.first_sequence != self._last_sequence + 1:
+    def _sequence(self, rows: BatchRows) -> Iterator[Finding]:
+        batch = rows.batch
+        subject = f"batch {batch.batch_number}"
+        self._batch_number += 1
+        if batch.batch_number != self._batch_number:
+            yield Finding(SEQUENCE, subject, f"batch {self._batch_number} should come here")
+            self._batch_number = batch.batch_number
+        if batch.first_sequence != self.head.sequence + 1:
             yield Finding(
                 SEQUENCE,
-                f"batch {batch.batch_number}",
-                f"begins at {batch.first_sequence}, not at {self._last_sequence + 1}",
+                subject,
+                f"should begin at {self.head.sequence + 1} and begins at {batch.first_sequence}",
             )
-        found = [row.sequence for row in entries]
-        wanted = list(range(batch.first_sequence, batch.last_sequence + 1))
-        for sequence in sorted(set(wanted) ^ set(found)):
+        wanted = set(range(batch.first_sequence, batch.last_sequence + 1))
+        for sequence in sorted(wanted ^ {row.sequence for row in rows.entries}):
             what = "is missing" if sequence in wanted else "lies outside its batch"
             yield Finding(SEQUENCE, f"entry {sequence}", what)
-        self._last_sequence = batch.last_sequence
 
-    def _entry_lines(self, entries: list[Row[Any]], lines: list[Row[Any]]) -> Iterator[Finding]:
-        self.entries += len(entries)
-        self.lines += len(lines)
-        heads = {row.sequence: row for row in entries}
-        sums: dict[tuple[int, bool], int] = defaultdict(int)
-        for row in lines:
+    def _heads_and_lines(self, rows: BatchRows) -> Iterator[Finding]:
+        heads = {row.sequence: row for row in rows.entries}
+        differences: dict[tuple[int, bool], int] = defaultdict(int)
+        for row in rows.lines:
             totals = self._totals[row.account_id]
             totals[0] += row.debit
             totals[1] += row.credit
-            is_memo = row.gl_code is not None and self.chart[row.gl_code].is_memo
-            sums[row.sequence, is_memo] += row.debit - row.credit
+            is_memo = self._is_memo(row.gl_code)
+            differences[row.sequence, is_memo] += row.debit - row.credit
             head = heads.get(row.sequence)
-            copied = (row.booking_date, row.value_date, row.memo)
             if head is None:
                 yield Finding(SEQUENCE, f"entry {row.sequence}", "has lines but is not there")
-            elif copied != (head.booking_date, head.value_date, is_memo):
+            elif (row.booking_date, row.value_date, row.memo) != (
+                head.booking_date,
+                head.value_date,
+                is_memo,
+            ):
                 yield Finding(
                     DIGEST_CHAIN,
                     f"entry {row.sequence} line {row.line_number}",
                     "its dates or its memo mark differ from its entry and account",
                 )
-        for (sequence, is_memo), difference in sums.items():
+        for (sequence, is_memo), difference in differences.items():
             if difference:
-                where = "off balance" if is_memo else "on balance"
+                yield Finding(ENTRY_BALANCE, f"entry {sequence}", _unbalanced(is_memo, difference))
+        for row in rows.entries:
+            if row.reversal_of != (row.origin or 0):
                 yield Finding(
-                    ENTRY_BALANCE,
-                    f"entry {sequence}",
-                    f"{where}, debits less credits should be 0 and are {difference}",
+                    DIGEST_CHAIN,
+                    f"entry {row.sequence}",
+                    f"reverses entry {row.reversal_of}, recorded as of {row.origin}",
                 )
 
-    def _digest(
-        self,
-        batch: Row[Any],
-        opened: list[Row[Any]],
-        requests: list[Row[Any]],
-        entries: list[Row[Any]],
-        lines: list[Row[Any]],
-    ) -> Iterator[Finding]:
-        counts: dict[int, int] = defaultdict(int)
-        for row in lines:
-            counts[row.sequence] += 1
-        rebuilt = chain.ChainBatch(
-            book_id=self.book.book_id,
-            batch_number=batch.batch_number,
-            committed_at=(batch.committed_at - UNIX_EPOCH) // timedelta(microseconds=1),
-            opened=[(row.account_id, row.number) for row in opened],
-            requests=[
-                chain.ChainRequest(
-                    row.rpc,
-                    row.caller,
-                    row.request_id,
-                    bytes(row.content_hash),
-                    row.first_sequence,
-                    row.entries,
-                )
-                for row in requests
-            ],
-            entries=[
-                chain.ChainEntry(
-                    row.sequence,
-                    row.event,
-                    row.value_date,
-                    row.booking_date,
-                    row.source,
-                    row.narrative,
-                    row.rules_version,
-                    row.reversal_of,
-                    counts[row.sequence],
-                )
-                for row in entries
-            ],
-            lines=np.array(
-                [(row.account_id, row.debit, row.credit) for row in lines], dtype=np.int64
-            ).reshape(-1, 3),
-        )
-        expected = chain.link(self.head.digest, rebuilt)
+    def _is_memo(self, gl_code: str | None) -> bool:
+        return gl_code is not None and self._chart[gl_code].is_memo
+
+    def _digest(self, rows: BatchRows) -> Iterator[Finding]:
+        batch = rows.batch
+        expected = chain.link(self.head.digest, _chain_batch(self._book.book_id, rows))
         stored = bytes(batch.digest)
         if stored != expected:
             yield Finding(
@@ -182,18 +141,16 @@ class Proof:
             )
         # From the stored digest on, so that one wrong batch is one finding.
         self.head = Head(batch.last_sequence, stored, batch.committed_at)
-        if self.anchor == Anchor(batch.last_sequence, stored):
+        if self._anchor == Anchor(batch.last_sequence, stored):
             self._anchored = True
 
     def _accounts(self, connection: Connection) -> Iterator[Finding]:
-        rows = connection.execution_options(yield_per=5000).execute(
-            select(account)
-            .where(account.c.book_id == self.book.book_id)
-            .order_by(account.c.account_id)
-        )
-        for row in rows:
+        differences: dict[bool, int] = defaultdict(int)
+        query = select(account).where(account.c.book_id == self._book.book_id)
+        for row in connection.execute(query, execution_options={"yield_per": PAGE}):
             self.accounts += 1
             debits, credits_ = self._totals.pop(row.account_id, (0, 0))
+            differences[self._is_memo(row.gl_code)] += debits - credits_
             if (row.debits_posted, row.credits_posted) != (debits, credits_):
                 yield Finding(
                     ACCOUNT_TOTALS,
@@ -201,86 +158,73 @@ class Proof:
                     f"its lines add up to {debits} and {credits_}, "
                     f"its totals are {row.debits_posted} and {row.credits_posted}",
                 )
-            if row.number != ":".join(filter(None, (row.gl_code, row.owner_type, row.owner_id))):
-                yield Finding(ACCOUNT_TOTALS, row.number, "its parts differ from its number")
-            self._sums[self.chart[row.gl_code].is_memo] += debits - credits_
+            if row.number != account_number(row.gl_code, row.owner_type, row.owner_id):
+                yield Finding(DIGEST_CHAIN, row.number, "its parts differ from its number")
         for account_id in self._totals:
             yield Finding(ACCOUNT_TOTALS, f"account {account_id}", "has lines but is not there")
-
-    _sums: dict[bool, int] = field(default_factory=lambda: defaultdict(int))
+        for is_memo, difference in differences.items():
+            if difference:
+                yield Finding(TRIAL_BALANCE, self._book.book_id, _unbalanced(is_memo, difference))
 
     def _ends(self) -> Iterator[Finding]:
-        for is_memo, difference in self._sums.items():
-            if difference:
-                where = "off balance" if is_memo else "on balance"
-                yield Finding(
-                    TRIAL_BALANCE, where, f"debits less credits should be 0 and are {difference}"
-                )
-        if (self.book.last_sequence, self.book.digest) != (self.head.sequence, self.head.digest):
+        book = self._book
+        if (book.last_sequence, book.digest) != (self.head.sequence, self.head.digest):
             yield Finding(
                 DIGEST_CHAIN,
                 "head",
-                f"the book stands at {self.book.last_sequence} {self.book.digest.hex()}, "
+                f"the book stands at {book.last_sequence} {book.digest.hex()}, "
                 f"its chain at {self.head.sequence} {self.head.digest.hex()}",
             )
-        if self.anchor is not None and not self._anchored:
+        if self._anchor is not None and not self._anchored:
             yield Finding(
                 ANCHOR,
-                f"entry {self.anchor.sequence}",
-                f"the chain does not pass through {self.anchor.digest.hex()}",
+                f"entry {self._anchor.sequence}",
+                f"the chain does not pass through {self._anchor.digest.hex()}",
             )
 
 
-class _Cursor:
-    """Rows in order, taken as far as a bound."""
-
-    def __init__(self, rows: Iterator[Row[Any]]) -> None:
-        self._rows = rows
-        self._next = next(rows, None)
-
-    def until(self, column: str, bound: Any) -> list[Row[Any]]:
-        """The rows whose column is at most the bound."""
-        taken = []
-        while self._next is not None and getattr(self._next, column) <= bound:
-            taken.append(self._next)
-            self._next = next(self._rows, None)
-        return taken
+def _unbalanced(is_memo: bool, difference: int) -> str:
+    where = "off balance" if is_memo else "on balance"
+    return f"{where}, debits less credits should be 0 and are {difference}"
 
 
-class _Rows:
-    """A book's journal as streams, each in the chain's order."""
+def _chain_batch(book_id: str, rows: BatchRows) -> chain.ChainBatch:
+    """What the rows say the batch was."""
+    counts = Counter(row.sequence for row in rows.lines)
+    return chain.ChainBatch(
+        book_id=book_id,
+        batch_number=rows.batch.batch_number,
+        committed_at=(rows.batch.committed_at - UNIX_EPOCH) // timedelta(microseconds=1),
+        opened=[(row.account_id, row.number) for row in rows.opened],
+        requests=[_chain_request(row) for row in rows.requests],
+        entries=[_chain_entry(row, counts[row.sequence]) for row in rows.entries],
+        lines=np.array(
+            [(row.account_id, row.debit, row.credit) for row in rows.lines], dtype=np.int64
+        ).reshape(-1, 3),
+    )
 
-    def __init__(self, connection: Connection, book_id: str) -> None:
-        self._connection = connection
-        self._book_id = book_id
-        self.entries = _Cursor(self.read(select(entry), entry.c.sequence))
-        self.lines = _Cursor(
-            self.read(
-                select(line, account.c.gl_code).outerjoin(
-                    account,
-                    (account.c.book_id == line.c.book_id)
-                    & (account.c.account_id == line.c.account_id),
-                ),
-                line.c.sequence,
-                line.c.line_number,
-            )
-        )
-        self.requests = _Cursor(
-            self.read(
-                select(posting_request),
-                posting_request.c.batch_number,
-                posting_request.c.rpc,
-                posting_request.c.caller,
-                posting_request.c.request_id,
-            )
-        )
-        self.opened = _Cursor(
-            self.read(select(account), account.c.batch_number, account.c.account_id)
-        )
 
-    def read(self, query: Select[Any], *order: Any) -> Iterator[Row[Any]]:
-        """Streams a query's rows of the book."""
-        table = order[0].table
-        ordered = query.where(table.c.book_id == self._book_id).order_by(*order)
-        streaming = self._connection.execution_options(yield_per=5000)
-        return iter(streaming.execute(ordered))
+def _chain_request(row: Row[Any]) -> chain.ChainRequest:
+    return chain.ChainRequest(
+        row.rpc,
+        row.caller,
+        row.request_id,
+        bytes(row.content_hash),
+        row.first_sequence,
+        row.entries,
+        row.lines,
+    )
+
+
+def _chain_entry(row: Row[Any], lines: int) -> chain.ChainEntry:
+    return chain.ChainEntry(
+        row.sequence,
+        row.event,
+        row.value_date,
+        row.booking_date,
+        row.source,
+        row.narrative,
+        row.rules_version,
+        row.reversal_of,
+        lines,
+    )

@@ -23,7 +23,6 @@ from tael_ledger.columns import (
     check_chunk,
     content_hash,
 )
-from tael_ledger.drafts import drafts_of
 from tael_ledger.group_commit import GroupCommit
 from tael_ledger.journal import Entry, EntryFilter, Receipt, RequestKey, entry_of
 from tael_ledger.paging import number_key, numbers_key, text_key, token
@@ -134,13 +133,9 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         with self._database.read() as connection:
             book = books.get(connection, request.book_id)
             rules = self._catalogue.rules(connection, request.book_id, book.rules_version)
-        desk = Desk(connection, book, rules)
-        for place, event in enumerate(events):
-            desk.check_value_date(event.value_date, f"events[{place}]")
-        entries = [
-            entry_of(book.book_id, 0, book.business_date, draft)
-            for draft in drafts_of(events, rules, book.terms)
-        ]
+            preview = RecordedEvents(_key("PreviewEvents", ""), b"", events)
+            drafts = preview.drafts(Desk(connection, book, rules))
+        entries = [entry_of(book.book_id, 0, book.business_date, draft) for draft in drafts]
         return pb.PreviewEventsResponse(entries=messages.entries(entries, chart))
 
     def RecordEventColumns(

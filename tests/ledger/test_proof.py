@@ -98,7 +98,8 @@ def recomputed(book: LedgerUnderTest) -> list[tuple[int, bytes]]:
         content += integer(len(requests))
         for row in requests:
             content += text(row.rpc) + text(row.caller) + text(row.request_id)
-            content += bytes(row.content_hash) + integer(row.first_sequence) + integer(row.entries)
+            content += bytes(row.content_hash)
+            content += integer(row.first_sequence) + integer(row.entries) + integer(row.lines)
         content += integer(len(entries))
         for row in entries:
             content += integer(row.sequence) + text(row.event)
@@ -180,6 +181,10 @@ TAMPERINGS = {
     ),
     "a request's identity": (
         "UPDATE posting_request SET caller = 'someone' WHERE {} AND batch_number = 2",
+        {"CHECK_DIGEST_CHAIN"},
+    ),
+    "that an entry was reversed": (
+        "DELETE FROM reversal WHERE {}",
         {"CHECK_DIGEST_CHAIN"},
     ),
     "an account's total": (
