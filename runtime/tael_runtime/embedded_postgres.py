@@ -15,6 +15,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -29,10 +30,13 @@ import psycopg2
 OLDEST_MAJOR = 15
 SUPERUSER = "tael"
 SHARED = Path("/var/lib/tael")
-LONGEST_SOCKET_FOLDER = 80
-"""A Unix socket's path has room for some 104 bytes, the file's name included."""
+PORT = 5432
+"""Names the socket's file, whatever PGPORT says; nothing listens on TCP."""
+# Errors, their statements and details quote the values of rows, and so personal data: the caller
+# is told of them and the server's log is not.
 SETTINGS = """\
 listen_addresses = ''
+port = {port}
 unix_socket_directories = '{socket}'
 max_connections = 400
 shared_buffers = 256MB
@@ -41,7 +45,9 @@ max_wal_size = 2GB
 checkpoint_completion_target = 0.9
 timezone = 'UTC'
 log_timezone = 'UTC'
-log_min_messages = warning
+log_min_messages = log
+log_min_error_statement = panic
+log_error_verbosity = terse
 """
 
 
@@ -75,9 +81,14 @@ class _Account:
         return True
 
 
-def _account() -> _Account:
+def _account(home: Path) -> _Account:
+    """The owner of an existing cluster; for a new one, whoever calls, if that is not root."""
     if os.geteuid() != 0:
         return _Account(os.geteuid(), os.getegid())
+    with suppress(FileNotFoundError):
+        status = home.stat()
+        if status.st_uid != 0:
+            return _Account(status.st_uid, status.st_gid)
     for name in ("postgres", "nobody"):
         with suppress(KeyError):
             entry = pwd.getpwnam(name)
@@ -136,9 +147,11 @@ class EmbeddedPostgres:
 
     def __init__(self, data_dir: Path, bindir: str | None = None) -> None:
         self._bindir = bindir
-        self._user = _account()
-        self._folder = data_dir.absolute()
-        self._key = hashlib.sha256(os.fsencode(self._folder.resolve())).hexdigest()[:12]
+        self._folder = data_dir.resolve()
+        self._user = _account(self._folder / "postgres")
+        self._key = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]
+        # Short, as a socket's path has room for some 104 bytes; fixed, as TMPDIR differs by caller.
+        self._socket = Path(f"/tmp/tael-{self._key}")  # noqa: S108  `_own` checks whose it is
 
     def start(self) -> str:
         """Starts the cluster where it is not running, and returns the superuser's URL.
@@ -152,6 +165,10 @@ class EmbeddedPostgres:
                 programs = self._programs()
                 if not (self._cluster / "PG_VERSION").exists():
                     self._make_cluster(programs)
+                elif not self._user.may_enter(self._home):
+                    raise EmbeddedPostgresError(
+                        f"user id {self._user.uid} can no longer reach its cluster in {self._home}"
+                    )
                 self._launch(programs)
         return self.url("postgres", SUPERUSER)
 
@@ -162,6 +179,7 @@ class EmbeddedPostgres:
         with self._locked():
             if self.is_running():
                 self._run(self._programs() / "pg_ctl", "-D", self._cluster, "-m", "fast", "stop")
+                shutil.rmtree(self._socket, ignore_errors=True)
 
     def revive(self) -> bool:
         """Starts the cluster again where it was killed, and not where it was stopped."""
@@ -178,9 +196,16 @@ class EmbeddedPostgres:
 
     def is_running(self) -> bool:
         """Whether it accepts connections."""
+        # The server of a deleted folder may still hold the socket; it has no pid file here.
+        if not (self._cluster / "postmaster.pid").exists():
+            return False
         try:
             psycopg2.connect(
-                host=str(self._socket), user=SUPERUSER, dbname="postgres", connect_timeout=5
+                host=str(self._socket),
+                port=PORT,
+                user=SUPERUSER,
+                dbname="postgres",
+                connect_timeout=5,
             ).close()
         except psycopg2.OperationalError:
             return False
@@ -188,13 +213,17 @@ class EmbeddedPostgres:
 
     def url(self, database: str, role: str) -> str:
         """SQLAlchemy URL of a database for a role."""
-        return f"postgresql+psycopg2://{role}@/{database}?host={self._socket}"
+        return f"postgresql+psycopg2://{role}@/{database}?host={self._socket}&port={PORT}"
 
     @property
     def _home(self) -> Path:
-        """Where the cluster lives: in the data folder, unless the user cannot get there."""
+        """Where the cluster lives: where it was made; in the data folder, if the user gets there."""
+        own, shared = self._folder / "postgres", SHARED / self._key
+        for home in (own, shared):
+            if (home / "cluster").exists():
+                return home
         reachable = not self._folder.exists() or self._user.may_enter(self._folder)
-        return self._folder / "postgres" if reachable else SHARED / self._key
+        return own if reachable else shared
 
     @property
     def _cluster(self) -> Path:
@@ -204,18 +233,15 @@ class EmbeddedPostgres:
     def _log(self) -> Path:
         return self._home / "postgresql.log"
 
-    @property
-    def _socket(self) -> Path:
-        own = self._home / "socket"
-        if len(os.fsencode(own)) <= LONGEST_SOCKET_FOLDER and " " not in str(own):
-            return own
-        return Path(tempfile.gettempdir()) / f"tael-{self._user.uid}-{self._key}"
-
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with (self._folder / "postgres.lock").open("w") as file:
+        # Read-only is enough for flock, and lets root and the folder's owner share the file.
+        file = os.open(self._folder / "postgres.lock", os.O_RDONLY | os.O_CREAT, 0o644)
+        try:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(file)
 
     def _own(self, folder: Path) -> None:
         """Makes a folder that only the user may enter; refuses one that is somebody else's."""
@@ -237,6 +263,7 @@ class EmbeddedPostgres:
             stderr=subprocess.STDOUT,
             text=True,
             env=environment,
+            start_new_session=True,
             **self._user.drops,
         )
         if check and run.returncode:
@@ -251,7 +278,9 @@ class EmbeddedPostgres:
         if self._user.may_enter(found):
             return found
         root = found.parent
-        copy = SHARED / f"programs-{hashlib.sha256(os.fsencode(root)).hexdigest()[:12]}"
+        built = (found / "postgres").stat()
+        source = f"{root}:{built.st_size}:{built.st_mtime_ns}"  # a new version is a new copy
+        copy = SHARED / f"programs-{hashlib.sha256(os.fsencode(source)).hexdigest()[:12]}"
         # A wheel keeps its libraries beside its package, and finds them by a relative path.
         package = root.parent
         top = package if package.with_name(f"{package.name}.libs").is_dir() else root
@@ -263,24 +292,30 @@ class EmbeddedPostgres:
         if self._home.parent == SHARED:
             SHARED.mkdir(parents=True, exist_ok=True, mode=0o755)
         self._own(self._home)
-        fresh = self._home / "making"
-        shutil.rmtree(fresh, ignore_errors=True)
+        for interrupted in self._home.glob("making*"):
+            shutil.rmtree(interrupted, ignore_errors=True)
+        # A name of its own, as the initdb of a killed process may still be writing to the last one.
+        fresh = Path(tempfile.mkdtemp(prefix="making-", dir=self._home))
+        self._own(fresh)
         options = ("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums")
         self._run(programs / "initdb", "-D", fresh, "-U", SUPERUSER, *options, "--no-instructions")
         with (fresh / "postgresql.conf").open("a") as conf:
             conf.write("include 'tael.conf'\n")
-        fresh.rename(self._cluster)
+        fresh.rename(self._home / "cluster")
+        _sync(self._home)
 
     def _launch(self, programs: Path) -> None:
         self._own(self._socket)
         conf = self._cluster / "tael.conf"
-        conf.write_text(SETTINGS.format(socket=str(self._socket).replace("'", "''")))
+        conf.write_text(SETTINGS.format(socket=self._socket, port=PORT))
         os.chown(conf, self._user.uid, self._user.gid)
         end = time.monotonic() + 60
         while True:
             self._clear_leftovers()
-            command = ("-D", self._cluster, "-l", self._log, "-W", "start")
-            self._run(programs / "pg_ctl", *command, check=False)
+            # pg_ctl would put the paths into a shell's command line; here they are its arguments.
+            detached = 'log="$1"; shift; "$@" >>"$log" 2>&1 &'
+            server = (programs / "postgres", "-D", self._cluster)
+            self._run(Path("/bin/sh"), "-c", detached, "sh", self._log, *server)
             if self._becomes_ready(programs, end):
                 return
             if time.monotonic() > end:
@@ -301,21 +336,27 @@ class EmbeddedPostgres:
         return False
 
     def _clear_leftovers(self) -> None:
-        """After a killed postmaster or host: its backends, and a pid file that names a stranger."""
+        """After a killed postmaster, a killed host or a deleted folder: processes and lock files."""
         pid_file = self._cluster / "postmaster.pid"
         with suppress(FileNotFoundError, ValueError, IndexError):
-            postmaster = int(pid_file.read_text().splitlines()[0])
-            if not self._runs_here(postmaster):
-                for pid in _processes():
-                    if self._runs_here(pid):
-                        with suppress(ProcessLookupError):
-                            os.kill(pid, 9)
-                pid_file.unlink()
+            if self._runs_here(int(pid_file.read_text().splitlines()[0])):
+                return  # on its way up or down
+        leftovers = [pid for pid in _processes() if self._runs_here(pid)]
+        for pid in leftovers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + 10
+        while any(map(self._runs_here, leftovers)) and time.monotonic() < end:
+            time.sleep(0.02)
+        for file in (pid_file, *self._socket.glob(f".s.PGSQL.{PORT}*")):
+            file.unlink(missing_ok=True)
 
     def _runs_here(self, pid: int) -> bool:
-        """Whether a process is a server of this cluster: they work in its folder."""
+        """Whether a process is a server of this cluster: a postgres that works in its folder."""
+        here, process = str(self._cluster.resolve()), Path("/proc") / str(pid)
         try:
-            return Path(f"/proc/{pid}/cwd").readlink() == self._cluster.resolve()
+            at_work = str(process.joinpath("cwd").readlink()) in (here, f"{here} (deleted)")
+            return at_work and process.joinpath("comm").read_text() == "postgres\n"
         except (FileNotFoundError, ProcessLookupError):
             return not Path("/proc").exists()  # elsewhere PostgreSQL's own checks must do
         except PermissionError:
@@ -328,9 +369,16 @@ class EmbeddedPostgres:
 
 
 def _processes() -> Iterator[int]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            yield int(entry.name)
+    yield from (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+
+
+def _sync(folder: Path) -> None:
+    """Makes a rename in the folder outlast a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _copy_once(tree: Path, target: Path) -> None:

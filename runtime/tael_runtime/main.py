@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -24,6 +25,10 @@ def run(load: Callable[[], Service]) -> None:
 
     Workers are spawned before grpc is imported, which does not survive a fork.
     """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, help="processes on the port (TAEL_WORKERS)")
+    if workers := parser.parse_args().workers:
+        os.environ["TAEL_WORKERS"] = str(workers)
     settings = Settings()
     if settings.workers > 1 and WORKER not in os.environ:
         _supervise(settings.workers)
@@ -50,7 +55,9 @@ def _supervise(count: int) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    command = [sys.executable, *_original_arguments()]
+    module = sys.modules["__main__"].__spec__
+    assert module is not None, "run a service as python -m tael_<service>"
+    command = [sys.executable, "-m", module.name.removesuffix(".__main__")]
     environment = {**os.environ, WORKER: "1"}
     workers = [subprocess.Popen(command, env=environment) for _ in range(count)]
     while not stopping.wait(0.5):
@@ -62,10 +69,3 @@ def _supervise(count: int) -> None:
         worker.terminate()
     for worker in workers:
         worker.wait()
-
-
-def _original_arguments() -> list[str]:
-    module = sys.modules["__main__"].__spec__
-    if module is not None and module.parent:
-        return ["-m", module.parent, *sys.argv[1:]]
-    return sys.argv

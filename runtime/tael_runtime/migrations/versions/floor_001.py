@@ -11,6 +11,13 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_table('calendar_day',
+    sa.Column('day', sa.Date(), nullable=False),
+    sa.Column('is_business_day', sa.Boolean(), nullable=False),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('day'),
+    comment='exceptions from the published business calendar'
+    )
 
     op.create_table('consumer_cursor',
     sa.Column('source', sa.Text(), nullable=False),
@@ -86,4 +93,5 @@ def downgrade() -> None:
     op.drop_index('outbox_position', table_name='outbox')
     op.drop_table('outbox')
     op.drop_table('consumer_cursor')
+    op.drop_table('calendar_day')
 
