@@ -49,7 +49,10 @@ def test_collections_is_still_the_standard_librarys() -> None:
 
 def test_the_client_loads_nothing_of_the_services() -> None:
     heavy = "('sqlalchemy', 'alembic', 'psycopg2', 'numpy', 'starlette', 'tael_runtime')"
-    code = f"import tael_client, tael_client.values, sys; print([m for m in {heavy} if m in sys.modules])"
+    code = (
+        "import sys, tael_client, tael_client.values;"
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 
