@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+from tael_ledger.documentation import posting_rules_page
 from tael_runtime.errors import Reason, ReasonEnum
 
 HERE = Path(__file__).resolve().parent
@@ -35,7 +36,7 @@ def _table(reasons: type[ReasonEnum]) -> list[str]:
     return ["| reason | meaning |", "|---|---|", *rows]
 
 
-PAGES = {"errors.md": errors}
+PAGES = {"errors.md": errors, "posting-rules.md": posting_rules_page}
 
 
 if __name__ == "__main__":

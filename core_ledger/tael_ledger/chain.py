@@ -86,10 +86,8 @@ def canonical(batch: ChainBatch) -> bytes:
     parts.append(_integers(len(requests)))
     for request in requests:
         parts += (_text(request.rpc), _text(request.caller), _text(request.request_id))
-        parts += (
-            request.content_hash,
-            _integers(request.first_sequence, request.entries, request.lines),
-        )
+        parts.append(request.content_hash)
+        parts.append(_integers(request.first_sequence, request.entries, request.lines))
     entries = list(batch.entries)
     parts.append(_integers(len(entries)))
     for entry in entries:

@@ -1,13 +1,9 @@
-"""docs/posting-rules.md, written from the data: python -m tael_ledger.documentation > docs/…"""
+"""docs/posting-rules.md, written from the data."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tael_ledger.chart import Chart, default_chart
 from tael_ledger.posting_rules import PostingRule, RuleAccount, default_rules
-
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "posting-rules.md"
 
 HEAD = """# Posting rules of a new book
 
@@ -49,7 +45,3 @@ def _rows(rule: PostingRule, chart: Chart) -> str:
 
 def _account(account: RuleAccount, chart: Chart) -> str:
     return f"{account} {chart[account.gl_code].name}"
-
-
-if __name__ == "__main__":
-    print(posting_rules_page(), end="")

@@ -127,7 +127,8 @@ class Proof:
                 )
 
     def _is_memo(self, gl_code: str | None) -> bool:
-        return gl_code is not None and self._chart[gl_code].is_memo
+        gl_account = self._chart.get(gl_code or "")
+        return gl_account is not None and gl_account.is_memo
 
     def _digest(self, rows: BatchRows) -> Iterator[Finding]:
         batch = rows.batch

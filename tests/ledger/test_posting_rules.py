@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 from tael_ledger.books import Book
 from tael_ledger.chart import default_chart
 from tael_ledger.columns import Chunk, Header, RecordedColumns
-from tael_ledger.documentation import DOCUMENT, posting_rules_page
 from tael_ledger.drafts import Draft, Event, Terms, account_number, drafts_of, net
 from tael_ledger.journal import RequestKey
 from tael_ledger.posting_rules import (
@@ -51,11 +50,6 @@ def refused(rules: list[PostingRule]) -> str:
 
 def test_the_default_rules_fit_the_default_chart() -> None:
     check(default_rules(), CHART)
-
-
-def test_the_page_of_posting_rules_is_as_the_data_say() -> None:
-    """Write it anew with: python -m tael_ledger.documentation > docs/posting-rules.md."""
-    assert DOCUMENT.read_text(encoding="utf-8") == posting_rules_page()
 
 
 def test_the_rule_that_names_the_most_keys_wins() -> None:
