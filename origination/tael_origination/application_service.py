@@ -9,7 +9,7 @@ from tael.origination.v1 import application_pb2 as pb
 from tael.origination.v1 import application_pb2_grpc
 from tael_origination import applications, customers, reviews
 from tael_origination.approval import Approval
-from tael_origination.requests import made_once
+from tael_origination.requests import made_before, made_once
 from tael_origination.upstream import Servicing
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.idempotency import current_caller, once
@@ -31,15 +31,20 @@ class Applications(application_pb2_grpc.ApplicationServiceServicer):
     ) -> pb.SubmitApplicationResponse:
         """Takes it in, then goes on as far as machines go."""
         del context
+        application_id = made_before(self._db, "SubmitApplication", request) or self._submit(
+            request
+        )
+        reached = self._approval.advance(application_id)
+        return pb.SubmitApplicationResponse(application=reached.message())
+
+    def _submit(self, request: pb.SubmitApplicationRequest) -> str:
         product = self._servicing.product(request.product_code)
-        application_id = made_once(
+        return made_once(
             self._db,
             "SubmitApplication",
             request,
             lambda transaction: applications.submit(transaction, request, product),
         )
-        reached = self._approval.advance(application_id)
-        return pb.SubmitApplicationResponse(application=reached.message())
 
     def GetApplication(
         self, request: pb.GetApplicationRequest, context: grpc.ServicerContext

@@ -41,6 +41,8 @@ class Application:
     """Of the device; "" where unknown."""
     consent_id: str
     """The bureau consent it rests on."""
+    bounds: dict[str, Any]
+    """The product's, as risk is told: min, max, cost_cap."""
     submitted_on: date
     """Business date."""
     state: str
@@ -110,6 +112,7 @@ def submit(transaction: Connection, request: pb.SubmitApplicationRequest, produc
             ip=request.device.ip,
             province=request.device.province,
             consent_id=bureau.consent_id,
+            bounds=product.bounds,
             submitted_on=today,
         )
     )
@@ -131,13 +134,14 @@ def of_customer(transaction: Connection, customer_id: str) -> list[Application]:
     return _select(transaction, application.c.customer_id == customer_id)
 
 
-def under_way(transaction: Connection) -> list[Application]:
+def under_way(transaction: Connection) -> list[str]:
     """Those that risk or servicing must still be asked about, oldest first."""
-    return _select(
+    found = _select(
         transaction,
         (application.c.state == "SUBMITTED")
         | ((application.c.state == "REVIEW") & application.c.approved_limit.is_not(None)),
     )
+    return [one.application_id for one in found]
 
 
 def change(transaction: Connection, application_id: str, **values: Any) -> Application:

@@ -51,7 +51,6 @@ class Approval:
         with self._db.read() as snapshot:
             person = self._file.person(snapshot, application.customer_id)
             known = facts.of_application(snapshot, self._cipher, application, person)
-        product = self._servicing.product(application.product_code)
         self._risk.observe(
             application.application_id, person.customer_id, application.submitted_on, known
         )
@@ -62,7 +61,13 @@ class Approval:
                 customer_id=person.customer_id,
                 subject_id=application.application_id,
                 applicant=decision_pb2.Applicant(name=person.name, id_number=person.id_number),
-                loan=loan_request(product, application.amount, application.periods),
+                loan=loan_request(
+                    application.product_code,
+                    application.bounds,
+                    application.currency,
+                    application.amount,
+                    application.periods,
+                ),
                 consent_id=application.consent_id,
                 business_date=from_date(application.submitted_on),
             )

@@ -60,7 +60,7 @@ def build(runtime: Runtime) -> Assembly:
             (add_reviews, Reviews(runtime, approval, servicing)),
             (add_contracts, Contracts(runtime, signing, signer)),
             (add_archive, Archive(runtime)),
-            (add_drawdowns, Drawdowns(runtime, payout, servicing)),
+            (add_drawdowns, Drawdowns(runtime, payout)),
             (event_pb2_grpc.add_EventServiceServicer_to_server, Events(runtime)),
         ),
         loops={

@@ -12,7 +12,7 @@ from tael.origination.v1 import contract_pb2_grpc
 from tael_origination import archive, contracts, customers, phone_codes
 from tael_origination.contracts import Contract
 from tael_origination.digital_signature import LenderSigner
-from tael_origination.requests import WRONG_CODE, made_once
+from tael_origination.requests import WRONG_CODE, made_before, made_once
 from tael_origination.signing import FILED_AS, Signing
 from tael_runtime.errors import Internal, Reason
 from tael_runtime.server import Runtime
@@ -35,16 +35,17 @@ class Contracts(contract_pb2_grpc.ContractServiceServicer):
     ) -> pb.PrepareContractResponse:
         """Sets the contract with its cost table."""
         del context
-        with self._db.read() as snapshot:
-            existing = contracts.of_application(snapshot, request.application_id)
-        draft = existing or self._signing.draft(request.application_id)
-        contract_id = made_once(
+        contract_id = made_before(self._db, "PrepareContract", request) or self._prepare(request)
+        return pb.PrepareContractResponse(contract=self._get(contract_id).message())
+
+    def _prepare(self, request: pb.PrepareContractRequest) -> str:
+        draft = self._signing.draft(request.application_id)
+        return made_once(
             self._db,
             "PrepareContract",
             request,
             lambda transaction: contracts.prepare(transaction, draft),
         )
-        return pb.PrepareContractResponse(contract=self._get(contract_id).message())
 
     def SignContract(
         self, request: pb.SignContractRequest, context: grpc.ServicerContext

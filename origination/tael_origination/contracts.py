@@ -7,7 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from tael.origination.v1 import contract_pb2 as pb
 from tael.servicing.v1 import loan_pb2
@@ -86,12 +87,17 @@ def cost_rows(disclosure: loan_pb2.CostDisclosure) -> list[dict[str, Any]]:
 
 def prepare(transaction: Connection, prepared: Contract) -> str:
     """Stores a prepared contract; its id. Raises FailedPrecondition CONTRACT_EXISTS."""
-    existing = of_application(transaction, prepared.application_id)
-    if existing:
-        raise FailedPrecondition(
-            Reason.CONTRACT_EXISTS, f"it is contract {existing.contract_id}", existing.contract_id
+    inserted = transaction.execute(
+        insert(contract)
+        .values(asdict(prepared))
+        .on_conflict_do_nothing(index_elements=["application_id"])
+    )
+    if not inserted.rowcount:
+        query = select(contract.c.contract_id).where(
+            contract.c.application_id == prepared.application_id
         )
-    transaction.execute(insert(contract).values(asdict(prepared)))
+        existing = transaction.execute(query).scalar_one()
+        raise FailedPrecondition(Reason.CONTRACT_EXISTS, f"it is contract {existing}", existing)
     events.contract_changed(transaction, prepared.message())
     return prepared.contract_id
 
@@ -125,13 +131,6 @@ def get(transaction: Connection, contract_id: str, *, lock: bool = False) -> Con
     if row is None:
         raise NotFound("contract", contract_id)
     return Contract(**row)
-
-
-def of_application(transaction: Connection, application_id: str) -> Contract | None:
-    """The contract of an application, where there is one."""
-    query = select(contract).where(contract.c.application_id == application_id)
-    row = transaction.execute(query).mappings().one_or_none()
-    return Contract(**row) if row else None
 
 
 def half_signed(transaction: Connection) -> list[str]:

@@ -35,6 +35,8 @@ class Drawdown:
     """1–31; the day of disbursement where 0."""
     card_token: str
     consent_id: str
+    bounds: dict[str, Any]
+    """The product's, as risk is told: min, max, cost_cap."""
     requested_on: date
     """Business date."""
     apr: Decimal

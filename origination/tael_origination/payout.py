@@ -5,13 +5,15 @@ from __future__ import annotations
 import grpc
 from sqlalchemy import Connection
 
+from tael.origination.v1 import contract_pb2
 from tael.risk.v1 import decision_pb2
 from tael.servicing.v1 import loan_pb2
-from tael_client.values import from_date, money
+from tael_client.values import from_date, money, to_decimal
 from tael_origination import (
     applications,
     archive,
     cards,
+    consents,
     contract_pdf,
     contracts,
     drawdowns,
@@ -21,7 +23,11 @@ from tael_origination.contract_pdf import DrawdownTerms
 from tael_origination.customers import CustomerFile
 from tael_origination.digital_signature import LenderSigner
 from tael_origination.drawdowns import Drawdown
+from tael_origination.fields import read_amount
+from tael_origination.reasons import Reason
 from tael_origination.upstream import Risk, Servicing, loan_request, refusal_of
+from tael_runtime.errors import FailedPrecondition
+from tael_runtime.ids import new_id
 from tael_runtime.server import Runtime
 
 FILED_AS = "DRAWDOWN_AGREEMENT"
@@ -46,6 +52,51 @@ class Payout:
         self._servicing = servicing
         self._signer = signer
 
+    def draft(self, asked: contract_pb2.RequestDrawdownRequest) -> Drawdown:
+        """A drawdown with its schedule, not stored yet.
+
+        Guards in order: money, the contract (CONTRACT_NOT_SIGNED), the card (CARD_NOT_BOUND), the
+        bureau consent (CONSENT_MISSING), the free part of the line (LINE_EXCEEDED).
+        """
+        with self._db.read() as snapshot:
+            contract = contracts.get(snapshot, asked.contract_id)
+        amount = read_amount("amount", asked.amount, contract.currency)
+        contracts.require_signed(contract)
+        product = self._servicing.product(contract.product_code)
+        with self._db.read() as snapshot:
+            drawdowns.require_card(snapshot, contract.customer_id, asked.card_token)
+            consent = consents.require_live(
+                snapshot, contract.customer_id, "BUREAU_QUERY", product.business_date
+            )
+        available = self._servicing.line(contract.line_id).available.minor_units
+        if amount > available:
+            raise FailedPrecondition(
+                Reason.LINE_EXCEEDED, f"{available} minor units are free", contract.line_id
+            )
+        quote = self._servicing.quote(
+            contract.product_code,
+            amount,
+            contract.currency,
+            asked.periods,
+            contract.rate,
+            asked.repay_day,
+        )
+        return Drawdown(
+            drawdown_id=new_id("dd"),
+            contract_id=contract.contract_id,
+            customer_id=contract.customer_id,
+            currency=contract.currency,
+            amount=amount,
+            periods=asked.periods,
+            repay_day=asked.repay_day,
+            card_token=asked.card_token,
+            consent_id=consent.consent_id,
+            bounds=product.bounds,
+            requested_on=product.business_date,
+            apr=to_decimal(quote.disclosure.apr),
+            schedule=drawdowns.schedule_rows(quote),
+        )
+
     def advance(self, drawdown_id: str) -> Drawdown:
         """As far as it goes without the customer."""
         with self._db.read() as snapshot:
@@ -64,7 +115,6 @@ class Payout:
             application = applications.get(snapshot, contract.application_id)
             person = self._file.person(snapshot, current.customer_id)
             known = facts.of_drawdown(snapshot, current.drawdown_id, current.amount, application)
-        product = self._servicing.product(contract.product_code)
         known["CREDIT_LINE"] = facts.of_line(self._servicing.line(contract.line_id))
         self._risk.observe(current.drawdown_id, current.customer_id, current.requested_on, known)
         decision = self._risk.decide(
@@ -74,7 +124,13 @@ class Payout:
                 customer_id=current.customer_id,
                 subject_id=current.drawdown_id,
                 applicant=decision_pb2.Applicant(name=person.name, id_number=person.id_number),
-                loan=loan_request(product, current.amount, current.periods),
+                loan=loan_request(
+                    contract.product_code,
+                    current.bounds,
+                    current.currency,
+                    current.amount,
+                    current.periods,
+                ),
                 consent_id=current.consent_id,
                 business_date=from_date(current.requested_on),
             )

@@ -14,6 +14,17 @@ WRONG_CODE = "wrong code"
 """What a request leaves whose code was wrong: the try is spent, and repeating it spends no other."""
 
 
+def made_before(database: Database, rpc: str, request: Any) -> str | None:
+    """What this very request made earlier; None where it is new. Claims nothing.
+
+    For those who must ask others before they make anything, and not again when repeated.
+    """
+    with database.engine.connect() as connection:
+        kept = claim(connection, rpc, request)
+        connection.rollback()
+    return None if kept is None else kept.decode()
+
+
 def made_once(database: Database, rpc: str, request: Any, make: Callable[[Connection], str]) -> str:
     """The id of what `make` makes in the request's own transaction; the same id ever after.
 

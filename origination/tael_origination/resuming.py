@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import grpc
 import structlog
@@ -20,39 +20,50 @@ from tael_runtime.server import Loop
 
 log = structlog.get_logger()
 
-PAUSE = 1.0
-"""Seconds between rounds; a call under way in the same process loses nothing by being overtaken."""
+PAUSE = 2.0
+"""Seconds between rounds."""
+
+GoOn = Callable[[str], object]
 
 
 def resumer(database: Database, approval: Approval, signing: Signing, payout: Payout) -> Loop:
-    """The loop that moves on whatever waits for no person."""
+    """The loop that moves on whatever waits for no person.
 
-    def round_of_work() -> None:
+    It takes up what waited in the round before already: what is newer is most likely a call under
+    way, which loses nothing by being overtaken but need not be.
+    """
+
+    def waiting() -> dict[str, GoOn]:
         with database.read() as snapshot:
-            waiting = [one.application_id for one in applications.under_way(snapshot)]
+            submitted = applications.under_way(snapshot)
             half_signed = contracts.half_signed(snapshot)
             drawn = drawdowns.under_way(snapshot)
-        _each(waiting, approval.advance)
-        _each(half_signed, signing.seal)
-        _each(drawn, payout.advance)
+        return {
+            **dict.fromkeys(submitted, approval.advance),
+            **dict.fromkeys(half_signed, signing.seal),
+            **dict.fromkeys(drawn, payout.advance),
+        }
 
     def run(stop: threading.Event) -> None:
+        before: set[str] = set()
         while not stop.wait(PAUSE):
-            round_of_work()
+            found = waiting()
+            for subject in before & found.keys():
+                _take_up(subject, found[subject])
+            before = set(found)
 
     return run
 
 
-def _each(subjects: Sequence[str], go_on: Callable[[str], object]) -> None:
+def _take_up(subject: str, go_on: GoOn) -> None:
     """One that cannot go on holds up no other."""
-    for subject in subjects:
-        try:
-            go_on(subject)
-        except grpc.RpcError as error:
-            code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
-            log.info("waits", subject=subject, code=code)
-        except TaelError as error:
-            log.warning("refused", subject=subject, reason=error.reason.name)
+    try:
+        go_on(subject)
+    except grpc.RpcError as error:
+        code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
+        log.info("waits", subject=subject, code=code)
+    except TaelError as error:
+        log.warning("refused", subject=subject, reason=error.reason.name)
 
 
 def follow_servicing(transaction: Connection, event: event_pb2.Event) -> None:

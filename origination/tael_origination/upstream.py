@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2
@@ -21,6 +23,7 @@ from tael.servicing.v1 import (
     product_pb2_grpc,
 )
 from tael_client.values import from_date, from_decimal, money, to_date
+from tael_runtime.ids import new_id
 from tael_runtime.server import Runtime
 
 
@@ -36,6 +39,15 @@ class Product:
     def currency(self) -> str:
         """ISO 4217."""
         return self.terms.currency_code or "CNY"
+
+    @property
+    def bounds(self) -> dict[str, Any]:
+        """What a decision reads of the product: kept, so that asking again asks the same."""
+        return {
+            "min": self.terms.min_principal,
+            "max": self.terms.max_principal,
+            "cost_cap": self.terms.cost_cap.value,
+        }
 
 
 class Servicing:
@@ -116,7 +128,10 @@ class Risk:
     def observe(
         self, subject_id: str, customer_id: str, day: date, facts: dict[str, dict[str, str]]
     ) -> None:
-        """Records the facts about a customer known with an application or drawdown, by kind, once."""
+        """Records the facts about a customer known with an application or drawdown, by kind.
+
+        Each is stored once, whatever is told again after a crash: the observation_id says which.
+        """
         observations = [
             feature_pb2.Observation(
                 observation_id=f"{subject_id}:{kind}",
@@ -129,7 +144,7 @@ class Risk:
         ]
         self._features.RecordObservations(
             feature_pb2.RecordObservationsRequest(
-                request_id=f"observe:{subject_id}", observations=observations
+                request_id=new_id("ob"), observations=observations
             )
         )
 
@@ -156,14 +171,16 @@ def refusal_of(error: grpc.RpcError) -> str:
     return reasons[0] if reasons else str(error.code().name)
 
 
-def loan_request(product: Product, amount: int, periods: int) -> decision_pb2.LoanRequest:
-    """What is asked for, with the product's bounds, in risk's form."""
-    cap = product.terms.cost_cap
+def loan_request(
+    product_code: str, bounds: Mapping[str, Any], currency: str, amount: int, periods: int
+) -> decision_pb2.LoanRequest:
+    """What is asked for, with the product's bounds as they were then, in risk's form."""
+    cap = bounds["cost_cap"]
     return decision_pb2.LoanRequest(
-        product_code=product.code,
-        amount=money(amount, product.currency),
+        product_code=product_code,
+        amount=money(amount, currency),
         periods=periods,
-        product_min=product.terms.min_principal,
-        product_max=product.terms.max_principal,
-        cost_cap=decimal_pb2.Decimal(value=cap.value) if cap.value else None,
+        product_min=bounds["min"],
+        product_max=bounds["max"],
+        cost_cap=decimal_pb2.Decimal(value=cap) if cap else None,
     )
