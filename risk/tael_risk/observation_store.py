@@ -12,9 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tael_risk.features import Registry
 from tael_risk.observations import Observation, shared_facts
-from tael_risk.reasons import Reason
 from tael_risk.tables import observation as observations
-from tael_runtime.errors import AlreadyExists
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,8 @@ class NewObservation:
 def record(transaction: Connection, fresh: Sequence[NewObservation]) -> list[Observation]:
     """Stores observations, and gives those that were new.
 
-    The same one is stored once. Raises AlreadyExists OBSERVATION_DIFFERS where an id was recorded
-    before with other content.
+    Of an id already there the first stays as it was: whoever tells a fact again after a crash, on a
+    later day perhaps, changes nothing.
     """
     recorded = []
     for item in fresh:
@@ -45,18 +43,7 @@ def record(transaction: Connection, fresh: Sequence[NewObservation]) -> list[Obs
         ).one_or_none()
         if row is not None:
             recorded.append(_observation(row))
-        else:
-            _hold_against_first(transaction, item)
     return recorded
-
-
-def _hold_against_first(transaction: Connection, item: NewObservation) -> None:
-    first = stored(transaction, item.observation_id)
-    if any(getattr(first, name) != value for name, value in vars(item).items()):
-        raise AlreadyExists(
-            Reason.OBSERVATION_DIFFERS,
-            f"observation {item.observation_id!r} was recorded with other content",
-        )
 
 
 def stored(transaction: Connection, observation_id: str) -> Observation:

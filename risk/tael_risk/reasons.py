@@ -18,9 +18,6 @@ class Reason(ReasonEnum):
         "No live consent of this customer allows the query; nothing was asked outside."
     )
     SOURCE_SILENT = "An outside source that must answer did not; nothing was decided, repeat later."
-    OBSERVATION_DIFFERS = (
-        "The observation_id was recorded before with other content; choose another."
-    )
     DECISION_UNDER_WAY = "The same request is still being decided; repeat the call."
 
 

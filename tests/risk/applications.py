@@ -49,7 +49,9 @@ class Applicant:
     @property
     def id_number(self) -> str:
         """18 characters; digits 15 and 16 say: in good order."""
-        return f"11010119900307{self.number % 80:02d}{self.number // 80 % 10}X"
+        first = f"11010119900307{self.number % 80:02d}{self.number // 80 % 10}"
+        weighted = sum(2 ** (17 - place) * int(digit) for place, digit in enumerate(first))
+        return first + "10X98765432"[weighted % 11]
 
     @property
     def message(self) -> decision_pb2.Applicant:

