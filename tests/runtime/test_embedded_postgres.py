@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +75,7 @@ def copy_of_the_wheel(place: Path) -> Path:
 
 
 def test_a_killed_postmaster_leaves_nothing_that_blocks_the_next_start(folder: Path) -> None:
+    """Its busy backend is ended; an operator's program in the same folder is not."""
     cluster = EmbeddedPostgres(folder)
     url = cluster.start()
     write(url, "CREATE TABLE kept AS SELECT 7 AS a")
@@ -84,9 +84,13 @@ def test_a_killed_postmaster_leaves_nothing_that_blocks_the_next_start(folder: P
     busy = subprocess.Popen([sys.executable, "-c", BUSY, url], stdout=subprocess.PIPE)
     assert busy.stdout is not None
     assert busy.stdout.readline()
+    operator = subprocess.Popen(["sleep", "60"], cwd=folder / "postgres/cluster")
     os.kill(postmaster(folder), signal.SIGKILL)
     assert read(cluster.start(), "SELECT a FROM kept") == 7
     busy.communicate(timeout=30)
+    assert operator.poll() is None
+    operator.kill()
+    operator.wait()
 
 
 def test_a_pid_file_that_names_a_living_stranger_does_not_block_a_start(folder: Path) -> None:
@@ -160,17 +164,6 @@ def test_a_deleted_folders_server_gives_way_to_a_new_cluster(folder: Path) -> No
     shutil.rmtree(folder / "postgres")
     assert read(EmbeddedPostgres(folder).start(), "SELECT to_regclass('gone')") is None
     assert postmaster(folder) != old
-
-
-def test_only_servers_are_ended_after_a_kill(folder: Path) -> None:
-    cluster = EmbeddedPostgres(folder)
-    cluster.start()
-    operator = subprocess.Popen(["sleep", "60"], cwd=folder / "postgres/cluster")
-    os.kill(postmaster(folder), signal.SIGKILL)
-    cluster.start()
-    assert operator.poll() is None
-    operator.kill()
-    operator.wait()
 
 
 def test_two_data_folders_run_side_by_side(folder: Path) -> None:
@@ -285,9 +278,3 @@ def test_what_was_looked_at_is_told_where_no_postgresql_is_found(tmp_path: Path)
         find_binaries(str(tmp_path))
     with pytest.raises(EmbeddedPostgresError, match="PostgreSQL 7"):
         find_binaries(major=7)
-
-
-def test_a_start_takes_seconds_at_most(folder: Path) -> None:
-    began = time.monotonic()
-    EmbeddedPostgres(folder).start()
-    assert time.monotonic() - began < 20
