@@ -36,6 +36,9 @@ log = structlog.get_logger()
 
 KINDS_OF = {Source.EXTERNAL: KINDS, Source.BUREAU: (KIND,)}
 
+NO_TIME = 0.05
+"""Seconds before its deadline from which a call counts as late."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -195,7 +198,7 @@ def _raise_if_late() -> None:
     """A source cut off by the caller's own deadline was not silent."""
     call = call_context.current()
     left = call.seconds_left() if call else None
-    if left is not None and left <= 0:
+    if left is not None and left <= NO_TIME:
         raise errors.DeadlineExceeded(
             errors.Reason.DEADLINE_TOO_SHORT, "the deadline passed before the sources answered"
         )

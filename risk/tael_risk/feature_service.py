@@ -11,6 +11,7 @@ from tael_risk.features import FeatureDefinition, Registry, format_value
 from tael_risk.fields import read_date
 from tael_risk.observation_store import NewObservation, load, record
 from tael_risk.observations import FeatureValue, Perspective, compute_features, fact_faults
+from tael_risk.personal_data import personal_fault
 from tael_runtime import idempotency
 from tael_runtime.errors import InvalidFields
 from tael_runtime.server import Runtime
@@ -81,11 +82,11 @@ class Features(feature_pb2_grpc.FeatureServiceServicer):
 
     def _read(self, index: int, observation: feature_pb2.Observation) -> NewObservation:
         facts = dict(observation.facts)
+        texts = {fact: _text_fault(fact, text) for fact, text in facts.items()}
         faults = {
-            fact: f"is {len(text)} characters; at most {LONGEST_FACT}"
-            for fact, text in facts.items()
-            if len(text) > LONGEST_FACT
-        } | fact_faults(self._registry, observation.kind, facts)
+            **fact_faults(self._registry, observation.kind, facts),
+            **{fact: fault for fact, fault in texts.items() if fault is not None},
+        }
         if faults:
             raise InvalidFields(
                 [
@@ -100,6 +101,12 @@ class Features(feature_pb2_grpc.FeatureServiceServicer):
             date=read_date(f"observations[{index}].date", observation.date),
             facts=facts,
         )
+
+
+def _text_fault(fact: str, text: str) -> str | None:
+    if len(text) > LONGEST_FACT:
+        return f"is {len(text)} characters; at most {LONGEST_FACT}"
+    return personal_fault(fact, text)
 
 
 def _value_message(name: str, feature: FeatureValue) -> feature_pb2.FeatureValue:

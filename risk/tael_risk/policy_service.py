@@ -9,6 +9,7 @@ from tael_client.values import from_instant
 from tael_risk import policy_store
 from tael_risk.features import Registry
 from tael_risk.policies import shipped_policy
+from tael_risk.policy_documents import policy_faults
 from tael_risk.policy_store import Published
 from tael_runtime import idempotency
 from tael_runtime.server import Runtime
@@ -27,7 +28,7 @@ class Policies(policy_pb2_grpc.PolicyServiceServicer):
     ) -> policy_pb2.ValidatePolicyResponse:
         """Every fault of a document."""
         del context
-        faults = policy_store.check_document(request.document, self._registry)
+        faults = policy_faults(request.document, self._registry)
         return policy_pb2.ValidatePolicyResponse(
             faults=[policy_pb2.PolicyFault(path=f.path, message=f.message) for f in faults]
         )

@@ -43,11 +43,6 @@ class Published:
     published_at: datetime
 
 
-def check_document(document: str, registry: Registry) -> tuple[Fault, ...]:
-    """Everything wrong with a policy document; empty where it may be published."""
-    return policy_faults(document, registry)
-
-
 def publish(
     transaction: Connection, registry: Registry, name: str, document: str, by: str, at: datetime
 ) -> Published:

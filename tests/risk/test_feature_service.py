@@ -63,12 +63,14 @@ def test_facts_that_no_feature_can_read_are_refused_by_name(desk: Desk) -> None:
     who = Applicant()
     fine = _observation(who, "INCOME", monthly_income_minor_units="1")
     wrong = _observation(who, "IDENTITY_CHECK", face_score="high", face_live="yes", note="n" * 201)
+    wrong.facts["holder"] = who.id_number
     with pytest.raises(grpc.RpcError) as error:
         _record(desk, fine, wrong)
     assert set(violations(error.value)) == {
         "observations[1].facts[face_score]",
         "observations[1].facts[face_live]",
         "observations[1].facts[note]",
+        "observations[1].facts[holder]",
     }
     assert desk.feature(who, "applicant.now.monthly_income", "2026-03-10").default_used
 
