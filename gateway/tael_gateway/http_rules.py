@@ -76,8 +76,17 @@ def _binding(method: MethodDescriptor, rule: HttpRule) -> Binding:
         field_of(method.input_type, variable)
     if rule.body not in {"", "*"}:
         field_of(method.input_type, rule.body)
-    pattern = re.compile("([^/:]+)".join(re.escape(literal) for literal in literals))
-    return Binding(verb.upper(), template, rule.body, method, variables, pattern)
+    return Binding(verb.upper(), template, rule.body, method, variables, _pattern(literals))
+
+
+def _pattern(literals: list[str]) -> re.Pattern[str]:
+    """Segments between the literals; a colon is part of one, save where a custom verb may follow."""
+    first, *rest = literals
+    pattern = re.escape(first)
+    for literal in rest:
+        segment = "([^/]+)" if literal.startswith("/") else "([^/:]+)"
+        pattern += segment + re.escape(literal)
+    return re.compile(pattern)
 
 
 def field_of(message: Descriptor, path: str) -> FieldDescriptor:

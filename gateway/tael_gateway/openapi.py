@@ -13,6 +13,14 @@ from tael_gateway.schemas import Schema, Schemas, is_required
 from tael_gateway.streams import EVENTS, FILE, NDJSON, chunk_field
 from tael_gateway.transcode import WRITTEN_AS_SCALAR
 
+DESCRIPTION = """The services' contracts over HTTP and JSON.
+
+Amounts are whole minor units, written as strings. A message in the query is given field by field
+(`bookingDate.year=2026`). A request_id makes a call safe to repeat. Headers: `authorization`,
+`traceparent`, `x-timeout-seconds` (at most 600), and `tael-caller` where the services trust
+loopback. Streams answer as newline-delimited JSON, or as server-sent events where `accept` asks for
+them; a stream of a file's chunks answers as the file. `GET /healthz` tells each service's health."""
+
 STATUS: Schema = {
     "type": "object",
     "description": "google.rpc.Status: why a call was refused.",
@@ -50,7 +58,7 @@ def document(served: Iterable[Binding], image: bytes) -> dict[str, Any]:
         operations[binding.verb.lower()] = _operation(binding, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "tael", "version": "v1"},
+        "info": {"title": "tael", "version": "v1", "description": DESCRIPTION},
         "security": [{"bearer": []}],
         "tags": [{"name": name, "description": text} for name, text in sorted(tags.items())],
         "paths": dict(sorted(paths.items())),
