@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from support import House, day, rid
+from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from tael.origination.v1 import (
     application_pb2,
     application_pb2_grpc,
@@ -17,9 +18,11 @@ from tael.origination.v1 import (
     customer_pb2_grpc,
 )
 from tael.provider.v1 import simulator_pb2, simulator_pb2_grpc
+from tael.risk.v1 import policy_pb2, policy_pb2_grpc
+from tael.servicing.v1 import product_pb2, product_pb2_grpc
+from tael_cli.setup import PRODUCT, product_terms
 from tael_client.values import money
 
-PRODUCT = "cash-12"
 TODAY = "2026-01-15"
 FACE = b"\x89PNG a face" * 20_000
 BUREAU_QUERY = customer_pb2.CONSENT_TYPE_BUREAU_QUERY
@@ -258,3 +261,28 @@ class Applicant:
                 method=f"{PROVIDER}.{method}", key=key, behaviours=behaviours
             )
         )
+
+
+def open_lender(house: House) -> None:
+    """Book, product and policy: what a lender has before the first application."""
+    house.set_clock(f"{TODAY}T10:00")
+    house.client("ledger", ledger_pb2_grpc.LedgerServiceStub).CreateBook(
+        ledger_pb2.CreateBookRequest(
+            request_id="book",
+            book_id="main",
+            legal_entity="泰尔测试银行",
+            currency_code="CNY",
+            time_zone="Asia/Shanghai",
+            lender_type=ledger_pb2.LENDER_TYPE_BANK,
+            vat_mode=ledger_pb2.VAT_MODE_NONE,
+            business_date=day(TODAY),
+        )
+    )
+    house.client("servicing", product_pb2_grpc.ProductServiceStub).PublishProduct(
+        product_pb2.PublishProductRequest(
+            request_id="product", code=PRODUCT, name="现金贷", terms=product_terms(), book_id="main"
+        )
+    )
+    house.client("risk", policy_pb2_grpc.PolicyServiceStub).PublishPolicy(
+        policy_pb2.PublishPolicyRequest(request_id="policy", name="default")
+    )
