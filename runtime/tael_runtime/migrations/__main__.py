@@ -25,7 +25,7 @@ def main(service: str, message: str) -> None:
             revise(package, message, owner, service)
             owner.dispose()
         finally:
-            cluster.stop()
+            cluster.destroy()
 
 
 if __name__ == "__main__":
