@@ -12,9 +12,10 @@ from tael.origination.v1 import contract_pb2_grpc
 from tael_origination import archive, contracts, customers, phone_codes
 from tael_origination.contracts import Contract
 from tael_origination.digital_signature import LenderSigner
+from tael_origination.reasons import Reason
 from tael_origination.requests import WRONG_CODE, made_before, made_once
 from tael_origination.signing import FILED_AS, Signing
-from tael_runtime.errors import Internal, Reason
+from tael_runtime.errors import Internal
 from tael_runtime.server import Runtime
 
 CHUNK_BYTES = 64 * 1024
@@ -90,7 +91,9 @@ class Contracts(contract_pb2_grpc.ContractServiceServicer):
         del context
         pdf = self._document(self._get(request.contract_id))
         if pdf is None:
-            raise Internal(Reason.INTERNAL, "the archived document cannot be opened")
+            raise Internal(
+                Reason.DOCUMENT_DAMAGED, f"the document of {request.contract_id} cannot be opened"
+            )
         for begin in range(0, len(pdf), CHUNK_BYTES):
             yield pb.DownloadContractResponse(chunk=pdf[begin : begin + CHUNK_BYTES])
 

@@ -39,5 +39,6 @@ class Reason(ReasonEnum):
     COST_TABLE_NOT_READ = "The cost table must have been before the customer for five seconds."
     CONTRACT_SIGNED = "The contract is signed already."
     CONTRACT_NOT_SIGNED = "The contract must be signed first."
+    DOCUMENT_DAMAGED = "The archived document was changed behind the archive's back; restore it."
     LINE_EXCEEDED = "The amount is more than the free part of the line."
     DRAWDOWN_NOT_OPEN = "Only a drawdown that risk agreed to and nobody signed can be signed."
