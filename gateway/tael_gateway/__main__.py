@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import ssl
 from typing import Any
@@ -23,7 +24,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "log_level": settings.log_level.lower(),
         "access_log": False,
         "server_header": False,
-        "timeout_graceful_shutdown": int(settings.drain_seconds),
+        "timeout_graceful_shutdown": math.ceil(settings.drain_seconds),
     }
     if settings.tls_certificate:
         chosen |= {"ssl_certfile": settings.tls_certificate, "ssl_keyfile": settings.tls_key}

@@ -24,7 +24,7 @@ from tael_gateway.http_rules import Binding, Routes, bindings
 from tael_gateway.openapi import document
 from tael_gateway.streams import streamed
 from tael_gateway.transcode import json_of, request_of
-from tael_runtime.errors import TaelError
+from tael_runtime.errors import Internal, Reason, TaelError
 from tael_runtime.settings import Settings
 from tael_runtime.telemetry import configure_logging
 
@@ -107,6 +107,12 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
+async def _fault(request: Request, _error: Exception) -> Response:
+    """A fault of the bridge's own, told without detail; the server logs it after this answer."""
+    fault = Internal(Reason.INTERNAL, "a fault in the bridge; see its log")
+    return refused(fault, traceparent_of(request.headers).split("-")[1])
+
+
 def build(settings: Settings) -> Starlette:
     """The application of given settings."""
     bridge = Bridge(settings)
@@ -116,6 +122,7 @@ def build(settings: Settings) -> Starlette:
             Route("/healthz", bridge.healthz),
             Route("/{path:path}", bridge.handle, methods=ANY_VERB),
         ],
+        exception_handlers={Exception: _fault},
         lifespan=bridge.lifespan,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from sqlalchemy import create_engine, text
 
 from support import House, day, rid, wait_until
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
+from tael_gateway.app import build
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 
 ACCOUNT = "1303.01:LOAN:L1"
@@ -191,6 +193,19 @@ def test_a_silent_service_is_unavailable_and_healthz_says_which(client: httpx.Cl
     assert health.json()["status"] == "NOT_SERVING"
     assert health.json()["targets"]["ledger"] == "SERVING"
     assert health.json()["targets"]["risk"] == "UNAVAILABLE"
+
+
+def test_a_fault_of_the_bridge_is_told_without_detail(house: House) -> None:
+    app = build(house.settings)  # its lifespan has not begun, so that it has no channels
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
+            return await client.get("/v1/books")
+
+    told = asyncio.run(ask())
+    assert reason(told) == (500, "INTERNAL")
+    assert "lifespan" not in told.text
 
 
 def test_a_proof_streams_as_lines_or_as_events(client: httpx.Client) -> None:
