@@ -1,0 +1,161 @@
+"""The group commit itself: who shares a transaction, and what becomes of them when it fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+
+import pytest
+from ledger.ledger_case import LedgerUnderTest
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError
+
+from support import wait_until
+from tael_ledger.catalogue import Catalogue
+from tael_ledger.drafts import Draft, Line
+from tael_ledger.group_commit import GroupCommit
+from tael_ledger.journal import RequestKey
+from tael_ledger.posting import Posted, Repeated
+from tael_ledger.requests import Desk
+from tael_runtime.database import Database
+
+DAY = date(2026, 1, 15)
+
+
+@dataclass(frozen=True)
+class Handmade:
+    """A request with lines of its own, balanced or not."""
+
+    request_id: str
+    lines: Sequence[Line] = (Line("1002", 5, 0), Line("6011.01", 0, 5))
+    content_hash: bytes = bytes(32)
+
+    @property
+    def key(self) -> RequestKey:
+        """Its identity."""
+        return RequestKey("Handmade", "tester", self.request_id)
+
+    @property
+    def excludes(self) -> frozenset[object]:
+        """Itself only."""
+        return frozenset((self.key,))
+
+    def drafts(self, desk: Desk) -> list[Draft]:
+        """One entry."""
+        return [Draft("HANDMADE", DAY, "", "", self.lines, desk.rules.version)]
+
+
+UNBALANCED = (Line("1002", 5, 0), Line("6011.01", 0, 6))
+
+
+@dataclass
+class Committing:
+    """A group commit on a book, and a way to make requests wait for one another."""
+
+    book: LedgerUnderTest
+    database: Database
+    group_commit: GroupCommit
+    pool: ThreadPoolExecutor
+
+    def submit(self, request: Handmade) -> Future[Posted | Repeated]:
+        """Submits from a thread of its own."""
+        return self.pool.submit(self.group_commit.submit, self.book.book_id, request)
+
+    def together(self, *requests: Handmade) -> list[Future[Posted | Repeated]]:
+        """Submits while the book is held, so that all but the first come in one group."""
+        with self.database.engine.begin() as holder:
+            self._hold(holder)
+            futures = [self.submit(Handmade("first"))]
+            wait_until(lambda: self._waiting(holder), what="the first to reach the book")
+            futures += [self.submit(request) for request in requests]
+            committer = self.group_commit._committers[self.book.book_id]
+            wait_until(lambda: committer.queue.qsize() == len(requests), what="the rest to queue")
+        return futures
+
+    def _hold(self, holder: Connection) -> None:
+        holder.exec_driver_sql(
+            "SELECT 1 FROM book WHERE book_id = %s FOR UPDATE", (self.book.book_id,)
+        )
+
+    def _waiting(self, holder: Connection) -> bool:
+        found = holder.exec_driver_sql(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(found.scalar())
+
+
+@pytest.fixture
+def committing(book: LedgerUnderTest) -> Iterator[Committing]:
+    """A group commit of its own on a fresh book."""
+    database = book.house.running["ledger"].runtime.database
+    group_commit = GroupCommit(database, Catalogue())
+    with ThreadPoolExecutor(32) as pool:
+        yield Committing(book, database, group_commit, pool)
+        group_commit.close()
+
+
+def anchors(futures: Sequence[Future[Posted | Repeated]]) -> list[bytes]:
+    """The digest each was answered with."""
+    outcomes = [future.result(10) for future in futures]
+    return [outcome.receipt.anchor.digest for outcome in outcomes if isinstance(outcome, Posted)]
+
+
+def test_what_arrives_during_a_commit_shares_the_next_one(committing: Committing) -> None:
+    first, *rest = anchors(committing.together(*(Handmade(str(n)) for n in range(8))))
+    assert len(set(rest)) == 1
+    assert first not in rest
+    assert committing.book.findings() == []
+
+
+def test_when_the_store_refuses_a_group_only_the_guilty_fail(committing: Committing) -> None:
+    _, *futures = committing.together(
+        Handmade("a"), Handmade("wrong", UNBALANCED), Handmade("b"), Handmade("c")
+    )
+    with pytest.raises(DBAPIError, match="does not balance"):
+        futures[1].result(10)
+    assert len(set(anchors([futures[0], futures[2], futures[3]]))) == 3
+    assert committing.book.balance("1002") == 4 * 5
+    assert committing.book.findings() == []
+
+
+def test_the_same_request_twice_in_a_group_is_posted_once(committing: Committing) -> None:
+    _, *futures = committing.together(Handmade("twin"), Handmade("twin"))
+    outcomes = sorted(type(future.result(10)).__name__ for future in futures)
+    assert outcomes == ["Posted", "Repeated"]
+    assert committing.book.balance("1002") == 2 * 5
+
+
+def test_a_commit_whose_answer_was_lost_is_found_and_not_done_again(
+    committing: Committing,
+) -> None:
+    engine = committing.database.engine
+    lost = threading.Event()
+
+    def commit_and_die(connection: Connection) -> None:
+        ours = threading.current_thread().name == f"commit-{committing.book.book_id}"
+        if ours and not lost.is_set():
+            lost.set()
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            raw.commit()
+            raw.close()
+
+    event.listen(engine, "commit", commit_and_die)
+    try:
+        outcome = committing.submit(Handmade("lost")).result(10)
+    finally:
+        event.remove(engine, "commit", commit_and_die)
+    assert lost.is_set()
+    assert isinstance(outcome, Repeated)
+    assert committing.book.balance("1002") == 5
+    assert committing.book.findings() == []
+
+
+def test_closing_answers_everyone_who_came_before(committing: Committing) -> None:
+    futures = committing.together(*(Handmade(str(n)) for n in range(8)))
+    committing.group_commit.close()
+    assert len(anchors(futures)) == 9
