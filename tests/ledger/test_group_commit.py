@@ -69,7 +69,7 @@ class Committing:
         with self.database.engine.begin() as holder:
             self._hold(holder)
             futures = [self.submit(Handmade("first"))]
-            wait_until(lambda: self._waiting(holder), what="the first to reach the book")
+            wait_until(self._waiting, what="the first to reach the book")
             futures += [self.submit(request) for request in requests]
             committer = self.group_commit._committers[self.book.book_id]
             wait_until(lambda: committer.queue.qsize() == len(requests), what="the rest to queue")
@@ -80,12 +80,14 @@ class Committing:
             "SELECT 1 FROM book WHERE book_id = %s FOR UPDATE", (self.book.book_id,)
         )
 
-    def _waiting(self, holder: Connection) -> bool:
-        found = holder.exec_driver_sql(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return bool(found.scalar())
+    def _waiting(self) -> bool:
+        # A transaction sees one picture of the activity: so a new one each time.
+        with self.database.engine.connect() as connection:
+            found = connection.exec_driver_sql(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return bool(found.scalar())
 
 
 @pytest.fixture
