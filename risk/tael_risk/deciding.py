@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -85,6 +86,16 @@ class Decided:
     """Time taken by step."""
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What a decision sees; a value: what is fetched makes the next one."""
+
+    known: Sequence[Observation]
+    given: Mapping[str, Value]
+    features: Mapping[str, FeatureValue]
+    unanswered: frozenset[Source] = frozenset()
+
+
 class Decider:
     """Walks cases through policies."""
 
@@ -104,33 +115,45 @@ class Decider:
         consent allows; then nothing is decided.
         """
         await_known(self._database, case.consent_id)
+        sight = self._first_sight(case)
+        progress = begin(compiled, case.stage, case.business_date)
+        micros: Counter[str] = Counter()
+        while (phase := progress.next_phase) is not None:
+            began = time.perf_counter_ns()
+            if phase.source is not None:
+                fetched = self._fetch(phase.source, case, compiled, sight, keep_alive)
+                sight = self._next_sight(case, sight, phase.source, fetched)
+            progress = advance(
+                progress,
+                values_of(sight.features),
+                unanswered=phase.source in sight.unanswered,
+            )
+            micros[phase.step] += (time.perf_counter_ns() - began) // 1000
+        return Decided(conclude(progress), sight.features, sight.unanswered, micros)
+
+    def _first_sight(self, case: Case) -> Sight:
+        """What is known before anyone outside is asked, of one instant."""
         with self._database.read() as snapshot:
             known = load(snapshot, self._registry, case.customer_id, case.business_date)
             given = _given(case.terms, consented=is_live(snapshot, case.claim))
-        features = self._features(case, known, given)
-        progress = begin(compiled, case.stage, case.business_date)
-        unanswered: frozenset[Source] = frozenset()
-        micros: dict[str, int] = {}
-        while (phase := progress.next_phase) is not None:
-            began = time.perf_counter_ns()
-            silent = False
-            if phase.source is not None:
-                fetched = self._fetch(phase.source, case, compiled, known, keep_alive)
-                silent = fetched is None
-                if fetched is None:
-                    unanswered |= {phase.source}
-                    # Of a silent source nothing counts, not even what it said before.
-                    known = [item for item in known if item.kind not in KINDS_OF[phase.source]]
-                else:
-                    known = [*known, *fetched]
-                features = self._features(case, known, given)
-            progress = advance(progress, values_of(features), unanswered=silent)
-            taken = (time.perf_counter_ns() - began) // 1000
-            micros[phase.step] = micros.get(phase.step, 0) + taken
-        return Decided(conclude(progress), features, unanswered, micros)
+        return Sight(known, given, self._features(case, known, given))
+
+    def _next_sight(
+        self, case: Case, sight: Sight, source: Source, fetched: Sequence[Observation] | None
+    ) -> Sight:
+        """What is known after a source was asked.
+
+        Of a silent one nothing counts, not even what it said before.
+        """
+        if fetched is None:
+            known = [item for item in sight.known if item.kind not in KINDS_OF[source]]
+            unanswered = sight.unanswered | {source}
+        else:
+            known, unanswered = [*sight.known, *fetched], sight.unanswered
+        return Sight(known, sight.given, self._features(case, known, sight.given), unanswered)
 
     def _features(
-        self, case: Case, known: list[Observation], given: Mapping[str, Value]
+        self, case: Case, known: Sequence[Observation], given: Mapping[str, Value]
     ) -> Mapping[str, FeatureValue]:
         perspective = Perspective(case.customer_id, case.business_date, case.subject_id)
         return compute_features(self._registry, known, perspective, given)
@@ -140,16 +163,16 @@ class Decider:
         source: Source,
         case: Case,
         compiled: CompiledPolicy,
-        known: list[Observation],
+        sight: Sight,
         keep_alive: Callable[[], None],
-    ) -> list[Observation] | None:
+    ) -> Sequence[Observation] | None:
         """What a source adds to what is known; None where it did not answer."""
         try:
             if source is Source.BUREAU:
                 keep_alive()
                 return self._report(case)
             kinds = self._kinds_read(compiled, case.stage)
-            return self._outside.fetch(kinds, case.claim, case.person, known, keep_alive)
+            return self._outside.fetch(kinds, case.claim, case.person, sight.known, keep_alive)
         except grpc.RpcError as error:
             _raise_if_late()
             code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"

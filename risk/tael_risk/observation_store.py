@@ -28,22 +28,16 @@ class NewObservation:
 
 
 def record(transaction: Connection, fresh: Sequence[NewObservation]) -> list[Observation]:
-    """Stores observations, and gives those that were new.
+    """Stores observations, one at least, in their order, and gives those that were new.
 
     Of an id already there the first stays as it was: whoever tells a fact again after a crash, on a
     later day perhaps, changes nothing.
     """
-    recorded = []
-    for item in fresh:
-        row = transaction.execute(
-            insert(observations)
-            .values(**vars(item))
-            .on_conflict_do_nothing()
-            .returning(observations)
-        ).one_or_none()
-        if row is not None:
-            recorded.append(_observation(row))
-    return recorded
+    rows = transaction.execute(
+        insert(observations).on_conflict_do_nothing().returning(observations),
+        [vars(item) for item in fresh],
+    )
+    return [_observation(row) for row in rows]
 
 
 def stored(transaction: Connection, observation_id: str) -> Observation:

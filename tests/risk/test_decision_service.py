@@ -148,12 +148,15 @@ def test_a_score_below_the_cut_off_by_one_fact_changes_the_score_step_alone(desk
     assert list(steps_of(declined)) == [*before, "SCORE"]
 
 
-def test_without_a_consent_nobody_outside_is_asked(desk: Desk) -> None:
+@pytest.mark.parametrize("consent_id", ["", "cs_never_given"])
+def test_without_a_consent_nobody_outside_is_asked(desk: Desk, consent_id: str) -> None:
     who = Applicant()
     desk.introduce(who)
     for method in (MULTI_LENDER, COURT_LIST, BUREAU):
         desk.script(method, who)
-    decision = desk.decide(who, consent_id="")
+    request = desk.request(who)
+    request.consent_id = consent_id
+    decision = desk.decisions.Decide(request).decision
     assert list(decision.reason_codes) == ["P010"]
     assert desk.unused(who) == 3
 

@@ -106,6 +106,13 @@ def test_of_one_day_the_fact_recorded_last_counts(desk: Desk) -> None:
     assert desk.feature(who, "warning.now.level", "2026-03-05").value == "2"
 
 
+def test_of_facts_recorded_together_the_last_one_counts(desk: Desk) -> None:
+    who = Applicant()
+    warnings = [_observation(who, "WARNING", level=str(level % 5)) for level in range(999)]
+    assert _record(desk, *warnings, warnings[0]) == 999
+    assert desk.feature(who, "warning.now.level", "2026-03-10").value == "3"
+
+
 def test_customers_who_share_a_device_are_counted_across_customers(desk: Desk) -> None:
     first, second, stranger = Applicant(), Applicant(), Applicant()
     for who, device, on in (
