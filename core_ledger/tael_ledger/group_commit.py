@@ -18,7 +18,7 @@ from tael_ledger.catalogue import Catalogue
 from tael_ledger.posting import Outcome, Posted, Repeated, post
 from tael_ledger.requests import PostingRequest
 from tael_runtime.database import Database, is_lost
-from tael_runtime.errors import TaelError
+from tael_runtime.errors import Reason, TaelError, Unavailable
 
 GROUP_SIZE = 512
 """Requests in one transaction, at most."""
@@ -43,27 +43,32 @@ class GroupCommit:
         self._group_size = group_size
         self._lock = threading.Lock()
         self._committers: dict[str, _Committer] = {}
+        self._closed = False
 
     def submit(self, book_id: str, request: PostingRequest) -> Posted | Repeated:
         """Executes a request exactly once; returns when it is committed.
 
-        The book exists. Raises the refusal, or DBAPIError where the store is lost: then the same
-        request_id tells what became of it.
+        The book exists. Raises the refusal; Unavailable once closed; DBAPIError where the store is
+        lost: then the same request_id tells what became of it.
         """
         waiting = _Waiting(request)
-        self._committer(book_id).queue.put(waiting)
+        with self._lock:
+            if self._closed:
+                raise Unavailable(Reason.STORE_UNAVAILABLE, "the service stops; repeat the call")
+            self._committer(book_id).queue.put(waiting)
         return waiting.outcome.result()
 
     def _committer(self, book_id: str) -> _Committer:
-        with self._lock:
-            committer = self._committers.get(book_id)
-            if committer is None:
-                committer = _Committer(self._database, self._catalogue, book_id, self._group_size)
-                self._committers[book_id] = committer
-            return committer
+        committer = self._committers.get(book_id)
+        if committer is None:
+            committer = _Committer(self._database, self._catalogue, book_id, self._group_size)
+            self._committers[book_id] = committer
+        return committer
 
     def close(self) -> None:
-        """Lets the committers end what they have."""
+        """Answers everyone who came, and takes nobody else."""
+        with self._lock:
+            self._closed = True
         for committer in self._committers.values():
             committer.close()
 

@@ -21,6 +21,7 @@ from tael_ledger.journal import RequestKey
 from tael_ledger.posting import Posted, Repeated
 from tael_ledger.requests import Desk
 from tael_runtime.database import Database
+from tael_runtime.errors import Unavailable
 
 DAY = date(2026, 1, 15)
 
@@ -157,7 +158,9 @@ def test_a_commit_whose_answer_was_lost_is_found_and_not_done_again(
     assert committing.book.findings() == []
 
 
-def test_closing_answers_everyone_who_came_before(committing: Committing) -> None:
+def test_closing_answers_everyone_who_came_before_and_nobody_after(committing: Committing) -> None:
     futures = committing.together(*(Handmade(str(n)) for n in range(8)))
     committing.group_commit.close()
     assert len(anchors(futures)) == 9
+    with pytest.raises(Unavailable):
+        committing.submit(Handmade("late")).result(10)
