@@ -35,6 +35,23 @@ def test_a_superuser_may_not_change_the_journal(
         posted.house.sql(statement.format(table), "ledger", write=True)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE line",
+        "DROP TABLE entry CASCADE",
+        "DROP TRIGGER line_balance ON line",
+        "ALTER TABLE posting_batch DROP COLUMN digest",
+        "DROP SCHEMA ledger CASCADE",
+    ],
+)
+def test_the_journals_tables_and_their_triggers_cannot_be_dropped(
+    posted: LedgerUnderTest, statement: str
+) -> None:
+    with pytest.raises(DBAPIError, match=r"DROP of .* refused"):
+        posted.house.sql(statement, "ledger", write=True)
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_the_services_own_role_may_only_add_and_read(posted: LedgerUnderTest, table: str) -> None:
     privileges = "SELECT privilege FROM unnest(ARRAY['INSERT', 'SELECT', 'UPDATE', 'DELETE', "

@@ -51,6 +51,31 @@ BEGIN
 END $$
 """
 
+# Tables, columns and triggers of the journal stay. Event triggers are a superuser's to create: where
+# the migrations' owner is none, the store's administrator has to. The function stands outside the
+# schema, so that dropping the schema does not take it away first.
+KEEP_JOURNAL = """
+DO $do$
+BEGIN
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        RETURN;
+    END IF;
+    CREATE FUNCTION public.ledger_keeps_journal() RETURNS event_trigger LANGUAGE plpgsql AS $body$
+    DECLARE
+        dropped text;
+    BEGIN
+        SELECT object_identity INTO dropped FROM pg_event_trigger_dropped_objects()
+        WHERE address_names[1] = 'ledger' AND address_names[2] = ANY('{JOURNAL}') LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'the journal is never changed: DROP of % refused', dropped
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+    END $body$;
+    CREATE EVENT TRIGGER ledger_keeps_journal ON sql_drop
+        EXECUTE FUNCTION public.ledger_keeps_journal();
+END $do$
+""".replace("JOURNAL", ",".join(JOURNAL))
+
 
 def upgrade() -> None:
     op.create_table('account',
@@ -225,9 +250,12 @@ def upgrade() -> None:
         "CREATE TRIGGER entry_open_day AFTER INSERT ON entry REFERENCING NEW TABLE AS fresh "
         "FOR EACH STATEMENT EXECUTE FUNCTION check_open_day()"
     )
+    op.execute(KEEP_JOURNAL)
 
 
 def downgrade() -> None:
+    op.execute("DROP EVENT TRIGGER IF EXISTS ledger_keeps_journal")
+    op.execute("DROP FUNCTION IF EXISTS public.ledger_keeps_journal()")
     op.drop_table('reversal')
     op.drop_table('posting_rules_version')
     op.drop_table('posting_rule')
