@@ -96,10 +96,20 @@ def withdraw(transaction: Connection, consent_id: str, at: datetime) -> Consent:
         .one_or_none()
     )
     if row is None:
-        raise _not_withdrawable(transaction, consent_id)
+        get(transaction, consent_id)
+        raise FailedPrecondition(Reason.CONSENT_WITHDRAWN, "it was withdrawn before", consent_id)
     withdrawn = Consent(**row)
     events.consent_changed(transaction, withdrawn.message())
     return withdrawn
+
+
+def get(transaction: Connection, consent_id: str) -> Consent:
+    """One consent; NotFound."""
+    query = select(consent).where(consent.c.consent_id == consent_id)
+    row = transaction.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NotFound("consent", consent_id)
+    return Consent(**row)
 
 
 def of_customer(transaction: Connection, customer_id: str) -> list[Consent]:
@@ -128,12 +138,3 @@ def require_live(transaction: Connection, customer_id: str, kind: str, day: date
             Reason.CONSENT_MISSING, f"no {kind} consent holds on {day}", customer_id
         )
     return found
-
-
-def _not_withdrawable(transaction: Connection, consent_id: str) -> NotFound | FailedPrecondition:
-    known = transaction.execute(
-        select(consent.c.consent_id).where(consent.c.consent_id == consent_id)
-    ).scalar()
-    if known is None:
-        return NotFound("consent", consent_id)
-    return FailedPrecondition(Reason.CONSENT_WITHDRAWN, "it was withdrawn before", consent_id)

@@ -25,7 +25,7 @@ from tael_origination.digital_signature import LenderSigner
 from tael_origination.drawdowns import Drawdown
 from tael_origination.fields import read_amount
 from tael_origination.reasons import Reason
-from tael_origination.upstream import Risk, Servicing, loan_request, refusal_of
+from tael_origination.upstream import Risk, Servicing, loan_request, refusal_to_lend
 from tael_runtime.errors import FailedPrecondition
 from tael_runtime.ids import new_id
 from tael_runtime.server import Runtime
@@ -163,7 +163,7 @@ class Payout:
         try:
             loan = self._servicing.disburse(request)
         except grpc.RpcError as error:
-            reason = refusal_of(error)
+            reason = refusal_to_lend(error)
             if not reason:
                 raise
             return self._move(current, state="FAILED", customer_reasons=[reason])

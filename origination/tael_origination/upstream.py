@@ -153,22 +153,22 @@ class Risk:
         return self._decisions.Decide(request).decision
 
 
-REFUSALS = (
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.NOT_FOUND,
-)
+NEVER = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
 """Answers that asking again does not change."""
+NOT_LENT = ("LINE_EXCEEDED", "LINE_FROZEN", "LINE_EXPIRED", "CUSTOMER_OVERDUE")
+"""Refusals of DisburseLoan that its contract names: there is no loan, nor will there be."""
 
 
-def refusal_of(error: grpc.RpcError) -> str:
-    """The reason of a definite refusal; "" where the call may yet succeed."""
-    if not isinstance(error, grpc.Call) or error.code() not in REFUSALS:
+def refusal_to_lend(error: grpc.RpcError) -> str:
+    """The reason of a final refusal of DisburseLoan; "" where asking again may yet lead to a loan."""
+    if not isinstance(error, grpc.Call):
         return ""
     status = rpc_status.from_call(error)
     info = error_details_pb2.ErrorInfo()
-    reasons = [info.reason for detail in status.details if detail.Unpack(info)] if status else []
-    return reasons[0] if reasons else str(error.code().name)
+    reason = next(
+        (info.reason for detail in (status.details if status else ()) if detail.Unpack(info)), ""
+    )
+    return reason if error.code() in NEVER or reason in NOT_LENT else ""
 
 
 def loan_request(
