@@ -21,3 +21,20 @@ class Reason(ReasonEnum):
     NOT_WRITTEN_OFF = "Only a written-off loan has recoveries."
     RECOVERY_EXCEEDS_CLAIM = "The recovery is more than the claim that is left."
     EVENT_OUT_OF_ORDER = "The event's value date is not the loan's business date."
+    LINE_EXCEEDED = "The principal is more than what is left of the credit line."
+    LINE_FROZEN = "The credit line is frozen; unfreeze it before drawing."
+    LINE_EXPIRED = "The credit line is closed or past its last day to draw."
+    LINE_STATE = "The line is not in the state this changes; the message names the one it is in."
+    CUSTOMER_OVERDUE = "The customer has a loan past due; nothing is lent until it is paid."
+    LOAN_NOT_OPEN = "The loan is not paid out: its payout is under way, or it failed."
+    VAT_SPLIT_UNSUPPORTED = (
+        "Loans of a book with VAT mode SPLIT are not serviced; use NONE or EXEMPT."
+    )
+    POSTING_REFUSED = (
+        "The ledger refused the posting of this change; the message has its reason. It is sent"
+        " again when the end of the day is run, which it blocks until then."
+    )
+    DAY_CLOSING = "The business date is being ended; what comes now is booked on the next."
+    NOT_THE_BUSINESS_DATE = "Another day is due to be ended; the message names it."
+    BOOKS_DISAGREE = "Servicing's balances are not the ledger's; the message names the accounts."
+    DEBITS_UNSENT = "The payment provider does not answer; debits of the day are not sent yet."

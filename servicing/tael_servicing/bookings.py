@@ -1,0 +1,229 @@
+"""Postings of loans and lines as requests to the ledger, one by one or in columns."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from sqlalchemy import Connection, insert
+
+from tael.ledger.v1 import ledger_pb2 as ledger
+from tael_client.values import from_date
+from tael_servicing import loan_store, outgoing
+from tael_servicing.arithmetic.postings import Posting
+from tael_servicing.lines import CreditLine
+from tael_servicing.loans import Contract
+from tael_servicing.outgoing import Outgoing
+from tael_servicing.paging import pages
+from tael_servicing.tables import loan_posting
+
+OF_THE_LOAN_ALONE = frozenset(
+    {"INTEREST_ACCRUED", "INTEREST_DUE", "PRINCIPAL_OVERDUE", "NON_ACCRUAL_ENTERED"}
+)
+"""Events whose rules touch only the loan's own accounts: these go in columns."""
+
+EVENTS_A_REQUEST = 1000
+OWNERS_A_CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the postings of one transaction share."""
+
+    request_id: str
+    book_id: str
+    lane: str
+    business_date: date
+
+
+def with_amounts(posting: Posting, **amounts: int) -> Posting:
+    """The posting with more amounts; zeros left out."""
+    more = {name: value for name, value in amounts.items() if value}
+    return replace(posting, amounts={**posting.amounts, **more})
+
+
+def post(transaction: Connection, batch: Batch, contract: Contract, *made: Posting) -> None:
+    """Stores one loan's postings as one request; nothing where there are none."""
+    if not made:
+        return
+    events = _events(transaction, batch, [(contract, posting) for posting in made])
+    outgoing.store(transaction, _request(batch, events))
+
+
+def post_many(
+    transaction: Connection, batch: Batch, made: Sequence[tuple[Contract, Posting]]
+) -> None:
+    """Stores many loans' postings: in columns what the loans' own accounts bear, else as events."""
+    columns: defaultdict[tuple[str, str, bool, date], list[tuple[Contract, Posting]]]
+    columns = defaultdict(list)
+    singles = []
+    for contract, posting in made:
+        if posting.event in OF_THE_LOAN_ALONE:
+            key = (posting.event, contract.product_code, posting.accruing, posting.value_date)
+            columns[key].append((contract, posting))
+        else:
+            singles.append((contract, posting))
+    for number, group in enumerate(columns.values(), 1):
+        _post_columns(transaction, _part(batch, f"c{number}"), group)
+    for number, page in enumerate(pages(singles, EVENTS_A_REQUEST), 1):
+        part = _part(batch, f"e{number}")
+        outgoing.store(transaction, _request(part, _events(transaction, part, page)))
+
+
+def post_line(transaction: Connection, batch: Batch, line: CreditLine, event: str) -> None:
+    """Stores LINE_GRANTED or LINE_CLOSED with what the line has left."""
+    if not line.available:
+        return
+    told = ledger.BusinessEvent(
+        event=event,
+        value_date=from_date(batch.business_date),
+        product=line.product_code,
+        owners=[
+            ledger.Owner(owner_type="CUSTOMER", owner_id=line.customer_id),
+            ledger.Owner(owner_type="LINE", owner_id=line.line_id),
+        ],
+        amounts=[ledger.EventAmount(amount_type="commitment", minor_units=line.available)],
+        source=f"servicing/line/{line.line_id}",
+    )
+    outgoing.store(transaction, _request(batch, [told]))
+
+
+def post_reversal(
+    transaction: Connection, batch: Batch, contract: Contract, origin: Posting, sequence: int
+) -> None:
+    """Stores the red-ink reversal of an entry, and what it takes back from the loan."""
+    undone = {name: -amount for name, amount in origin.amounts.items()}
+    _write(transaction, batch, [(contract, replace(origin, amounts=undone))])
+    request = ledger.ReverseEntryRequest(
+        request_id=batch.request_id,
+        book_id=batch.book_id,
+        sequence=sequence,
+        reason="the payout failed",
+    )
+    outgoing.store(
+        transaction, outgoing.single("ReverseEntry", request, batch.lane, batch.business_date)
+    )
+
+
+def _part(batch: Batch, suffix: str) -> Batch:
+    return replace(batch, request_id=f"{batch.request_id}:{suffix}")
+
+
+def _request(batch: Batch, events: list[ledger.BusinessEvent]) -> Outgoing:
+    request = ledger.RecordEventsRequest(
+        request_id=batch.request_id,
+        book_id=batch.book_id,
+        events=events,
+        booking_date=from_date(batch.business_date),
+    )
+    return outgoing.single("RecordEvents", request, batch.lane, batch.business_date)
+
+
+def _events(
+    transaction: Connection, batch: Batch, made: list[tuple[Contract, Posting]]
+) -> list[ledger.BusinessEvent]:
+    sources = _write(transaction, batch, made)
+    return [
+        ledger.BusinessEvent(
+            event=posting.event,
+            value_date=from_date(posting.value_date),
+            product=contract.product_code,
+            accrual_status=_status(posting),
+            owners=[
+                ledger.Owner(owner_type="CUSTOMER", owner_id=contract.customer_id),
+                ledger.Owner(owner_type="LINE", owner_id=contract.line_id),
+                ledger.Owner(owner_type="LOAN", owner_id=contract.loan_id),
+            ],
+            amounts=[
+                ledger.EventAmount(amount_type=name, minor_units=amount)
+                for name, amount in posting.amounts.items()
+            ],
+            source=source,
+        )
+        for (contract, posting), source in zip(made, sources, strict=True)
+    ]
+
+
+def _post_columns(
+    transaction: Connection, batch: Batch, group: list[tuple[Contract, Posting]]
+) -> None:
+    _write(transaction, batch, group, f"servicing/{batch.request_id}")
+    first = group[0][1]
+    names = sorted({name for _, posting in group for name in posting.amounts})
+    header = ledger.EventColumnsHeader(
+        request_id=batch.request_id,
+        book_id=batch.book_id,
+        event=first.event,
+        value_date=from_date(first.value_date),
+        product=group[0][0].product_code,
+        accrual_status=_status(first),
+        owner_type="LOAN",
+        amount_types=names,
+        source=f"servicing/{batch.request_id}",
+        booking_date=from_date(batch.business_date),
+    )
+    chunks = [
+        ledger.EventColumnsChunk(
+            owner_ids=[contract.loan_id for contract, _ in page],
+            columns=[
+                ledger.AmountColumn(
+                    minor_units=[posting.amounts.get(name, 0) for _, posting in page]
+                )
+                for name in names
+            ],
+        )
+        for page in pages(group, OWNERS_A_CHUNK)
+    ]
+    parts = [
+        ledger.RecordEventColumnsRequest(header=header),
+        *(ledger.RecordEventColumnsRequest(chunk=chunk) for chunk in chunks),
+    ]
+    outgoing.store(
+        transaction,
+        Outgoing(
+            batch.request_id,
+            batch.book_id,
+            batch.lane,
+            batch.business_date,
+            "RecordEventColumns",
+            outgoing.packed(*parts),
+        ),
+    )
+
+
+def _status(posting: Posting) -> ledger.AccrualStatus.ValueType:
+    return ledger.ACCRUAL_STATUS_ACCRUAL if posting.accruing else ledger.ACCRUAL_STATUS_NON_ACCRUAL
+
+
+def _write(
+    transaction: Connection,
+    batch: Batch,
+    made: Iterable[tuple[Contract, Posting]],
+    shared_source: str = "",
+) -> list[str]:
+    """Keeps what each loan posts, numbered on the loan; returns the sources, in order."""
+    pairs = list(made)
+    counts: defaultdict[str, int] = defaultdict(int)
+    for contract, _ in pairs:
+        counts[contract.loan_id] += 1
+    numbers = loan_store.number_postings(transaction, counts)
+    rows, sources = [], []
+    for contract, posting in pairs:
+        number = numbers[contract.loan_id]
+        numbers[contract.loan_id] += 1
+        sources.append(shared_source or f"servicing/loan/{contract.loan_id}/{number}")
+        rows.append(
+            {
+                "loan_id": contract.loan_id,
+                "number": number,
+                "event": posting.event,
+                "value_date": posting.value_date,
+                "amounts": dict(posting.amounts),
+                "request_id": batch.request_id,
+                "source": sources[-1],
+            }
+        )
+    transaction.execute(insert(loan_posting), rows)
+    return sources

@@ -1,0 +1,211 @@
+"""Disbursement, a saga: reserve and book, pay out, then occupy, or release and reverse.
+
+Each step commits before the next begins and each can be taken again, so that `proceed` leads a loan
+on from wherever a crash left it.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import date
+
+import grpc
+import structlog
+from sqlalchemy import Connection
+
+from tael.provider.v1 import payment_pb2 as provider
+from tael.servicing.v1 import loan_pb2 as pb
+from tael_runtime.errors import FailedPrecondition, InvalidArgument
+from tael_runtime.ids import new_id
+from tael_servicing import (
+    bookings,
+    books,
+    events,
+    lines,
+    loan_store,
+    loans,
+    messages,
+    outgoing,
+    payouts,
+    products,
+)
+from tael_servicing.arithmetic.events import Disbursed, disburse
+from tael_servicing.arithmetic.postings import Posting
+from tael_servicing.arithmetic.replay import advance
+from tael_servicing.bookings import Batch
+from tael_servicing.books import BookDay
+from tael_servicing.desk import Desk
+from tael_servicing.lines import CreditLine
+from tael_servicing.loans import Contract, Held
+from tael_servicing.outgoing import PostingRefused
+from tael_servicing.payouts import Outcome, Payouts
+from tael_servicing.products import Product
+from tael_servicing.reasons import Reason
+from tael_servicing.terms import loan_terms
+
+log = structlog.get_logger()
+
+
+def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
+    """Holds the line, signs the contract, books the loan and makes its payout ready.
+
+    Raises FailedPrecondition LINE_EXCEEDED, LINE_FROZEN, LINE_EXPIRED, CUSTOMER_OVERDUE.
+    """
+    line = lines.lock(transaction, request.line_id)
+    book = books.hold_open(transaction, line.book_id)
+    day = book.business_date
+    product = products.get(transaction, line.product_code)
+    contract = _contract(request, line, product, book)
+    line.check_drawable(contract.principal, day)
+    if loans.has_arrears(transaction, line.customer_id):
+        raise FailedPrecondition(
+            Reason.CUSTOMER_OVERDUE, "the customer has a loan past due", line.customer_id
+        )
+    held = _opened(contract, product)
+    line = lines.reserve(transaction, line, contract.principal, contract.loan_id, day)
+    loans.sign(transaction, contract)
+    loan_store.save(transaction, held)
+    payouts.prepare(transaction, contract.loan_id)
+    bookings.post(transaction, _batch("disburse", contract, day), contract, _disbursed(contract))
+    events.line_changed(transaction, day, line)
+    return held
+
+
+def _contract(
+    request: pb.DisburseLoanRequest, line: CreditLine, product: Product, book: BookDay
+) -> Contract:
+    principal = messages.positive("principal", request.principal, book.currency_code)
+    terms = product.terms
+    if not terms.min_principal <= principal <= terms.max_principal:
+        raise InvalidArgument(
+            "principal.minor_units",
+            f"the product lends {terms.min_principal} to {terms.max_principal}",
+        )
+    if not terms.min_periods <= request.periods <= terms.max_periods:
+        raise InvalidArgument(
+            "periods", f"the product lends over {terms.min_periods} to {terms.max_periods}"
+        )
+    return Contract(
+        loan_id=new_id("ln"),
+        customer_id=line.customer_id,
+        line_id=line.line_id,
+        book_id=line.book_id,
+        product_code=product.code,
+        product_version=product.version,
+        currency_code=book.currency_code,
+        principal=principal,
+        annual_rate=line.annual_rate,
+        periods=request.periods,
+        repay_day=request.repay_day,
+        start_date=book.business_date,
+        card_token=request.card_token,
+        source=request.source,
+    )
+
+
+def _opened(contract: Contract, product: Product) -> Held:
+    terms = loan_terms(product.terms, contract.periods, contract.annual_rate, contract.repay_day)
+    loan = disburse(terms, Disbursed(contract.start_date, "", contract.principal))
+    return Held(contract, terms, "PAYING", loan)
+
+
+def _disbursed(contract: Contract) -> Posting:
+    amounts = {"principal": contract.principal, "commitment": contract.principal}
+    return Posting("LOAN_DISBURSED", contract.start_date, accruing=True, amounts=amounts)
+
+
+def _batch(step: str, contract: Contract, day: date) -> Batch:
+    return Batch(f"{step}:{contract.loan_id}", contract.book_id, contract.loan_id, day)
+
+
+class Disbursements:
+    """Leads loans from PAYING to NORMAL or CANCELLED."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._db = desk.database
+        self._sender = desk.sender
+        self._payouts = Payouts(desk.database, desk.payments)
+
+    def proceed(self, loan_id: str) -> None:
+        """Takes every step that can be taken now; the loan stays PAYING while nobody knows.
+
+        Raises PostingRefused, or the RpcError of a ledger that does not answer.
+        """
+        held = self._read(loan_id)
+        self._sender.deliver(held.contract.book_id, loan_id)
+        if held.state != "PAYING":
+            return
+        outcome = self._payouts.settle(held.contract)
+        if outcome.status == provider.PAYMENT_STATUS_SUCCESS:
+            books.on_an_open_day(lambda: self._paid(held.contract, outcome))
+        elif outcome.status == provider.PAYMENT_STATUS_FAILED:
+            books.on_an_open_day(lambda: self._failed(held.contract, outcome))
+        self._sender.deliver(held.contract.book_id, loan_id)
+
+    def run(self, stop: threading.Event) -> None:
+        """The loop that leads on what was left: payouts unknown, callers or processes gone."""
+        while not stop.wait(0.25):
+            for loan_id in payouts.left_open(self._db):
+                try:
+                    self.proceed(loan_id)
+                except PostingRefused as refused:
+                    log.warning("disbursement refused", loan=loan_id, why=refused.message)
+                except grpc.RpcError:
+                    log.info("disbursement waits for the ledger", loan=loan_id)
+
+    def _read(self, loan_id: str) -> Held:
+        with self._db.read() as connection:
+            return loan_store.get(connection, loan_id)
+
+    def _paid(self, contract: Contract, outcome: Outcome) -> None:
+        """The hold becomes use; interest runs from the day of disbursement, caught up if late."""
+        loan_id = contract.loan_id
+        with self._db.begin() as transaction:
+            day = books.hold_open(transaction, contract.book_id).business_date
+            held = loan_store.lock(transaction, loan_id)
+            if held.state != "PAYING":
+                return
+            event_id = loans.next_event_id(transaction, loan_id)
+            event = Disbursed(contract.start_date, event_id, contract.principal)
+            loan, caught_up = advance(held.terms, disburse(held.terms, event), day)
+            held = held.now(loan)
+            line = lines.occupy(
+                transaction,
+                lines.lock(transaction, contract.line_id),
+                contract.principal,
+                loan_id,
+                day,
+            )
+            loans.record(transaction, loan_id, event, contract.source)
+            loan_store.save(transaction, held)
+            payouts.conclude(transaction, loan_id, "PAID", outcome)
+            paid = Posting("DISBURSEMENT_PAID", day, True, {"principal": contract.principal})
+            bookings.post(transaction, _batch("paid", contract, day), contract, paid, *caught_up)
+            events.line_changed(transaction, day, line)
+            events.loan_opened(transaction, day, held)
+
+    def _failed(self, contract: Contract, outcome: Outcome) -> None:
+        """The hold is given back and the disbursement reversed in red ink."""
+        loan_id = contract.loan_id
+        with self._db.begin() as transaction:
+            day = books.hold_open(transaction, contract.book_id).business_date
+            held = loan_store.lock(transaction, loan_id)
+            if held.state != "PAYING":
+                return
+            held = Held(contract, held.terms, "CANCELLED", held.loan)
+            line = lines.release(
+                transaction,
+                lines.lock(transaction, contract.line_id),
+                contract.principal,
+                loan_id,
+                day,
+            )
+            loan_store.save(transaction, held)
+            payouts.conclude(transaction, loan_id, "FAILED", outcome)
+            origin = f"disburse:{loan_id}"
+            posted = outgoing.vouchers(transaction, [origin])[origin]
+            (entry,) = [sequence for each in posted.values() for sequence in each]
+            batch = _batch("reverse", contract, day)
+            bookings.post_reversal(transaction, batch, contract, _disbursed(contract), entry)
+            events.line_changed(transaction, day, line)
+            events.loan_opened(transaction, day, held)

@@ -1,0 +1,29 @@
+"""The end of a day: the steps in their order (DOMAIN.md §7), and what runs them."""
+
+from __future__ import annotations
+
+from tael_servicing.end_of_day.accrue import Accrue
+from tael_servicing.end_of_day.allocate_debits import AllocateDebits
+from tael_servicing.end_of_day.catch_up import CatchUp
+from tael_servicing.end_of_day.checks import Checks
+from tael_servicing.end_of_day.close import Close
+from tael_servicing.end_of_day.cut_off import CutOff
+from tael_servicing.end_of_day.expire_lines import ExpireLines
+from tael_servicing.end_of_day.finish import Finish
+from tael_servicing.end_of_day.open_day import OpenDay
+from tael_servicing.end_of_day.overdue import Overdue
+from tael_servicing.end_of_day.step import Step
+
+STEPS: tuple[Step, ...] = (
+    CutOff(),
+    AllocateDebits(),
+    CatchUp(),
+    Overdue(),
+    Accrue(),
+    Checks(),
+    Close(),
+    OpenDay(),
+    ExpireLines(),
+    Finish(),
+)
+"""Everything a day end does, in order; a new step is a file and a line here."""

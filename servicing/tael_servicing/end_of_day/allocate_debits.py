@@ -1,0 +1,46 @@
+"""2. The results of the day's direct debits that have arrived are allocated."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from tael_servicing import debits, loan_store, repayments
+from tael_servicing.bookings import Batch
+from tael_servicing.debits import Debit, Debits
+from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.repayments import Receipt
+
+
+class AllocateDebits(Step):
+    """SUCCESS is a repayment through the channel; what nobody can tell yet stays in flight."""
+
+    name = "allocate_debits"
+
+    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+        """Loans with a debit of today or before that is not settled."""
+        found = debits.unresolved(transaction, closing.book_id, before=closing.next_day)
+        return chunks(found)
+
+    def prepare(self, closing: Closing, payload: bytes) -> None:
+        """Asks the provider."""
+        Debits(closing.desk.database, closing.desk.payments).resolve(members(payload))
+
+    def work(
+        self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
+    ) -> Summary:
+        """Books the successes of today."""
+        del batch
+        summary = Summary()
+        for debit in debits.of_loans(transaction, members(payload), ("SUCCESS",)):
+            if debit.due_date == closing.day:
+                held = loan_store.lock(transaction, debit.loan_id)
+                _, booked = repayments.book(transaction, held, receipt(debit), closing.day)
+                debits.allocated(transaction, debit)
+                summary.loans += 1
+                summary.amounts["REPAYMENT_RECEIVED.funds_channel"] += booked.amount.minor_units
+        return summary
+
+
+def receipt(debit: Debit) -> Receipt:
+    """The money a successful debit brought."""
+    return Receipt(debit.amount, "DUE", "CHANNEL", debit.reference)

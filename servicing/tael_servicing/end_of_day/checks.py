@@ -1,0 +1,85 @@
+"""7a. Checks: servicing's balances are the ledger's, account by account, to the cent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, func, select
+
+from tael.ledger.v1 import accounting_pb2
+from tael_runtime.errors import FailedPrecondition
+from tael_servicing.bookings import Batch
+from tael_servicing.end_of_day.step import Closing, Step, Summary
+from tael_servicing.reasons import Reason
+from tael_servicing.tables import BALANCES, credit_line, loan_balance
+
+CODES = dict(
+    zip(
+        BALANCES,
+        (
+            *("1303.01", "1303.02", "1303.03"),
+            *("1132.01", "1132.02", "1132.03", "1132.04"),
+            *("7001", "7002", "7003"),
+            *("7101", "7102"),
+            *("1304.01", "1304.02", "1304.03"),
+            "2241.03",
+        ),
+        strict=True,
+    )
+)
+COMMITMENTS = "7201"
+
+
+class Checks(Step):
+    """Everything is delivered when this step begins, so that the two must agree."""
+
+    name = "checks"
+
+    def prepare(self, closing: Closing, payload: bytes) -> None:
+        """Raises FailedPrecondition BOOKS_DISAGREE with every account that differs."""
+        del payload
+        with closing.desk.database.read() as connection:
+            ours = control_totals(connection, closing.book_id)
+        theirs = ledger_totals(closing, ours)
+        differing = [
+            f"{code}: {ours[code]} here, {theirs[code]} in the ledger"
+            for code in sorted(ours)
+            if ours[code] != theirs[code]
+        ]
+        if differing:
+            raise FailedPrecondition(
+                Reason.BOOKS_DISAGREE, "; ".join(differing), f"{closing.book_id}/{closing.day}"
+            )
+
+    def work(
+        self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
+    ) -> Summary:
+        """Keeps the control totals."""
+        del payload, batch
+        totals = control_totals(transaction, closing.book_id)
+        return Summary(amounts=Counter({code: total for code, total in totals.items() if total}))
+
+
+def control_totals(connection: Connection, book_id: str) -> dict[str, int]:
+    """Servicing's balances by GL code, minor units."""
+    sums = [func.coalesce(func.sum(loan_balance.c[name]), 0) for name in BALANCES]
+    row = connection.execute(select(*sums).where(loan_balance.c.book_id == book_id)).one()
+    open_lines = credit_line.c.credit_limit - credit_line.c.used - credit_line.c.reserved
+    commitments = connection.execute(
+        select(func.coalesce(func.sum(open_lines), 0)).where(
+            credit_line.c.book_id == book_id, credit_line.c.state != "CLOSED"
+        )
+    ).scalar_one()
+    totals = dict(zip(CODES.values(), (int(total) for total in row), strict=True))
+    return {**totals, COMMITMENTS: int(commitments)}
+
+
+def ledger_totals(closing: Closing, codes: Mapping[str, int]) -> Counter[str]:
+    """The ledger's balances of the same codes."""
+    answer = closing.desk.accounting.TrialBalance(
+        accounting_pb2.TrialBalanceRequest(book_id=closing.book_id)
+    )
+    return Counter(
+        {row.account.code: row.balance for row in answer.rows if row.account.code in codes}
+    )

@@ -1,0 +1,96 @@
+"""8. d + 1 opens: what is due becomes due, days past due, non-accrual, reminders, debits prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, or_, select
+
+from tael_servicing import bookings, debits, events, loan_store, messages, repayments
+from tael_servicing.arithmetic.day import open_day
+from tael_servicing.arithmetic.postings import Posting
+from tael_servicing.bookings import Batch, with_amounts
+from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.loans import Held
+from tael_servicing.tables import RUNNING, loan_state
+
+REMIND_BEFORE = (3, 1)
+"""Days before a due date on which a reminder is due; on the day itself another."""
+REMIND_AFTER = (1,)
+"""Days past due on which one is due."""
+
+
+class OpenDay(Step):
+    """Value-dated d + 1, so that a payment of the morning finds what is due."""
+
+    name = "open_day"
+
+    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+        """Loans with something due today or soon, or past due."""
+        days = [closing.next_day + timedelta(days=ahead) for ahead in (0, *REMIND_BEFORE)]
+        rows = transaction.execute(
+            select(loan_state.c.loan_id)
+            .where(
+                loan_state.c.book_id == closing.book_id,
+                loan_state.c.state.in_(RUNNING),
+                or_(loan_state.c.next_due.in_(days), loan_state.c.oldest_due.is_not(None)),
+            )
+            .order_by(loan_state.c.loan_id)
+        )
+        return chunks(list(rows.scalars()))
+
+    def work(
+        self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
+    ) -> Summary:
+        """Opens the chunk's loans."""
+        del closing
+        summary, changed, due, made = Summary(), [], [], []
+        for before in loan_store.load(transaction, members(payload)):
+            loan, postings = open_day(before.terms, before.loan)
+            held = before.now(loan)
+            postings = _given_back(transaction, held, postings)
+            made += [(held.contract, posting) for posting in postings]
+            if loan is not before.loan or held.state != before.state:
+                changed.append(held)
+            if loan.due_count > before.loan.due_count:
+                due.append(held)
+            _tell(transaction, before, held)
+            summary.count(postings)
+        loan_store.save(transaction, *changed)
+        debits.prepare(transaction, due)
+        bookings.post_many(transaction, batch, made)
+        summary.loans = len(changed)
+        return summary
+
+
+def _given_back(
+    transaction: Connection, held: Held, postings: Sequence[Posting]
+) -> tuple[Posting, ...]:
+    """The postings, with what an applied over-payment frees of a revolving line."""
+    day, principal = held.loan.business_date, repayments.principal_of(postings)
+    freed = repayments.give_back(transaction, held.contract, principal, day)
+    return tuple(
+        with_amounts(each, commitment=freed) if each.event == "OVERPAYMENT_APPLIED" else each
+        for each in postings
+    )
+
+
+def _tell(transaction: Connection, before: Held, held: Held) -> None:
+    """The day's events of a loan."""
+    day, loan = held.loan.business_date, held.loan
+    events.state_changed(transaction, day, before.state, held)
+    if loan.due_count > before.loan.due_count:
+        row = loan.rows[loan.due_count - 1]
+        state = loan.instalment_states[loan.due_count - 1]
+        events.instalment_due(transaction, day, held, messages.instalment(row, state))
+        if loan.arrears:
+            events.reminder_due(transaction, day, held, 0)
+    if held.dpd > 0:
+        events.loan_overdue(transaction, day, held)
+        if held.dpd in REMIND_AFTER:
+            events.reminder_due(transaction, day, held, -held.dpd)
+    elif loan.running and loan.current is not None:
+        ahead = (loan.current.instalment.due_date - day).days
+        if ahead in REMIND_BEFORE:
+            events.reminder_due(transaction, day, held, ahead)

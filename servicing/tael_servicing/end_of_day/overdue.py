@@ -1,0 +1,55 @@
+"""4. Overdue transfer where due date + grace <= d."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, or_, select
+
+from tael_servicing import bookings, loan_store
+from tael_servicing.arithmetic.day import transfer_overdue
+from tael_servicing.bookings import Batch
+from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.tables import RUNNING, instalment, loan_state
+
+
+class Overdue(Step):
+    """Principal of an unpaid instalment moves from 1303.01 to 1303.02; its penalty begins."""
+
+    name = "overdue"
+
+    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+        """Loans with an unpaid due instalment that is not marked overdue."""
+        rows = transaction.execute(
+            select(loan_state.c.loan_id)
+            .join(instalment, instalment.c.loan_id == loan_state.c.loan_id)
+            .where(
+                loan_state.c.book_id == closing.book_id,
+                loan_state.c.oldest_due.is_not(None),
+                loan_state.c.state.in_(RUNNING),
+                instalment.c.due_date <= closing.day,
+                instalment.c.overdue.is_(False),
+                or_(
+                    instalment.c.principal_paid < instalment.c.principal,
+                    instalment.c.interest_paid < instalment.c.interest,
+                ),
+            )
+            .distinct()
+            .order_by(loan_state.c.loan_id)
+        )
+        return chunks(list(rows.scalars()))
+
+    def work(
+        self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
+    ) -> Summary:
+        """Transfers those whose grace ends today."""
+        del closing
+        summary, changed, made = Summary(), [], []
+        for held in loan_store.load(transaction, members(payload)):
+            loan, postings = transfer_overdue(held.terms, held.loan)
+            if loan is not held.loan:
+                changed.append(held.now(loan))
+            made += [(held.contract, posting) for posting in postings]
+            summary.count(postings)
+        loan_store.save(transaction, *changed)
+        bookings.post_many(transaction, batch, made)
+        summary.loans = len(changed)
+        return summary

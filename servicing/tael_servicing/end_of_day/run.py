@@ -1,0 +1,283 @@
+"""Runs a day end: resumable, shared by whoever works on it, watched by whoever likes.
+
+Everything is in the store as run → step → chunk. A worker takes the next chunk by lease, commits its
+effect with its completion, delivers its postings, and goes on; before a step begins, everything the
+ones before it posted is in the ledger.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import date
+from enum import Enum, auto
+from typing import Any
+from uuid import UUID
+
+import grpc
+import structlog
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tael.servicing.v1 import end_of_day_pb2 as pb
+from tael_client.values import from_date, from_instant
+from tael_runtime import work
+from tael_runtime.database import is_lost
+from tael_runtime.errors import FailedPrecondition, NotFound, TaelError, Unavailable
+from tael_runtime.ids import new_id
+from tael_runtime.tables import work_run
+from tael_runtime.work import Chunk, Run
+from tael_servicing import books, outgoing
+from tael_servicing.bookings import Batch
+from tael_servicing.desk import Desk
+from tael_servicing.end_of_day import STEPS
+from tael_servicing.end_of_day.step import Closing, Step, Summary
+from tael_servicing.reasons import Reason
+
+log = structlog.get_logger()
+
+KIND = "end_of_day"
+LEASE_SECONDS = 5
+"""A worker that dies keeps its chunk from the others for so long."""
+PATIENCE_SECONDS = 30.0
+"""So long a ledger that is away does not block the day."""
+
+
+class _Next(Enum):
+    """What a worker does where there is no chunk to work."""
+
+    DELIVER = auto()
+    WAIT = auto()
+    END = auto()
+
+
+def key(book_id: str, day: date) -> str:
+    """A run's key."""
+    return f"{book_id}:{day}"
+
+
+class DayEnds:
+    """The day ends of this process: one worker thread a run."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._db = desk.database
+        self._changed = threading.Condition()
+        self._working: dict[str, threading.Thread] = {}
+        self._me = new_id("worker")
+
+    def start(self, book_id: str, day: date) -> UUID:
+        """Joins the run of a day, or begins it; a finished one stays as it is.
+
+        Raises FailedPrecondition NOT_THE_BUSINESS_DATE, naming the day that is due.
+        """
+        with self._db.begin() as transaction:
+            run = self._open(transaction, book_id, day)
+            if run.state == "DONE":
+                return run.run_id
+            with self._changed:
+                if key(book_id, day) not in self._working:
+                    work.set_run_state(transaction, run.run_id, "RUNNING")
+        self._join(book_id, day, run)
+        return run.run_id
+
+    def watch(self, run_id: UUID, going: Any) -> Iterator[pb.EndOfDayRun]:
+        """The run each time it changed; ends with DONE or BLOCKED."""
+        told: pb.EndOfDayRun | None = None
+        while going():
+            with self._db.read() as connection:
+                now = describe(connection, run_id)
+            if now != told:
+                yield now
+                told = now
+            if now.state in (pb.RUN_STATE_DONE, pb.RUN_STATE_BLOCKED):
+                return
+            with self._changed:
+                self._changed.wait(0.05)
+
+    def run(self, stop: threading.Event) -> None:
+        """The loop that takes up runs which a process that died left under way."""
+        query = select(work_run.c.key).where(work_run.c.kind == KIND, work_run.c.state == "RUNNING")
+        while not stop.wait(1.0):
+            with self._db.engine.connect() as connection:
+                left = list(connection.execute(query).scalars())
+            for each in left:
+                book_id, _, day = each.rpartition(":")
+                self.start(book_id, date.fromisoformat(day))
+
+    def _open(self, transaction: Connection, book_id: str, day: date) -> Run:
+        book = books.get(transaction, book_id)
+        found = work.find_run(transaction, KIND, key(book_id, day))
+        if found is not None:
+            return found
+        due = book.business_date
+        if book.closing and work.find_run(transaction, KIND, key(book_id, due)) is None:
+            due = date.fromordinal(due.toordinal() - 1)
+        if day != due or book.closing:
+            raise FailedPrecondition(
+                Reason.NOT_THE_BUSINESS_DATE, f"{due} is due to be ended, not {day}", book_id
+            )
+        return work.open_run(transaction, KIND, key(book_id, day), [step.name for step in STEPS])
+
+    def _join(self, book_id: str, day: date, run: Run) -> None:
+        name = key(book_id, day)
+        with self._changed:
+            if name in self._working:
+                return
+            closing = Closing(self._desk, book_id, day)
+            worker = threading.Thread(
+                target=self._work, args=(closing, run.run_id), name=f"eod-{name}", daemon=True
+            )
+            self._working[name] = worker
+        worker.start()
+
+    def _work(self, closing: Closing, run_id: UUID) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        try:
+            while (error := self._attempt(closing, run_id)) is not None:
+                if not _passes(error) or time.monotonic() > end:
+                    self._block(run_id, error)
+                    return
+                time.sleep(0.2)
+        finally:
+            with self._changed:
+                del self._working[key(closing.book_id, closing.day)]
+                self._changed.notify_all()
+
+    def _attempt(self, closing: Closing, run_id: UUID) -> Exception | None:
+        """Works until the day is ended; else what stopped it."""
+        try:
+            self._desk.sender.drain(closing.book_id, PATIENCE_SECONDS)
+            self._steps(closing, run_id)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is waited out or told
+            return error
+        return None
+
+    def _block(self, run_id: UUID, error: Exception) -> None:
+        if isinstance(error, TaelError):
+            why = f"{error.reason.name}: {error.message}"
+        elif isinstance(error, grpc.Call):
+            why = f"{error.code().name}: {error.details()}"
+        else:
+            why = f"a fault in tael: {type(error).__name__}"
+            log.error("day end failed", run=str(run_id), exc_info=error)
+        with self._db.begin() as transaction:
+            work.set_run_state(transaction, run_id, "BLOCKED", why)
+
+    def _steps(self, closing: Closing, run_id: UUID) -> None:
+        following = self._next(closing, run_id)
+        while following is not _Next.END:
+            if following is _Next.DELIVER:
+                self._desk.sender.drain(closing.book_id, PATIENCE_SECONDS)
+            elif following is _Next.WAIT:
+                with self._changed:
+                    self._changed.wait(0.05)
+            else:
+                self._do(closing, following)
+            following = self._next(closing, run_id)
+            with self._changed:
+                self._changed.notify_all()
+
+    def _do(self, closing: Closing, chunk: Chunk) -> None:
+        step = STEPS[chunk.step - 1]
+        step.prepare(closing, chunk.payload)
+        named = f"eod:{closing.book_id}:{closing.day}:{step.name}:{chunk.number}"
+        with self._db.begin() as transaction:
+            day = books.get(transaction, closing.book_id).business_date
+            batch = Batch(named, closing.book_id, named, day)
+            summary = step.work(transaction, closing, chunk.payload, batch)
+            if not work.finish_chunk(transaction, chunk, summary.dump()):
+                transaction.rollback()
+        self._desk.sender.deliver(closing.book_id, named)
+
+    def _next(self, closing: Closing, run_id: UUID) -> Chunk | _Next:
+        with self._db.begin() as transaction:
+            for number, step in enumerate(STEPS, 1):
+                following = self._step(transaction, closing, run_id, number, step)
+                if following is not None:
+                    return following
+            work.set_run_state(transaction, run_id, "DONE")
+        return _Next.END
+
+    def _step(
+        self, transaction: Connection, closing: Closing, run_id: UUID, number: int, step: Step
+    ) -> Chunk | _Next | None:
+        """What is to be done in a step; None where nothing is (any more)."""
+        now = work.list_steps(transaction, run_id)[number - 1]
+        if now.state == "DONE":
+            return None
+        if now.state == "PENDING":
+            if outgoing.waiting(transaction, closing.book_id):
+                return _Next.DELIVER
+            work.plan_step(transaction, run_id, number, step.plan(transaction, closing))
+            now = work.list_steps(transaction, run_id)[number - 1]
+        if now.chunks_done < now.chunks:
+            chunk = work.claim_chunk(transaction, run_id, number, self._me, LEASE_SECONDS)
+            return chunk or _Next.WAIT
+        total = Summary()
+        for result in work.chunk_results(transaction, run_id, number):
+            total.add(Summary.parse(result))
+        work.finish_step(transaction, run_id, number, total.dump())
+        return None
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it is silence, of the store or of a service, that may end by itself."""
+    if isinstance(error, DBAPIError):
+        return is_lost(error)
+    if isinstance(error, grpc.Call):
+        return error.code() not in outgoing.FINAL
+    return isinstance(error, PoolTimeout | Unavailable)
+
+
+RUN_STATES = {
+    "RUNNING": pb.RUN_STATE_RUNNING,
+    "DONE": pb.RUN_STATE_DONE,
+    "BLOCKED": pb.RUN_STATE_BLOCKED,
+    "PENDING": pb.RUN_STATE_UNSPECIFIED,
+}
+
+
+def find(connection: Connection, book_id: str, day: date | None) -> UUID:
+    """The run of a day, the newest where none is given. Raises NotFound."""
+    query = select(work_run.c.run_id).where(
+        work_run.c.kind == KIND,
+        work_run.c.key == key(book_id, day) if day else work_run.c.key.like(f"{book_id}:%"),
+    )
+    found = connection.execute(query.order_by(work_run.c.key.desc()).limit(1)).scalar()
+    if found is None:
+        raise NotFound("end of day", key(book_id, day) if day else book_id)
+    return UUID(str(found))
+
+
+def describe(connection: Connection, run_id: UUID) -> pb.EndOfDayRun:
+    """The run in the contract's words."""
+    row = connection.execute(select(work_run).where(work_run.c.run_id == run_id)).one()
+    book_id, _, day = row.key.rpartition(":")
+    closed = date.fromisoformat(day)
+    message = pb.EndOfDayRun(
+        book_id=book_id,
+        business_date=from_date(closed),
+        state=RUN_STATES[row.state],
+        steps=[_progress(step) for step in work.list_steps(connection, run_id)],
+        error=row.error or "",
+        started_at=from_instant(row.started_at),
+    )
+    if row.state == "DONE":
+        message.next_business_date.CopyFrom(from_date(date.fromordinal(closed.toordinal() + 1)))
+        message.finished_at.CopyFrom(from_instant(row.finished_at))
+    return message
+
+
+def _progress(step: work.Step) -> pb.StepProgress:
+    summary = Summary.parse(step.summary)
+    return pb.StepProgress(
+        step=step.name,
+        state=RUN_STATES[step.state],
+        chunks_done=step.chunks_done,
+        chunks=step.chunks,
+        loans=summary.loans,
+        amounts=summary.amounts,
+    )

@@ -1,0 +1,96 @@
+"""What a step of the day end is."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import ClassVar
+
+from sqlalchemy import Connection
+
+from tael_servicing.arithmetic.postings import Posting
+from tael_servicing.bookings import Batch
+from tael_servicing.desk import Desk
+from tael_servicing.paging import pages
+
+LOANS_A_CHUNK = 2000
+
+
+@dataclass(frozen=True)
+class Closing:
+    """A day being ended."""
+
+    desk: Desk
+    book_id: str
+    day: date
+
+    @property
+    def next_day(self) -> date:
+        """The day to open."""
+        return self.day + timedelta(days=1)
+
+
+@dataclass
+class Summary:
+    """What a chunk or a step did."""
+
+    loans: int = 0
+    amounts: Counter[str] = field(default_factory=Counter)
+    """Minor units by event.amount_type."""
+
+    def count(self, postings: Iterable[Posting]) -> None:
+        """Adds what was posted."""
+        for posting in postings:
+            for name, amount in posting.amounts.items():
+                self.amounts[f"{posting.event}.{name}"] += amount
+
+    def add(self, other: Summary) -> None:
+        """Adds what another chunk did."""
+        self.loans += other.loans
+        self.amounts.update(other.amounts)
+
+    def dump(self) -> bytes:
+        """As it is kept."""
+        return json.dumps({"loans": self.loans, "amounts": dict(self.amounts)}).encode()
+
+    @classmethod
+    def parse(cls, kept: bytes) -> Summary:
+        """As it was kept."""
+        if not kept:
+            return cls()
+        found = json.loads(kept)
+        return cls(found["loans"], Counter(found["amounts"]))
+
+
+class Step(ABC):
+    """One step: its chunks are frozen when it starts, each is worked once, whole or not at all."""
+
+    name: ClassVar[str]
+
+    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:  # noqa: ARG002  most steps are one chunk
+        """The payloads of its chunks."""
+        return [b""]
+
+    def prepare(self, closing: Closing, payload: bytes) -> None:  # noqa: B027  most steps call nobody
+        """What must be asked of others first: repeatable, outside any transaction of ours."""
+
+    @abstractmethod
+    def work(
+        self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
+    ) -> Summary:
+        """The chunk's effect, its outgoing postings under `batch` included."""
+
+
+def chunks(loan_ids: Sequence[str]) -> list[bytes]:
+    """Loans as payloads of chunks."""
+    return [json.dumps(page).encode() for page in pages(loan_ids, LOANS_A_CHUNK)]
+
+
+def members(payload: bytes) -> list[str]:
+    """The loans of a chunk."""
+    found: list[str] = json.loads(payload)
+    return found

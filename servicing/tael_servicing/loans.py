@@ -1,0 +1,165 @@
+"""Loans as they are kept: the contract, and the loan the arithmetic works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import Connection, Row, exists, func, insert, select
+
+from tael_runtime.errors import FailedPrecondition
+from tael_servicing.arithmetic.events import (
+    Disbursed,
+    LoanEvent,
+    Prepaid,
+    Recovered,
+    Repaid,
+    Settled,
+    WrittenOff,
+)
+from tael_servicing.arithmetic.loan import Closure, Loan, Status
+from tael_servicing.arithmetic.prepayment import Keep
+from tael_servicing.arithmetic.terms import Terms
+from tael_servicing.reasons import Reason
+from tael_servicing.tables import loan as loans
+from tael_servicing.tables import loan_event, loan_state
+
+UNPAID_OUT = ("PAYING", "CANCELLED")
+CLOSURES = {
+    Closure.PAID_NORMAL: "CLOSED_NORMAL",
+    Closure.PAID_EARLY: "CLOSED_EARLY",
+    Closure.PAID_OVERDUE: "CLOSED_OVERDUE",
+}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What never changes about a loan."""
+
+    loan_id: str
+    customer_id: str
+    line_id: str
+    book_id: str
+    product_code: str
+    product_version: int
+    currency_code: str
+    principal: int
+    annual_rate: Decimal
+    periods: int
+    repay_day: int
+    start_date: date
+    card_token: str
+    source: str
+
+    @property
+    def payment_id(self) -> str:
+        """The payout's id with the payment provider: one a loan, for ever."""
+        return f"pay:{self.loan_id}"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A loan out of the store."""
+
+    contract: Contract
+    terms: Terms
+    state: str
+    loan: Loan
+
+    @property
+    def dpd(self) -> int:
+        """Days past due; 0 for a loan that is not paid out."""
+        return 0 if self.state in UNPAID_OUT else self.loan.days_past_due
+
+    def now(self, loan: Loan) -> Held:
+        """The same loan after something happened to it."""
+        return replace(self, loan=loan, state=state_of(loan))
+
+
+def state_of(loan: Loan) -> str:
+    """The state of a loan that is paid out."""
+    if loan.status is Status.CLOSED:
+        assert loan.closure is not None
+        return CLOSURES[loan.closure]
+    return loan.status.name
+
+
+def check_paid_out(held: Held) -> None:
+    """Raises FailedPrecondition LOAN_NOT_OPEN before and without the payout."""
+    if held.state in UNPAID_OUT:
+        raise FailedPrecondition(
+            Reason.LOAN_NOT_OPEN, f"the loan is {held.state}", held.contract.loan_id
+        )
+
+
+def sign(transaction: Connection, contract: Contract) -> None:
+    """Writes the contract."""
+    transaction.execute(insert(loans).values(vars(contract)))
+
+
+def has_arrears(transaction: Connection, customer_id: str) -> bool:
+    """Whether something of the customer is past due or written off."""
+    late = exists().where(
+        loans.c.customer_id == customer_id,
+        loan_state.c.loan_id == loans.c.loan_id,
+        loan_state.c.state.in_(("OVERDUE", "NON_ACCRUAL", "WRITTEN_OFF")),
+    )
+    return bool(transaction.execute(select(late)).scalar())
+
+
+def record(transaction: Connection, loan_id: str, event: LoanEvent, reference: str = "") -> None:
+    """Adds to the events the loan is the fold of; reference: on whose word."""
+    keep = event.keep.name if isinstance(event, Prepaid) else ""
+    match event:
+        case Disbursed():
+            amount = event.principal
+        case Repaid() | Prepaid() | Settled() | Recovered():
+            amount = event.amount
+        case _:
+            amount = 0
+    transaction.execute(
+        insert(loan_event).values(
+            loan_id=loan_id,
+            event_id=event.event_id,
+            value_date=event.value_date,
+            kind=type(event).__name__,
+            amount=amount,
+            keep=keep,
+            reference=reference,
+        )
+    )
+
+
+def next_event_id(transaction: Connection, loan_id: str) -> str:
+    """The id of the event about to happen: ids of a loan sort in the order of arrival."""
+    count = transaction.execute(
+        select(func.count()).select_from(loan_event).where(loan_event.c.loan_id == loan_id)
+    ).scalar_one()
+    return f"{count + 1:08}"
+
+
+def events_of(transaction: Connection, loan_id: str) -> list[LoanEvent]:
+    """The events the loan is the fold of."""
+    rows = transaction.execute(
+        select(loan_event).where(loan_event.c.loan_id == loan_id).order_by(loan_event.c.event_id)
+    )
+    return [_event(row) for row in rows]
+
+
+def _event(row: Row[tuple[object, ...]]) -> LoanEvent:
+    match row.kind:
+        case "Disbursed":
+            return Disbursed(row.value_date, row.event_id, row.amount)
+        case "Repaid":
+            return Repaid(row.value_date, row.event_id, row.amount)
+        case "Prepaid":
+            return Prepaid(row.value_date, row.event_id, row.amount, Keep[row.keep])
+        case "Settled":
+            return Settled(row.value_date, row.event_id, row.amount)
+        case "Recovered":
+            return Recovered(row.value_date, row.event_id, row.amount)
+        case "WrittenOff":
+            return WrittenOff(row.value_date, row.event_id)
+        case other:
+            raise ValueError(f"no such loan event: {other}")

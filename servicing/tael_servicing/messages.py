@@ -1,0 +1,125 @@
+"""Loans, schedules and repayments in the contract's words, and dates and amounts out of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from google.protobuf.message import Message
+
+from tael.servicing.v1 import loan_pb2 as pb
+from tael.type.v1 import money_pb2
+from tael_client.values import from_date, from_decimal, money, to_date
+from tael_runtime.errors import InvalidArgument, Reason
+from tael_servicing.arithmetic.loan import InstalmentState, Loan, Owed, balances
+from tael_servicing.arithmetic.schedules import Instalment
+from tael_servicing.loans import UNPAID_OUT, Held
+
+
+def optional_date(message: Message, field: str) -> date | None:
+    """The date in a field, None where it is not given. Raises InvalidArgument."""
+    if not message.HasField(field):
+        return None
+    try:
+        return to_date(getattr(message, field))
+    except ValueError as error:
+        raise InvalidArgument(field, str(error), Reason.INVALID_DATE) from error
+
+
+def required_date(message: Message, field: str) -> date:
+    """The date in a field that the contract requires. Raises InvalidArgument."""
+    found = optional_date(message, field)
+    assert found is not None, f"the contract requires {field}"
+    return found
+
+
+def positive(field: str, amount: money_pb2.Money, currency: str) -> int:
+    """The minor units of an amount that must be positive and of this currency."""
+    if amount.currency_code != currency:
+        raise InvalidArgument(
+            f"{field}.currency_code", f"is {amount.currency_code}; the book's is {currency}"
+        )
+    if amount.minor_units <= 0:
+        raise InvalidArgument(f"{field}.minor_units", "must be positive")
+    return amount.minor_units
+
+
+def loan(held: Held) -> pb.Loan:
+    """The loan today."""
+    contract, now = held.contract, held.loan
+    paid_out = held.state not in UNPAID_OUT
+    message = pb.Loan(
+        loan_id=contract.loan_id,
+        customer_id=contract.customer_id,
+        line_id=contract.line_id,
+        product_code=contract.product_code,
+        product_version=contract.product_version,
+        book_id=contract.book_id,
+        principal=money(contract.principal, contract.currency_code),
+        annual_rate=from_decimal(contract.annual_rate),
+        periods=contract.periods,
+        start_date=from_date(contract.start_date),
+        maturity_date=from_date(now.rows[-1].instalment.due_date),
+        state=pb.LoanState.Value(f"LOAN_STATE_{held.state}"),
+        dpd=held.dpd,
+        payment_id=contract.payment_id,
+        card_token=contract.card_token,
+    )
+    if held.state != "CANCELLED":
+        message.balances.CopyFrom(pb.LoanBalances(**asdict(balances(held.terms, now))))
+    if paid_out and now.running:
+        message.amount_past_due = now.amount_due
+        if now.current is not None:
+            message.next_due_date.CopyFrom(from_date(now.current.instalment.due_date))
+            message.next_due_amount = now.current.principal_unpaid + now.current.interest_unpaid
+    return message
+
+
+def schedule(held: Loan) -> list[pb.Instalment]:
+    """Every row with what was paid of it."""
+    return [
+        instalment(row, state) for row, state in zip(held.rows, held.instalment_states, strict=True)
+    ]
+
+
+def instalment(row: Owed, state: InstalmentState) -> pb.Instalment:
+    """One row with what was paid of it."""
+    planned = planned_instalment(row.instalment)
+    planned.principal_paid = row.principal_paid
+    planned.interest_paid = row.interest_paid
+    planned.penalty = row.charges.penalty.accrued
+    planned.penalty_paid = row.charges.penalty.paid
+    planned.compound = row.charges.compound.accrued
+    planned.compound_paid = row.charges.compound.paid
+    planned.state = pb.InstalmentState.Value(f"INSTALMENT_STATE_{state.name}")
+    return planned
+
+
+def planned_instalment(row: Instalment) -> pb.Instalment:
+    """One row of a schedule before anything is paid."""
+    return pb.Instalment(
+        number=row.number,
+        due_date=from_date(row.due_date),
+        principal=row.principal,
+        interest=row.interest,
+        balance_after=row.balance_after,
+        state=pb.INSTALMENT_STATE_NOT_DUE,
+    )
+
+
+def loan_event(row: Any, sequences: list[int]) -> pb.LoanEvent:
+    """One posting of a loan with its vouchers."""
+    return pb.LoanEvent(
+        number=row.number,
+        event=row.event,
+        value_date=from_date(row.value_date),
+        amounts=row.amounts,
+        entry_sequences=sequences,
+    )
+
+
+def percent(rate: Decimal) -> str:
+    """0.12 -> "12 %"."""
+    return f"{(rate * 100).normalize():f} %"

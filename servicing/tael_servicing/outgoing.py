@@ -1,0 +1,242 @@
+"""Postings on their way to the ledger: stored with their cause, sent unchanged until answered.
+
+A lane (a loan, a line, a batch) is delivered in order. What the ledger refuses stays, with its
+reason, ahead of its lane: it blocks the day's close until the cause is cured and it is sent again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from sqlalchemy import Connection, Row, func, insert, select, text, update
+
+from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
+from tael_runtime.database import Database
+from tael_runtime.errors import FailedPrecondition
+from tael_servicing.reasons import Reason
+from tael_servicing.tables import outgoing_posting
+
+log = structlog.get_logger()
+
+FINAL = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.OUT_OF_RANGE,
+)
+"""Answers that repeating does not change; every other failure is silence."""
+
+STALE_SECONDS = 1.0
+"""What waits longer than this lost its sender."""
+
+
+class PostingRefused(FailedPrecondition):
+    """The ledger said no."""
+
+    def __init__(self, request_id: str, refusal: str) -> None:
+        message = f"the ledger refused posting {request_id!r}: {refusal}"
+        super().__init__(Reason.POSTING_REFUSED, message, request_id)
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A posting to store."""
+
+    request_id: str
+    book_id: str
+    lane: str
+    business_date: date
+    rpc: str
+    messages: tuple[bytes, ...]
+
+
+class _Request(Protocol):
+    request_id: str
+    book_id: str
+
+    def SerializeToString(self) -> bytes:  # noqa: N802  protobuf's name
+        """Its bytes."""
+        ...
+
+
+def single(rpc: str, request: _Request, lane: str, day: date) -> Outgoing:
+    """A RecordEvents or ReverseEntry request as it will be sent."""
+    message = request.SerializeToString()
+    return Outgoing(request.request_id, request.book_id, lane, day, rpc, (message,))
+
+
+def store(transaction: Connection, *postings: Outgoing) -> None:
+    """Writes postings in the transaction of their cause, in order."""
+    if postings:
+        transaction.execute(
+            insert(outgoing_posting),
+            [{**vars(each), "messages": list(each.messages)} for each in postings],
+        )
+
+
+def waiting(transaction: Connection, book_id: str) -> bool:
+    """Whether anything of the book is not yet in the ledger."""
+    query = select(outgoing_posting.c.number).where(_undelivered(book_id)).limit(1)
+    return transaction.execute(query).first() is not None
+
+
+def vouchers(transaction: Connection, request_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Entry sequences by source, of each posting that was delivered."""
+    rows = transaction.execute(
+        select(outgoing_posting.c.request_id, outgoing_posting.c.vouchers).where(
+            outgoing_posting.c.request_id.in_(request_ids)
+        )
+    )
+    return {row.request_id: row.vouchers or {} for row in rows}
+
+
+def sequences(posted: dict[str, Any], source: str) -> list[int]:
+    """The entries of one source among a posting's vouchers."""
+    found: list[int] = posted.get(source) or posted.get("*") or []
+    return found
+
+
+def _undelivered(book_id: str) -> Any:
+    return (outgoing_posting.c.book_id == book_id) & (outgoing_posting.c.state != "DELIVERED")
+
+
+class Sender:
+    """Delivers stored postings to the ledger."""
+
+    def __init__(self, database: Database, ledger: ledger_pb2_grpc.LedgerServiceStub) -> None:
+        self._db = database
+        self._ledger = ledger
+
+    def deliver(self, book_id: str, lane: str) -> None:
+        """Delivers what waits in the lane, oldest first, and returns when the ledger has it.
+
+        Raises PostingRefused; passes on the RpcError of a ledger that does not answer.
+        """
+        waits = _undelivered(book_id) & (outgoing_posting.c.lane == lane)
+        while row := self._first(waits):
+            self._send(row)
+
+    def drain(self, book_id: str, patience: float) -> None:
+        """Delivers everything of the book, asking a silent ledger again for `patience` seconds.
+
+        What was refused before is sent once more. Raises as `deliver` does.
+        """
+        with self._db.begin() as transaction:
+            transaction.execute(
+                update(outgoing_posting)
+                .where(_undelivered(book_id), outgoing_posting.c.state == "REFUSED")
+                .values(state="PENDING")
+            )
+        end = time.monotonic() + patience
+        while row := self._first(_undelivered(book_id)):
+            try:
+                self._send(row)
+            except grpc.RpcError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+
+    def run(self, stop: threading.Event) -> None:
+        """The loop that delivers what a crash, or a ledger that was away, left behind."""
+        while not stop.wait(0.25):
+            for book_id, lane in self._stale_lanes():
+                try:
+                    self.deliver(book_id, lane)
+                except PostingRefused as refused:
+                    log.warning("posting refused", lane=lane, why=refused.message)
+
+    def _stale_lanes(self) -> list[tuple[str, str]]:
+        old = func.now() - text(f"interval '{STALE_SECONDS} seconds'")
+        query = (
+            select(outgoing_posting.c.book_id, outgoing_posting.c.lane)
+            .where(outgoing_posting.c.state != "DELIVERED")
+            .group_by(outgoing_posting.c.book_id, outgoing_posting.c.lane)
+            .having(
+                func.bool_and(outgoing_posting.c.state == "PENDING"),
+                func.min(outgoing_posting.c.created_at) < old,
+            )
+            .limit(1000)
+        )
+        with self._db.engine.connect() as connection:
+            return [(row.book_id, row.lane) for row in connection.execute(query)]
+
+    def _first(self, waits: Any) -> Row[Any] | None:
+        query = select(outgoing_posting).where(waits).order_by(outgoing_posting.c.number).limit(1)
+        with self._db.engine.connect() as connection:
+            return connection.execute(query).first()
+
+    def _send(self, row: Row[Any]) -> None:
+        if row.state == "REFUSED":
+            raise PostingRefused(row.request_id, row.refusal)
+        try:
+            posted, anchor = self._call(row.rpc, [bytes(each) for each in row.messages])
+        except grpc.RpcError as error:
+            if not isinstance(error, grpc.Call) or error.code() not in FINAL:
+                raise
+            refusal = _why(error)
+            self._settle(row.request_id, state="REFUSED", refusal=refusal)
+            raise PostingRefused(row.request_id, refusal) from error
+        self._settle(
+            row.request_id,
+            state="DELIVERED",
+            refusal="",
+            vouchers=posted,
+            anchor_sequence=anchor.sequence,
+            anchor_digest=anchor.digest,
+        )
+
+    def _settle(self, request_id: str, **values: Any) -> None:
+        with self._db.begin() as transaction:
+            transaction.execute(
+                update(outgoing_posting)
+                .where(
+                    outgoing_posting.c.request_id == request_id,
+                    outgoing_posting.c.state != "DELIVERED",
+                )
+                .values(values)
+            )
+
+    def _call(self, rpc: str, messages: list[bytes]) -> tuple[dict[str, list[int]], Any]:
+        answer: Any
+        if rpc == "RecordEventColumns":
+            parts = [ledger_pb2.RecordEventColumnsRequest.FromString(each) for each in messages]
+            answer = self._ledger.RecordEventColumns(iter(parts))
+            made = range(answer.first_sequence, answer.first_sequence + answer.entries)
+            return {"*": list(made)}, answer.anchor
+        if rpc == "ReverseEntry":
+            reversal = ledger_pb2.ReverseEntryRequest.FromString(messages[0])
+            answer = self._ledger.ReverseEntry(reversal)
+            return {"*": [answer.entry.sequence]}, answer.anchor
+        events = ledger_pb2.RecordEventsRequest.FromString(messages[0])
+        answer = self._ledger.RecordEvents(events)
+        posted: dict[str, list[int]] = {}
+        for entry in answer.entries:
+            posted.setdefault(entry.source, []).append(entry.sequence)
+        return posted, answer.anchor
+
+
+def _why(error: grpc.Call) -> str:
+    """ "NO_POSTING_RULE: …": the ledger's reason and words."""
+    status = rpc_status.from_call(error)
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details if status is not None else ():
+        if detail.Unpack(info):
+            return f"{info.reason}: {error.details()}"
+    return f"{error.code().name}: {error.details()}"
+
+
+def packed(*messages: Message) -> tuple[bytes, ...]:
+    """The messages of a stream as they will be sent."""
+    return tuple(each.SerializeToString() for each in messages)

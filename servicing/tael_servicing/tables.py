@@ -1,0 +1,356 @@
+"""Servicing's store: the only description of it. Keys start with the loan or the line.
+
+Amounts are minor units. Dates are business dates; instants are the store's clock.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from tael_runtime.tables import APPEND_ONLY, with_floor
+
+own = MetaData()
+
+SORTED = Text(collation="C")
+"""Compared byte by byte: pages do not depend on the store's locale."""
+
+
+def _amounts(*names: str) -> list[Column[int]]:
+    return [Column(name, BigInteger, nullable=False, server_default="0") for name in names]
+
+
+def _none_negative(table: str, *names: str) -> CheckConstraint:
+    return CheckConstraint(" AND ".join(f"{name} >= 0" for name in names), name=f"{table}_amounts")
+
+
+book_day = Table(
+    "book_day",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("currency_code", Text, nullable=False),
+    Column("business_date", Date, nullable=False),
+    Column("closing", Boolean, nullable=False, server_default="false", comment="past the cut-off"),
+    comment="the book's business date as servicing has moved it; shared by what books online",
+)
+
+product = Table(
+    "product",
+    own,
+    Column("code", SORTED, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("book_id", SORTED, nullable=False),
+    Column("effective_from", Date, nullable=False),
+    Column("terms", JSONB, nullable=False, comment="tael.servicing.v1.ProductTerms"),
+    info=APPEND_ONLY,
+)
+
+credit_line = Table(
+    "credit_line",
+    own,
+    Column("line_id", SORTED, primary_key=True),
+    Column("customer_id", SORTED, nullable=False),
+    Column("product_code", SORTED, nullable=False),
+    Column("book_id", SORTED, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("revolving", Boolean, nullable=False),
+    Column("credit_limit", BigInteger, nullable=False),
+    *_amounts("used", "reserved"),
+    Column("annual_rate", Numeric(9, 6), nullable=False),
+    Column("valid_to", Date, nullable=False),
+    Column("state", Text, nullable=False, server_default="ACTIVE"),
+    Column("freeze_reason", Text, nullable=False, server_default=""),
+    Column("source", Text, nullable=False),
+    Column("movements", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint("used >= 0 AND reserved >= 0", name="credit_line_amounts"),
+    CheckConstraint("used + reserved <= credit_limit", name="credit_line_limit"),
+    CheckConstraint("state IN ('ACTIVE', 'FROZEN', 'CLOSED')", name="credit_line_state"),
+    # A customer's lines, oldest first: ids are ordered by time.
+    Index("credit_line_customer", "customer_id", "line_id"),
+    # The lines that run out on a day.
+    Index("credit_line_expiry", "book_id", "valid_to", postgresql_where=text("state <> 'CLOSED'")),
+)
+
+line_movement = Table(
+    "line_movement",
+    own,
+    Column("line_id", SORTED, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("loan_id", SORTED, nullable=False),
+    Column("date", Date, nullable=False),
+    Column("used_after", BigInteger, nullable=False),
+    Column("reserved_after", BigInteger, nullable=False),
+    info=APPEND_ONLY,
+)
+
+loan = Table(
+    "loan",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("customer_id", SORTED, nullable=False),
+    Column("line_id", SORTED, nullable=False),
+    Column("book_id", SORTED, nullable=False),
+    Column("product_code", SORTED, nullable=False),
+    Column("product_version", Integer, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("principal", BigInteger, nullable=False),
+    Column("annual_rate", Numeric(9, 6), nullable=False),
+    Column("periods", Integer, nullable=False),
+    Column("repay_day", Integer, nullable=False),
+    Column("start_date", Date, nullable=False),
+    Column("card_token", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    # A customer's loans, oldest first.
+    Index("loan_customer", "customer_id", "loan_id"),
+    comment="the contract: what never changes",
+    info=APPEND_ONLY,
+)
+
+payout = Table(
+    "payout",
+    own,
+    Column("loan_id", SORTED, ForeignKey("loan.loan_id"), primary_key=True),
+    Column("state", Text, nullable=False, server_default="READY"),
+    Column("failure_code", Text, nullable=False, server_default=""),
+    Column("reference", Text, nullable=False, server_default="", comment="the provider's"),
+    Column("sent_at", DateTime(timezone=True)),
+    Column("touched_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN ('READY', 'SENT', 'PAID', 'FAILED')", name="payout_state"),
+    # What is still to be known.
+    Index("payout_open", "touched_at", postgresql_where=text("state IN ('READY', 'SENT')")),
+    comment="the payment to the borrower: one a loan, under one id",
+)
+
+LOAN_STATES = (
+    "PAYING",
+    "NORMAL",
+    "OVERDUE",
+    "NON_ACCRUAL",
+    "WRITTEN_OFF",
+    "CLOSED_NORMAL",
+    "CLOSED_EARLY",
+    "CLOSED_OVERDUE",
+    "CANCELLED",
+)
+RUNNING = ("NORMAL", "OVERDUE", "NON_ACCRUAL")
+"""Earns interest."""
+
+loan_state = Table(
+    "loan_state",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("share", BigInteger, nullable=False),
+    Column("due_count", Integer, nullable=False),
+    Column("settled_count", Integer, nullable=False),
+    Column("nonaccrual_since", Date),
+    Column("oldest_due", Date, comment="due date of the oldest unpaid due instalment"),
+    Column("next_due", Date, comment="due date of the instalment whose period runs"),
+    CheckConstraint(f"state IN {LOAN_STATES!r}", name="loan_state_state"),
+    # What falls due on a day, and who is to be reminded of it.
+    Index("loan_state_next_due", "book_id", "next_due"),
+    # Who is in arrears.
+    Index(
+        "loan_state_oldest_due",
+        "book_id",
+        "oldest_due",
+        postgresql_where=text("oldest_due IS NOT NULL"),
+    ),
+    # The members of a day's accrual, and loans by state.
+    Index("loan_state_members", "book_id", "state", "loan_id"),
+    postgresql_with={"fillfactor": 80},
+)
+
+BALANCES = (
+    "principal_normal",
+    "principal_overdue",
+    "principal_impaired",
+    "interest_accrued",
+    "interest_due",
+    "penalty",
+    "compound",
+    "offbalance_interest",
+    "offbalance_penalty",
+    "offbalance_compound",
+    "written_off_principal",
+    "written_off_interest",
+    "allowance_stage1",
+    "allowance_stage2",
+    "allowance_stage3",
+    "overpayment",
+)
+
+loan_balance = Table(
+    "loan_balance",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    *_amounts(*BALANCES),
+    Column("postings", BigInteger, nullable=False, server_default="0"),
+    Column("accrued_to", Date, nullable=False, comment="nights before this date are accrued"),
+    _none_negative("loan_balance", *BALANCES),
+    comment="what the loan owes by ledger account",
+    # Changes every night; room on the page keeps its versions together (HOT).
+    postgresql_with={"fillfactor": 50},
+)
+
+instalment = Table(
+    "instalment",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("period_start", Date, nullable=False),
+    Column("due_date", Date, nullable=False),
+    Column("whole", Boolean, nullable=False, comment="bears a month's interest"),
+    *_amounts("principal", "interest", "balance_after", "principal_paid", "interest_paid"),
+    Column("overdue", Boolean, nullable=False),
+    CheckConstraint("principal_paid BETWEEN 0 AND principal", name="instalment_principal_paid"),
+    CheckConstraint("interest_paid BETWEEN 0 AND interest", name="instalment_interest_paid"),
+)
+
+accrual_position = Table(
+    "accrual_position",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("instalment", Integer, primary_key=True, autoincrement=False),
+    Column("since", Date, nullable=False, comment="the last break of the line"),
+    Column("carry", BigInteger, nullable=False, comment="exact numerator at the break"),
+    Column("per_night", BigInteger, nullable=False, comment="numerator a night adds; 0 = at rest"),
+    Column("denominator", BigInteger, nullable=False),
+    Column("posted", BigInteger, nullable=False),
+    Column("paid", BigInteger, nullable=False),
+    CheckConstraint("kind IN ('INTEREST', 'PENALTY', 'COMPOUND')", name="accrual_position_kind"),
+    CheckConstraint("carry >= 0 AND per_night >= 0", name="accrual_position_numerators"),
+    CheckConstraint("denominator > 0", name="accrual_position_denominator"),
+    CheckConstraint("paid BETWEEN 0 AND posted", name="accrual_position_paid"),
+    # The nightly accrual reads these and no others.
+    Index("accrual_position_running", "loan_id", postgresql_where=text("per_night > 0")),
+    comment="straight lines: (carry + nights * per_night) / denominator; instalment 0 = the memo",
+    postgresql_with={"fillfactor": 50},
+)
+
+loan_event = Table(
+    "loan_event",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("event_id", SORTED, primary_key=True),
+    Column("value_date", Date, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("keep", Text, nullable=False, comment="TERM or INSTALMENT of a prepayment"),
+    Column("reference", Text, nullable=False, comment="the approval, the payer, the drawdown"),
+    comment="what the loan is the fold of",
+    info=APPEND_ONLY,
+)
+
+loan_posting = Table(
+    "loan_posting",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("event", Text, nullable=False),
+    Column("value_date", Date, nullable=False),
+    Column("amounts", JSONB, nullable=False),
+    Column("request_id", SORTED, nullable=False, comment="of the outgoing posting that carries it"),
+    Column("source", SORTED, nullable=False, comment="under which the ledger keeps its entries"),
+    comment="what the loan asked of the ledger, event by event",
+    info=APPEND_ONLY,
+)
+
+outgoing_posting = Table(
+    "outgoing_posting",
+    own,
+    Column("request_id", SORTED, primary_key=True),
+    Column("number", BigInteger, Identity(), nullable=False),
+    Column("book_id", SORTED, nullable=False),
+    Column("lane", SORTED, nullable=False, comment="loan, line or batch: delivered in order"),
+    Column("business_date", Date, nullable=False),
+    Column("rpc", Text, nullable=False),
+    Column("messages", ARRAY(LargeBinary), nullable=False, comment="as they are sent, unchanged"),
+    Column("state", Text, nullable=False, server_default="PENDING"),
+    Column("refusal", Text, nullable=False, server_default=""),
+    Column("vouchers", JSONB, comment="entry sequences by source"),
+    Column("anchor_sequence", BigInteger, comment="the ledger's chain after this posting"),
+    Column("anchor_digest", LargeBinary),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN ('PENDING', 'DELIVERED', 'REFUSED')", name="outgoing_posting_state"),
+    # What still waits, by book and by lane, oldest first.
+    Index(
+        "outgoing_posting_waiting",
+        "book_id",
+        "lane",
+        "number",
+        postgresql_where=text("state <> 'DELIVERED'"),
+    ),
+    comment="postings as stored bytes: written with their cause, sent until the ledger answers",
+)
+
+repayment = Table(
+    "repayment",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("repayment_id", SORTED, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("funding", Text, nullable=False),
+    Column("value_date", Date, nullable=False),
+    *_amounts("principal", "interest", "penalty", "compound", "fee", "overpayment"),
+    Column("reference", Text, nullable=False),
+    Column("request_id", SORTED, nullable=False, comment="of the outgoing posting"),
+    _none_negative("repayment", "principal", "interest", "penalty", "compound", "fee"),
+    info=APPEND_ONLY,
+)
+
+direct_debit = Table(
+    "direct_debit",
+    own,
+    Column("loan_id", SORTED, ForeignKey("loan.loan_id"), primary_key=True),
+    Column("due_date", Date, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("card_token", Text, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, server_default="PREPARED"),
+    Column("touched_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("failure_code", Text, nullable=False, server_default=""),
+    Column("reference", Text, nullable=False, server_default=""),
+    CheckConstraint("amount > 0", name="direct_debit_amount"),
+    CheckConstraint(
+        "state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'FAILED', 'SUCCESS', 'ALLOCATED')",
+        name="direct_debit_state",
+    ),
+    # What is neither allocated nor failed.
+    Index(
+        "direct_debit_open",
+        "book_id",
+        "due_date",
+        "loan_id",
+        postgresql_where=text("state NOT IN ('FAILED', 'ALLOCATED')"),
+    ),
+    comment="money asked of the bound card on a due date",
+)
+
+metadata = with_floor(own)

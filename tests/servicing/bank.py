@@ -1,0 +1,290 @@
+"""A bank to lend from: servicing over the real ledger and the simulated outside world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+import grpc
+from google.type import decimal_pb2
+
+from support import House, rid
+from tael.ledger.v1 import accounting_pb2, accounting_pb2_grpc, ledger_pb2, ledger_pb2_grpc
+from tael.provider.v1 import simulator_pb2, simulator_pb2_grpc
+from tael.servicing.v1 import (
+    credit_line_pb2,
+    credit_line_pb2_grpc,
+    end_of_day_pb2,
+    end_of_day_pb2_grpc,
+    event_pb2,
+    event_pb2_grpc,
+    loan_pb2,
+    loan_pb2_grpc,
+    product_pb2,
+    product_pb2_grpc,
+    repayment_pb2,
+    repayment_pb2_grpc,
+)
+from tael_client.values import from_date, money
+from tael_servicing import loan_store, loans
+from tael_servicing.arithmetic.replay import replay
+from tael_servicing.end_of_day.checks import CODES, COMMITMENTS, control_totals
+
+START = date(2026, 1, 15)
+PAY = "tael.provider.v1.PaymentProviderService/Pay"
+DEBIT = "tael.provider.v1.PaymentProviderService/Debit"
+_numbers = count(1)
+
+
+def decimal(text: str) -> decimal_pb2.Decimal:
+    return decimal_pb2.Decimal(value=text)
+
+
+def product_terms(**choices: Any) -> product_pb2.ProductTerms:
+    """Twelve months, 等额本息, 12 %, penalty 1.5×, compound on, 1 % prepayment fee."""
+    return product_pb2.ProductTerms(
+        **{
+            "method": product_pb2.REPAYMENT_METHOD_EQUAL_INSTALMENT,
+            "min_periods": 1,
+            "max_periods": 24,
+            "min_principal": 1_000,
+            "max_principal": 20_000_000,
+            "annual_rate": decimal("0.12"),
+            "penalty_multiplier": decimal("1.5"),
+            "compound_enabled": True,
+            "prepayment_fee_rate": decimal("0.01"),
+            **choices,
+        }
+    )
+
+
+class Bank:
+    """One book with one product in a running house."""
+
+    def __init__(self, house: House, start: date = START, **terms: Any) -> None:
+        self.house = house
+        self.day = start
+        number = next(_numbers)
+        self.book, self.product = f"book-{number}", f"cash-{number}"
+        self.ledger.CreateBook(
+            ledger_pb2.CreateBookRequest(
+                request_id=rid(),
+                book_id=self.book,
+                legal_entity="示范银行 Demo Bank",
+                currency_code="CNY",
+                business_date=from_date(start),
+            )
+        )
+        self.products.PublishProduct(self.publication(**terms))
+
+    @cached_property
+    def ledger(self) -> ledger_pb2_grpc.LedgerServiceStub:
+        return self.house.client("ledger", ledger_pb2_grpc.LedgerServiceStub)
+
+    @cached_property
+    def accounting(self) -> accounting_pb2_grpc.AccountingServiceStub:
+        return self.house.client("ledger", accounting_pb2_grpc.AccountingServiceStub)
+
+    @cached_property
+    def outside(self) -> simulator_pb2_grpc.SimulatorServiceStub:
+        return self.house.client("simulators", simulator_pb2_grpc.SimulatorServiceStub)
+
+    @cached_property
+    def products(self) -> product_pb2_grpc.ProductServiceStub:
+        return self.house.client("servicing", product_pb2_grpc.ProductServiceStub)
+
+    @cached_property
+    def lines(self) -> credit_line_pb2_grpc.CreditLineServiceStub:
+        return self.house.client("servicing", credit_line_pb2_grpc.CreditLineServiceStub)
+
+    @cached_property
+    def loans(self) -> loan_pb2_grpc.LoanServiceStub:
+        return self.house.client("servicing", loan_pb2_grpc.LoanServiceStub)
+
+    @cached_property
+    def repayments(self) -> repayment_pb2_grpc.RepaymentServiceStub:
+        return self.house.client("servicing", repayment_pb2_grpc.RepaymentServiceStub)
+
+    @cached_property
+    def day_ends(self) -> end_of_day_pb2_grpc.EndOfDayServiceStub:
+        return self.house.client("servicing", end_of_day_pb2_grpc.EndOfDayServiceStub)
+
+    def publication(self, **terms: Any) -> product_pb2.PublishProductRequest:
+        return product_pb2.PublishProductRequest(
+            request_id=rid(),
+            code=self.product,
+            name="Cash loan",
+            terms=product_terms(**terms),
+            book_id=self.book,
+        )
+
+    def grant(self, limit: int = 2_000_000, customer: str = "", **choices: Any) -> Any:
+        """A revolving line of 20,000.00 at 12 %."""
+        request = credit_line_pb2.GrantCreditLineRequest(
+            **{
+                "request_id": rid(),
+                "customer_id": customer or f"cu-{next(_numbers)}",
+                "product_code": self.product,
+                "limit": money(limit),
+                "revolving": True,
+                "annual_rate": decimal("0.12"),
+                "valid_to": from_date(self.day + timedelta(days=730)),
+                **choices,
+            }
+        )
+        return self.lines.GrantCreditLine(request).line
+
+    def line(self, line_id: str) -> tuple[int, int, int]:
+        """(used, reserved, available)."""
+        found = self.lines.GetCreditLine(credit_line_pb2.GetCreditLineRequest(line_id=line_id)).line
+        parts = (found.used, found.reserved, found.available)
+        used, reserved, available = (part.minor_units for part in parts)
+        return used, reserved, available
+
+    def disbursement(self, line_id: str, card: str, **choices: Any) -> Any:
+        """10,000.00 over twelve months."""
+        return loan_pb2.DisburseLoanRequest(
+            **{
+                "request_id": rid(),
+                "line_id": line_id,
+                "principal": money(1_000_000),
+                "periods": 12,
+                "card_token": card,
+                **choices,
+            }
+        )
+
+    def lend(self, line_id: str = "", card: str = "", **choices: Any) -> loan_pb2.Loan:
+        request = self.disbursement(
+            line_id or self.grant().line_id, card or f"card-{next(_numbers)}", **choices
+        )
+        return self.loans.DisburseLoan(request).loan
+
+    def loan(self, loan_id: str) -> loan_pb2.Loan:
+        return self.loans.GetLoan(loan_pb2.GetLoanRequest(loan_id=loan_id)).loan
+
+    def owes(self, loan_id: str) -> dict[str, int]:
+        """The balances that are not zero."""
+        balances = self.loan(loan_id).balances
+        return {field.name: value for field, value in balances.ListFields()}
+
+    def schedule(self, loan_id: str) -> list[loan_pb2.Instalment]:
+        request = loan_pb2.GetScheduleRequest(loan_id=loan_id)
+        return list(self.loans.GetSchedule(request).instalments)
+
+    def repay(
+        self, loan_id: str, amount: int, kind: str = "DUE", **choices: Any
+    ) -> repayment_pb2.RepayResponse:
+        request = repayment_pb2.RepayRequest(
+            **{
+                "request_id": rid(),
+                "loan_id": loan_id,
+                "amount": money(amount),
+                "kind": repayment_pb2.RepaymentKind.Value(f"REPAYMENT_KIND_{kind}"),
+                **choices,
+            }
+        )
+        return self.repayments.Repay(request)
+
+    def run_day(self, day: date | None = None) -> end_of_day_pb2.EndOfDayRun:
+        """The last word of a day end."""
+        request = end_of_day_pb2.RunEndOfDayRequest(
+            book_id=self.book, business_date=from_date(day or self.day)
+        )
+        last = end_of_day_pb2.EndOfDayRun()
+        for answer in self.day_ends.RunEndOfDay(request):
+            last = answer.run
+        return last
+
+    def end_day(self) -> end_of_day_pb2.EndOfDayRun:
+        """Ends the business date."""
+        run = self.run_day()
+        assert run.state == end_of_day_pb2.RUN_STATE_DONE, run.error
+        self.day += timedelta(days=1)
+        return run
+
+    def end_days(self, until: date) -> None:
+        """Ends day after day until `until` is open."""
+        while self.day < until:
+            self.end_day()
+
+    def fails(self, card: str, code: str = "INSUFFICIENT_FUNDS", times: int = 20) -> None:
+        """The next debits of a card fail."""
+        self.script(DEBIT, card, *[simulator_pb2.Behaviour(failure_code=code)] * times)
+
+    def script(self, method: str, key: str, *behaviours: simulator_pb2.Behaviour) -> None:
+        self.outside.ScriptBehaviour(
+            simulator_pb2.ScriptBehaviourRequest(method=method, key=key, behaviours=behaviours)
+        )
+
+    def payments(self, card: str) -> list[simulator_pb2.ObservedPayment]:
+        """What the outside bank saw of a card."""
+        found = self.outside.ListPayments(simulator_pb2.ListPaymentsRequest()).payments
+        return [payment for payment in found if payment.card_token == card]
+
+    def posted(self, loan_id: str, event: str) -> list[dict[str, int]]:
+        """The amounts of each posting of that event, oldest first; each is in the ledger."""
+        request = loan_pb2.ListLoanEventsRequest(loan_id=loan_id, page_size=1000)
+        found = self.loans.ListLoanEvents(request).events
+        assert all(each.entry_sequences for each in found), "all delivered"
+        return [dict(each.amounts) for each in found if each.event == event]
+
+    def vouchers(self, loan_id: str, event: str) -> list[tuple[str, str, int]]:
+        """The lines of the last voucher of that event: (account code, Dr or Cr, amount)."""
+        request = loan_pb2.ListLoanEventsRequest(loan_id=loan_id, page_size=1000)
+        found = [e for e in self.loans.ListLoanEvents(request).events if e.event == event]
+        lines = []
+        for sequence in found[-1].entry_sequences:
+            entry = self.ledger.GetEntry(
+                ledger_pb2.GetEntryRequest(book_id=self.book, sequence=sequence)
+            ).entry
+            for line in entry.lines:
+                side = "Dr" if line.side == ledger_pb2.SIDE_DEBIT else "Cr"
+                lines.append((line.account_number.partition(":")[0], side, line.amount))
+        return lines
+
+    def balance(self, code: str, owner: str = "") -> int:
+        """An account's balance in the ledger."""
+        number = f"{code}:{owner}" if owner else code
+        request = ledger_pb2.GetBalancesRequest(book_id=self.book, account_numbers=[number])
+        return int(self.ledger.GetBalances(request).balances[0].balance)
+
+    def assert_books_agree(self) -> None:
+        """Servicing's totals are the ledger's, which balance; every loan is the fold of its events."""
+        database = self.house.running["servicing"].runtime.database
+        with database.read() as connection:
+            ours = control_totals(connection, self.book)
+        request = accounting_pb2.TrialBalanceRequest(book_id=self.book)
+        answer = self.accounting.TrialBalance(request)
+        theirs = {row.account.code: row.balance for row in answer.rows}
+        codes = (*CODES.values(), COMMITMENTS)
+        assert ours == {code: theirs.get(code, 0) for code in codes}
+        assert answer.total_debits == answer.total_credits
+        self.assert_loans_are_their_events()
+
+    def assert_loans_are_their_events(self) -> None:
+        """Each loan in the store is exactly what its events fold to."""
+        database = self.house.running["servicing"].runtime.database
+        listed = self.loans.ListLoans(loan_pb2.ListLoansRequest(page_size=500)).loans
+        with database.read() as connection:
+            ids = [loan.loan_id for loan in listed if loan.book_id == self.book]
+            for held in loan_store.load(connection, ids):
+                if held.state in loans.UNPAID_OUT:
+                    continue
+                events = loans.events_of(connection, held.contract.loan_id)
+                folded = replay(held.terms, events, held.loan.business_date).loan
+                assert held.loan == folded
+                assert held.state == loans.state_of(folded)
+
+    def events(self) -> Iterator[event_pb2.Event]:
+        """What servicing told until now of this book's loans, in order."""
+        stub = self.house.client("servicing", event_pb2_grpc.EventServiceStub)
+        call: Any = stub.Watch(event_pb2.WatchRequest(), timeout=1.5)
+        try:
+            for answer in call:
+                yield answer.event
+        except grpc.RpcError:
+            return
