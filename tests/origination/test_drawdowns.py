@@ -305,6 +305,8 @@ def test_origination_killed_anywhere_loses_nothing_and_doubles_nothing(
         house.spawn("origination")
         rng = random.Random(7)
         applicant = Applicant(house, somebody()).verified()
+        known_to_risk = "SELECT count(*) FROM consent HAVING count(*) = 3"
+        wait_until(lambda: house.sql(known_to_risk, "risk"))
 
         def survive(call: Callable[..., ResponseT], request: object, after: float) -> ResponseT:
             with ThreadPoolExecutor(1) as pool:
