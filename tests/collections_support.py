@@ -96,6 +96,7 @@ class Feed:
 
 PRODUCT = "cash"
 MAIN = "main"
+DAYS_TO_DUE = 4
 
 
 def identity_number(serial: int) -> str:
@@ -178,8 +179,15 @@ class Lender:
         """Sets every clock to an hour of the business date."""
         self.house.set_clock(f"{self.today}T{hour}")
 
-    def debtor(self) -> Debtor:
-        """A new customer with a loan of 10,000.00 first due on the 15th, and an empty card."""
+    def debtor(self, days_past_due: int) -> Debtor:
+        """A new borrower who has not paid and is so many days past due."""
+        made = self.borrower()
+        self.end_days(DAYS_TO_DUE + days_past_due)
+        return made
+
+    def borrower(self) -> Debtor:
+        """A new customer with a loan of 10,000.00 first due in four days, and an empty card."""
+        first_due = self.today + timedelta(days=DAYS_TO_DUE)
         self._serial += 1
         number = f"1380000{self._serial:04d}"
         customer_id = register(self.house, self._serial, number)
@@ -205,7 +213,7 @@ class Lender:
                 line_id=line.line_id,
                 principal=money(1_000_000),
                 periods=12,
-                repay_day=15,
+                repay_day=first_due.day,
                 card_token=card,
             )
         ).loan
@@ -216,10 +224,10 @@ class Lender:
         """Servicing's loans."""
         return self.house.client("servicing", loan_pb2_grpc.LoanServiceStub)
 
-    def end_days_before(self, text_date: str) -> None:
-        """Ends day after day until this one is open, with collections and the clock behind."""
+    def end_days(self, count: int) -> None:
+        """Ends days, each seen by collections and the clock before the next."""
         stub = self.house.client("servicing", end_of_day_pb2_grpc.EndOfDayServiceStub)
-        while self.today < date.fromisoformat(text_date):
+        for _ in range(count):
             request = end_of_day_pb2.RunEndOfDayRequest(
                 book_id=MAIN, business_date=from_date(self.today)
             )

@@ -12,5 +12,6 @@ from support import House
 
 @pytest.fixture(scope="module")
 def lender(open_house: Callable[..., House]) -> Lender:
-    """Every service collections needs, running for real, and a book on its first day."""
-    return Lender(open_house("simulators", "ledger", "servicing", "origination", "collections"))
+    """Every service collections needs, collections as a process that can be killed, and a book."""
+    house = open_house("simulators", "ledger", "servicing", "origination")
+    return Lender(house.spawn("collections"))

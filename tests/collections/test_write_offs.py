@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import grpc
 import pytest
-from collections_support import MAIN, Debtor, Lender, case_of, texts
+from collections_support import MAIN, Lender, case_of, texts
 
 from support import refusal, rid, wait_until
 from tael.collections.v1 import collections_pb2 as pb
@@ -45,32 +47,24 @@ class Desk:
         )
 
 
-@pytest.fixture(scope="module")
-def debtors(lender: Lender) -> list[Debtor]:
-    """Debtors on the first day past due."""
-    made = [lender.debtor() for _ in range(3)]
-    lender.end_days_before("2026-03-16")
-    return made
-
-
 def reason(caught: pytest.ExceptionInfo[grpc.RpcError]) -> str:
     return refusal(caught.value)[1]
 
 
-def test_a_loan_goes_from_arrears_to_recovery(lender: Lender, debtors: list[Debtor]) -> None:
+def test_a_loan_goes_from_arrears_to_recovery(lender: Lender) -> None:
     desk = Desk(lender)
-    debtor = debtors[0]
+    debtor = lender.debtor(1)
     case = case_of(lender.house, debtor.customer_id)
     with pytest.raises(grpc.RpcError) as caught:
         desk.propose(case, debtor.loan_id)
     assert reason(caught) == "NOT_NON_ACCRUAL"
     with pytest.raises(grpc.RpcError) as caught:
-        desk.propose(case, debtors[1].loan_id)
+        desk.propose(case, lender.borrower().loan_id)
     assert reason(caught) == "LOAN_NOT_IN_CASE"
     with pytest.raises(grpc.RpcError) as caught:
         desk.recover(case, debtor.loan_id, 100)
     assert reason(caught) == "NOT_WRITTEN_OFF"
-    lender.end_days_before("2026-03-19")
+    lender.end_days(2)
 
     agencies = lender.house.client("collections", rpc.AgencyServiceStub)
     agency = agencies.RegisterAgency(
@@ -104,7 +98,7 @@ def test_a_loan_goes_from_arrears_to_recovery(lender: Lender, debtors: list[Debt
     claim = case.amount_past_due.minor_units
     assert claim > 1_000_000
 
-    lender.end_days_before("2026-03-20")
+    lender.end_days(1)
     assert case_of(lender.house, debtor.customer_id).status == pb.CASE_STATUS_RECOVERY
     recovered = desk.recover(case, debtor.loan_id, 100_001)
     assert (recovered.principal, recovered.interest) == (100_001, 0)
@@ -118,18 +112,19 @@ def test_a_loan_goes_from_arrears_to_recovery(lender: Lender, debtors: list[Debt
     assert [part.finding for part in parts if part.HasField("finding")] == []
 
 
-def test_a_silent_debtor_was_reminded_before_on_and_after_the_day(
-    lender: Lender, debtors: list[Debtor]
-) -> None:
-    sent = wait_until(lambda: texts(lender.house, debtors[2].mobile)[:4])
-    assert ["将于2026年3月15日到期" in text for text in sent] == [True, True, True, False]
+def test_a_silent_debtor_was_reminded_before_on_and_after_the_day(lender: Lender) -> None:
+    debtor = lender.debtor(1)
+    due = lender.today - timedelta(days=1)
+    wait_until(lambda: len(texts(lender.house, debtor.mobile)) == 4, what="four reminders")
+    sent = texts(lender.house, debtor.mobile)
+    announced = f"将于{due.year}年{due.month}月{due.day}日到期"
+    assert [announced in text for text in sent] == [True, True, True, False]
     assert "已逾期1天" in sent[3]
 
 
-def test_a_refused_proposal_may_be_made_again(lender: Lender, debtors: list[Debtor]) -> None:
-    lender.end_days_before("2026-03-20")
+def test_a_refused_proposal_may_be_made_again(lender: Lender) -> None:
     desk = Desk(lender)
-    debtor = debtors[1]
+    debtor = lender.debtor(3)
     case = case_of(lender.house, debtor.customer_id)
     proposed = desk.propose(case, debtor.loan_id)
     refused = desk.checker.ApproveWriteOff(desk.approval(proposed, approve=False)).write_off
@@ -141,17 +136,36 @@ def test_a_refused_proposal_may_be_made_again(lender: Lender, debtors: list[Debt
     assert read.write_off == again
 
 
-def test_an_approval_outlives_servicings_silence(lender: Lender, debtors: list[Debtor]) -> None:
-    lender.end_days_before("2026-03-20")
+def test_approval_and_recovery_outlive_servicings_silence_and_kills_and_are_booked_once(
+    lender: Lender,
+) -> None:
     desk = Desk(lender)
-    debtor = debtors[2]
+    debtor = lender.debtor(3)
     proposed = desk.propose(case_of(lender.house, debtor.customer_id), debtor.loan_id)
     lender.house.stop_one("servicing")
     approved = desk.checker.ApproveWriteOff(desk.approval(proposed)).write_off
     assert approved.state == pb.WRITE_OFF_STATE_APPROVED
+    lender.house.kill("collections")
     lender.house.start("servicing")
+    lender.house.spawn("collections")
     request = pb.GetWriteOffRequest(write_off_id=proposed.write_off_id)
     wait_until(lambda: desk.maker.GetWriteOff(request).write_off.state == pb.WRITE_OFF_STATE_POSTED)
     loan = lender.loans.GetLoan(loan_pb2.GetLoanRequest(loan_id=debtor.loan_id)).loan
     assert loan.state == loan_pb2.LOAN_STATE_WRITTEN_OFF
     assert loan.balances.written_off_principal == 1_000_000
+
+    recovery = pb.RecordRecoveryRequest(
+        request_id=rid(),
+        case_id=proposed.case_id,
+        loan_id=debtor.loan_id,
+        amount=money(12_345),
+    )
+    lender.house.stop_one("servicing")
+    with pytest.raises(grpc.RpcError):
+        desk.checker.RecordRecovery(recovery, timeout=1)
+    lender.house.kill("collections")
+    lender.house.start("servicing")
+    lender.house.spawn("collections")
+    assert desk.checker.RecordRecovery(recovery).principal == 12_345
+    loan = lender.loans.GetLoan(loan_pb2.GetLoanRequest(loan_id=debtor.loan_id)).loan
+    assert loan.balances.written_off_principal == 1_000_000 - 12_345
