@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from sqlalchemy import Connection, func, select, text, update
@@ -23,8 +23,6 @@ from tael_runtime.errors import FailedPrecondition
 
 TURNOVER_LIMIT = 4 * 10**18
 """Minor units, either sign: any change from one total to another still fits the store's 64 bits."""
-
-UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 LINE_ROW = np.dtype(
     [
@@ -84,6 +82,15 @@ class _Accepted:
         return sum(len(draft.lines) for draft in self.drafts)
 
 
+def _check_limit(number: str, debits: int, credits_: int) -> None:
+    if max(abs(debits), abs(credits_)) > TURNOVER_LIMIT:
+        raise FailedPrecondition(
+            Reason.ACCOUNT_LIMIT,
+            f"{number} would turn over more than {TURNOVER_LIMIT} minor units",
+            number,
+        )
+
+
 class Batch:
     """Requests accepted one by one, then written together."""
 
@@ -110,10 +117,12 @@ class Batch:
         moves: dict[str, tuple[int, int]] = {}
         for draft in drafts:
             for number, debit, credit in draft.lines:
+                _check_limit(number, debit, credit)
                 debits, credits_ = moves.get(number, (0, 0))
                 moves[number] = (debits + debit, credits_ + credit)
         for number, (debits, credits_) in moves.items():
-            self._check_limit(number, debits, credits_)
+            now = self._accounts.get(number) or _Account(0, number, 0, 0)
+            _check_limit(number, now.debits + debits, now.credits + credits_)
         for number, (debits, credits_) in moves.items():
             touched = self._accounts.get(number) or self._open(number)
             touched.debits += debits
@@ -127,17 +136,6 @@ class Batch:
     def drafts(self, key: RequestKey) -> Sequence[Draft]:
         """What an accepted request makes."""
         return self._accepted[key].drafts
-
-    def _check_limit(self, number: str, debits: int, credits_: int) -> None:
-        now = self._accounts.get(number)
-        if now is not None:
-            debits, credits_ = debits + now.debits, credits_ + now.credits
-        if max(abs(debits), abs(credits_)) > TURNOVER_LIMIT:
-            raise FailedPrecondition(
-                Reason.ACCOUNT_LIMIT,
-                f"{number} would turn over more than {TURNOVER_LIMIT} minor units",
-                number,
-            )
 
     def _open(self, number: str) -> _Account:
         new = _Account(self._book.accounts_opened + len(self._opened) + 1, number, 0, 0)
@@ -192,7 +190,7 @@ class Batch:
         return chain.ChainBatch(
             book_id=self._book.book_id,
             batch_number=self._book.last_batch + 1,
-            committed_at=(now - UNIX_EPOCH) // timedelta(microseconds=1),
+            committed_at=now,
             opened=[(one.account_id, one.number) for one in self._opened],
             requests=[
                 chain.ChainRequest(

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 GENESIS = bytes(32)
 """The digest before the first batch."""
+
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Integers = NDArray[np.int64]
 
@@ -56,8 +58,8 @@ class ChainBatch:
 
     book_id: str
     batch_number: int
-    committed_at: int
-    """Microseconds since 1970-01-01T00:00Z by the store's clock."""
+    committed_at: datetime
+    """By the store's clock; hashed as microseconds since 1970-01-01T00:00Z."""
     opened: Iterable[tuple[int, str]]
     """(account id, account number) of the accounts it opened, by id."""
     requests: Iterable[ChainRequest]
@@ -77,7 +79,8 @@ def link(previous: bytes, batch: ChainBatch) -> bytes:
 
 def canonical(batch: ChainBatch) -> bytes:
     """The bytes of a batch as docs/ledger-chain.md defines them."""
-    parts = [_text(batch.book_id), _integers(batch.batch_number, batch.committed_at)]
+    instant = (batch.committed_at - UNIX_EPOCH) // timedelta(microseconds=1)
+    parts = [_text(batch.book_id), _integers(batch.batch_number, instant)]
     opened = list(batch.opened)
     parts.append(_integers(len(opened)))
     for account_id, number in opened:

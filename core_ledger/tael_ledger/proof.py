@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,6 @@ DIGEST_CHAIN = "DIGEST_CHAIN"
 SEQUENCE = "SEQUENCE"
 TRIAL_BALANCE = "TRIAL_BALANCE"
 ANCHOR = "ANCHOR"
-
-UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -195,7 +192,7 @@ def _chain_batch(book_id: str, rows: BatchRows) -> chain.ChainBatch:
     return chain.ChainBatch(
         book_id=book_id,
         batch_number=rows.batch.batch_number,
-        committed_at=(rows.batch.committed_at - UNIX_EPOCH) // timedelta(microseconds=1),
+        committed_at=rows.batch.committed_at,
         opened=[(row.account_id, row.number) for row in rows.opened],
         requests=[_chain_request(row) for row in rows.requests],
         entries=[_chain_entry(row, counts[row.sequence]) for row in rows.entries],

@@ -28,10 +28,9 @@ SORTED = Text(collation="C")
 """Compared byte by byte: pages and prefixes do not depend on the store's locale."""
 
 
-def _dated(*columns: str) -> CheckConstraint:
-    """A line or entry is never worth something before it happened."""
-    value_date, booking_date = columns
-    return CheckConstraint(f"{value_date} <= {booking_date}", name="value_date_not_in_future")
+def _dated() -> CheckConstraint:
+    """Nothing is worth something after the day it is booked on."""
+    return CheckConstraint("value_date <= booking_date", name="value_date_not_in_future")
 
 
 book = Table(
@@ -169,7 +168,7 @@ entry = Table(
     Column("narrative", Text, nullable=False),
     Column("rules_version", Integer, nullable=False),
     Column("reversal_of", BigInteger, nullable=False, comment="0 = none"),
-    _dated("value_date", "booking_date"),
+    _dated(),
     # ListEntries by event, by prefix of the source and by booking date, in journal order.
     Index("entry_event", "book_id", "event", "sequence"),
     Index("entry_source", "book_id", "source", "sequence"),
@@ -191,7 +190,7 @@ line = Table(
     Column("credit", BigInteger, nullable=False),
     Column("memo", Boolean, nullable=False, comment="its account is off balance"),
     CheckConstraint("(debit = 0) <> (credit = 0)", name="line_one_side"),
-    _dated("value_date", "booking_date"),
+    _dated(),
     # Statements and as-of balances: an account's lines in journal order.
     Index("line_account", "book_id", "account_id", "sequence"),
     comment="the journal's lines; the booking date is in the key so that months can be partitions",

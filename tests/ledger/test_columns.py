@@ -131,6 +131,9 @@ def test_fifty_thousand_owners_a_chunk_are_booked_and_proven(book: LedgerUnderTe
 
 def test_sums_beyond_sixty_four_bits_are_refused_not_wrapped(book: LedgerUnderTest) -> None:
     owners = [f"L{number}" for number in range(20_000)]
-    with pytest.raises(grpc.RpcError) as error:
-        record(book, [(owners, [[900_000_000_000_000] * len(owners)])])
-    assert refusal(error.value) == ("FAILED_PRECONDITION", "ACCOUNT_LIMIT")
+    most = [900_000_000_000_000] * len(owners)
+    least = [-amount for amount in most]
+    for chunks in ([(owners, [most])], [(owners, [most]), (owners, [least])]):
+        with pytest.raises(grpc.RpcError) as error:
+            record(book, chunks)
+        assert refusal(error.value) == ("FAILED_PRECONDITION", "ACCOUNT_LIMIT")
