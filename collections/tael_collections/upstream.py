@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-SECONDS = 5.0
+SECONDS = 3.0
 """How long a step waits for another service; what is left undone is taken up by a loop."""
 
 REFUSALS = frozenset(

@@ -1,4 +1,4 @@
-"""A write-off by two people, posted by servicing, and what is recovered after it."""
+"""Real loans in arrears: reminded, promised and paid, or written off and recovered."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from support import refusal, rid, wait_until
 from tael.collections.v1 import collections_pb2 as pb
 from tael.collections.v1 import collections_pb2_grpc as rpc
 from tael.ledger.v1 import proof_pb2, proof_pb2_grpc
-from tael.servicing.v1 import loan_pb2
-from tael_client.values import money
+from tael.servicing.v1 import loan_pb2, repayment_pb2, repayment_pb2_grpc
+from tael_client.values import from_date, money
 
 
 class Desk:
@@ -120,6 +120,28 @@ def test_a_silent_debtor_was_reminded_before_on_and_after_the_day(lender: Lender
     announced = f"将于{due.year}年{due.month}月{due.day}日到期"
     assert [announced in text for text in sent] == [True, True, True, False]
     assert "已逾期1天" in sent[3]
+
+
+def test_a_promise_is_kept_by_a_repayment_that_ends_the_case(lender: Lender) -> None:
+    debtor = lender.debtor(1)
+    case = case_of(lender.house, debtor.customer_id)
+    owed = case.amount_past_due
+    stub = lender.house.client("collections", rpc.PromiseServiceStub)
+    stub.RecordPromise(
+        pb.RecordPromiseRequest(
+            request_id=rid(),
+            case_id=case.case_id,
+            amount=owed,
+            due_date=from_date(lender.today + timedelta(days=1)),
+        )
+    )
+    repayments = lender.house.client("servicing", repayment_pb2_grpc.RepaymentServiceStub)
+    repayments.Repay(
+        repayment_pb2.RepayRequest(request_id=rid(), loan_id=debtor.loan_id, amount=owed)
+    )
+    wait_until(lambda: case_of(lender.house, debtor.customer_id).status == pb.CASE_STATUS_CLOSED)
+    (kept,) = stub.ListPromises(pb.ListPromisesRequest(case_id=case.case_id)).promises
+    assert (kept.state, kept.received) == (pb.PROMISE_STATE_KEPT, owed.minor_units)
 
 
 def test_a_refused_proposal_may_be_made_again(lender: Lender) -> None:
