@@ -7,12 +7,11 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 import grpc
 import pytest
-from origination_support import BUREAU_QUERY, Applicant, open_lender, somebody
+from origination_support import BUREAU_QUERY, Applicant, open_lender
 
 from support import House, refusal, rid, violations, wait_until
 from tael.origination.v1 import application_pb2, contract_pb2, contract_pb2_grpc, customer_pb2
@@ -34,13 +33,35 @@ PAY = "PaymentProviderService/Pay"
 
 @pytest.fixture(scope="module")
 def lender(open_house: Callable[..., House]) -> House:
-    house = open_house("simulators", "ledger", "servicing", "risk", "origination")
+    house = open_house("simulators", "ledger", "servicing", "risk")
     open_lender(house)
-    return house
+    return house.spawn("origination")
 
 
-class Borrower(Applicant):
-    """An applicant with a line and a signed contract."""
+class Records(Applicant):
+    """What the services have of an applicant."""
+
+    def lines(self) -> list[credit_line_pb2.CreditLine]:
+        stub = self.house.client("servicing", credit_line_pb2_grpc.CreditLineServiceStub)
+        request = credit_line_pb2.ListCreditLinesRequest(customer_id=self.customer_id)
+        return list(stub.ListCreditLines(request).lines)
+
+    def loans(self) -> list[loan_pb2.Loan]:
+        stub = self.house.client("servicing", loan_pb2_grpc.LoanServiceStub)
+        return list(stub.ListLoans(loan_pb2.ListLoansRequest(customer_id=self.customer_id)).loans)
+
+    def payments(self) -> list[simulator_pb2.ObservedPayment]:
+        everyone = self.simulator.ListPayments(simulator_pb2.ListPaymentsRequest()).payments
+        return [payment for payment in everyone if payment.card_token == self.card_token]
+
+    def archive(self) -> list[contract_pb2.ArchivedDocument]:
+        stub = self.house.client("origination", contract_pb2_grpc.ArchiveServiceStub)
+        request = contract_pb2.ListArchiveRequest(customer_id=self.customer_id)
+        return list(stub.ListArchive(request).documents)
+
+
+class Borrower(Records):
+    """An applicant with a line and a contract."""
 
     def __init__(self, house: House) -> None:
         super().__init__(house)
@@ -53,17 +74,8 @@ class Borrower(Applicant):
         return self
 
     def line(self) -> credit_line_pb2.CreditLine:
-        stub = self.house.client("servicing", credit_line_pb2_grpc.CreditLineServiceStub)
-        request = credit_line_pb2.GetCreditLineRequest(line_id=self.credit.line_id)
-        return stub.GetCreditLine(request).line
-
-    def loans(self) -> list[loan_pb2.Loan]:
-        stub = self.house.client("servicing", loan_pb2_grpc.LoanServiceStub)
-        return list(stub.ListLoans(loan_pb2.ListLoansRequest(customer_id=self.customer_id)).loans)
-
-    def payments(self) -> list[simulator_pb2.ObservedPayment]:
-        everyone = self.simulator.ListPayments(simulator_pb2.ListPaymentsRequest()).payments
-        return [payment for payment in everyone if payment.card_token == self.card_token]
+        (line,) = self.lines()
+        return line
 
     def download(self) -> list[bytes]:
         request = contract_pb2.DownloadContractRequest(contract_id=self.agreed.contract_id)
@@ -72,11 +84,6 @@ class Borrower(Applicant):
     def verify(self) -> contract_pb2.VerifyContractResponse:
         request = contract_pb2.VerifyContractRequest(contract_id=self.agreed.contract_id)
         return self.contracts.VerifyContract(request)
-
-    def archive(self) -> list[contract_pb2.ArchivedDocument]:
-        stub = self.house.client("origination", contract_pb2_grpc.ArchiveServiceStub)
-        request = contract_pb2.ListArchiveRequest(customer_id=self.customer_id)
-        return list(stub.ListArchive(request).documents)
 
     def drawdown(self, drawdown_id: str) -> contract_pb2.Drawdown:
         request = contract_pb2.GetDrawdownRequest(drawdown_id=drawdown_id)
@@ -296,65 +303,57 @@ def test_a_failed_payout_fails_the_drawdown_and_frees_the_line(lender: House) ->
     wait_until(lambda: borrower.line().available.minor_units == free, 15, "the line to be free")
 
 
-def test_origination_killed_anywhere_loses_nothing_and_doubles_nothing(
-    data_dir: Path,
-) -> None:
-    with House(data_dir) as house:
-        house.start("simulators", "ledger", "servicing", "risk")
-        open_lender(house)
+def killed_under_way(
+    house: House, call: Callable[..., ResponseT], request: object, after: float
+) -> ResponseT:
+    """The answer to a call during which origination was killed; asked again where it got lost."""
+    with ThreadPoolExecutor(1) as pool:
+        answer: Future[ResponseT] = pool.submit(call, request, timeout=30)
+        time.sleep(after)
+        house.kill("origination")
         house.spawn("origination")
-        rng = random.Random(7)
-        applicant = Applicant(house, somebody()).verified()
-        known_to_risk = "SELECT count(*) FROM consent HAVING count(*) = 3"
-        wait_until(lambda: house.sql(known_to_risk, "risk"))
+        try:
+            return answer.result()
+        except grpc.RpcError:
+            return call(request)
 
-        def survive(call: Callable[..., ResponseT], request: object, after: float) -> ResponseT:
-            with ThreadPoolExecutor(1) as pool:
-                answer: Future[ResponseT] = pool.submit(call, request, timeout=30)
-                time.sleep(after)
-                house.kill("origination")
-                house.spawn("origination")
-                try:
-                    return answer.result()
-                except grpc.RpcError:
-                    return call(request)
 
-        submit = applicant.application()
-        application = survive(
-            applicant.applications.SubmitApplication, submit, rng.uniform(0.02, 0.15)
-        ).application
-        assert application.state == application_pb2.APPLICATION_STATE_APPROVED
-        contract = applicant.contract(application.application_id)
-        sign = contract_pb2.SignContractRequest(
-            request_id=rid(),
-            contract_id=contract.contract_id,
-            code=applicant.send_code(),
-            cost_table_seconds=8,
-        )
-        signed = survive(applicant.contracts.SignContract, sign, rng.uniform(0.01, 0.08))
-        assert signed.contract.state == contract_pb2.CONTRACT_STATE_SIGNED
-        draw = contract_pb2.RequestDrawdownRequest(
-            request_id=rid(),
-            contract_id=contract.contract_id,
-            amount=money(1_000_000),
-            periods=12,
-            card_token=applicant.card_token,
-        )
-        asked = survive(applicant.drawdowns.RequestDrawdown, draw, rng.uniform(0.02, 0.1)).drawdown
-        assert asked.state == contract_pb2.DRAWDOWN_STATE_RISK_OK
-        pay = contract_pb2.SignDrawdownRequest(
-            request_id=rid(), drawdown_id=asked.drawdown_id, code=applicant.send_code()
-        )
-        paid = survive(applicant.drawdowns.SignDrawdown, pay, rng.uniform(0.03, 0.12)).drawdown
-        get = contract_pb2.GetDrawdownRequest(drawdown_id=paid.drawdown_id)
-        wait_until(lambda: applicant.drawdowns.GetDrawdown(get).drawdown.state == PAID, 30)
-        loans = house.client("servicing", loan_pb2_grpc.LoanServiceStub)
-        lines = house.client("servicing", credit_line_pb2_grpc.CreditLineServiceStub)
-        who = applicant.customer_id
-        assert len(loans.ListLoans(loan_pb2.ListLoansRequest(customer_id=who)).loans) == 1
-        listed = lines.ListCreditLines(credit_line_pb2.ListCreditLinesRequest(customer_id=who))
-        assert len(listed.lines) == 1
-        payments = applicant.simulator.ListPayments(simulator_pb2.ListPaymentsRequest()).payments
-        assert [(payment.minor_units, payment.times_sent) for payment in payments] == [
-            (1_000_000, 1)
-        ]
+def test_origination_killed_anywhere_loses_nothing_and_doubles_nothing(lender: House) -> None:
+    rng = random.Random(7)
+    borrower = Records(lender)
+    borrower.verified()
+    known_to_risk = "SELECT 1 FROM consent WHERE customer_id = :id HAVING count(*) = 3"
+    wait_until(lambda: lender.sql(known_to_risk, "risk", id=borrower.customer_id))
+
+    submit = borrower.applications.SubmitApplication
+    application = killed_under_way(
+        lender, submit, borrower.application(), rng.uniform(0.02, 0.15)
+    ).application
+    assert application.state == application_pb2.APPLICATION_STATE_APPROVED
+
+    contract_id = borrower.contract(application.application_id).contract_id
+    signature = contract_pb2.SignContractRequest(
+        request_id=rid(),
+        contract_id=contract_id,
+        code=borrower.send_code(),
+        cost_table_seconds=8,
+    )
+    signed = killed_under_way(
+        lender, borrower.contracts.SignContract, signature, rng.uniform(0.01, 0.08)
+    ).contract
+    assert signed.state == contract_pb2.CONTRACT_STATE_SIGNED
+
+    asked = borrower.draw(contract_id)
+    agreement = contract_pb2.SignDrawdownRequest(
+        request_id=rid(), drawdown_id=asked.drawdown_id, code=borrower.send_code()
+    )
+    killed_under_way(lender, borrower.drawdowns.SignDrawdown, agreement, rng.uniform(0.03, 0.12))
+    get = contract_pb2.GetDrawdownRequest(drawdown_id=asked.drawdown_id)
+    wait_until(lambda: borrower.drawdowns.GetDrawdown(get).drawdown.state == PAID, 30)
+
+    assert len(borrower.loans()) == 1
+    assert len(borrower.lines()) == 1
+    (payment,) = borrower.payments()
+    assert (payment.minor_units, payment.times_sent) == (1_000_000, 1)
+    filed = [document.type for document in borrower.archive()]
+    assert filed == ["APPROVAL_NOTICE", "CONTRACT", "DRAWDOWN_AGREEMENT"]
