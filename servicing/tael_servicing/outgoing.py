@@ -128,17 +128,20 @@ class Sender:
         while row := self._first(waits):
             self._send(row)
 
-    def drain(self, book_id: str, patience: float) -> None:
-        """Delivers everything of the book, asking a silent ledger again for `patience` seconds.
-
-        What was refused before is sent once more. Raises as `deliver` does.
-        """
+    def retry(self, book_id: str) -> None:
+        """What the ledger refused before may be sent once more."""
         with self._db.begin() as transaction:
             transaction.execute(
                 update(outgoing_posting)
                 .where(_undelivered(book_id), outgoing_posting.c.state == "REFUSED")
                 .values(state="PENDING")
             )
+
+    def drain(self, book_id: str, patience: float) -> None:
+        """Delivers everything of the book, asking a silent ledger again for `patience` seconds.
+
+        Raises as `deliver` does.
+        """
         end = time.monotonic() + patience
         while row := self._first(_undelivered(book_id)):
             try:

@@ -33,7 +33,7 @@ from tael_servicing import books, outgoing
 from tael_servicing.bookings import Batch
 from tael_servicing.desk import Desk
 from tael_servicing.end_of_day import STEPS
-from tael_servicing.end_of_day.step import Closing, Step, Summary
+from tael_servicing.end_of_day.step import Closing, Summary
 from tael_servicing.reasons import Reason
 
 log = structlog.get_logger()
@@ -149,7 +149,7 @@ class DayEnds:
     def _attempt(self, closing: Closing, run_id: UUID) -> Exception | None:
         """Works until the day is ended; else what stopped it."""
         try:
-            self._desk.sender.drain(closing.book_id, PATIENCE_SECONDS)
+            self._desk.sender.retry(closing.book_id)
             self._steps(closing, run_id)
         except Exception as error:  # noqa: BLE001  whatever it is, it is waited out or told
             return error
@@ -167,20 +167,25 @@ class DayEnds:
             work.set_run_state(transaction, run_id, "BLOCKED", why)
 
     def _steps(self, closing: Closing, run_id: UUID) -> None:
-        following = self._next(closing, run_id)
+        with self._db.begin() as transaction:
+            following = self._next(transaction, closing, run_id)
         while following is not _Next.END:
-            if following is _Next.DELIVER:
-                self._desk.sender.drain(closing.book_id, PATIENCE_SECONDS)
-            elif following is _Next.WAIT:
-                with self._changed:
-                    self._changed.wait(0.05)
+            if isinstance(following, Chunk):
+                following = self._do(closing, following)
             else:
-                self._do(closing, following)
-            following = self._next(closing, run_id)
-            with self._changed:
-                self._changed.notify_all()
+                self._pass_time(closing, following)
+                with self._db.begin() as transaction:
+                    following = self._next(transaction, closing, run_id)
 
-    def _do(self, closing: Closing, chunk: Chunk) -> None:
+    def _pass_time(self, closing: Closing, following: _Next) -> None:
+        if following is _Next.DELIVER:
+            self._desk.sender.drain(closing.book_id, PATIENCE_SECONDS)
+            return
+        with self._changed:
+            self._changed.wait(0.05)
+
+    def _do(self, closing: Closing, chunk: Chunk) -> Chunk | _Next:
+        """Works a chunk and takes the next one, in one transaction."""
         step = STEPS[chunk.step - 1]
         step.prepare(closing, chunk.payload)
         named = f"eod:{closing.book_id}:{closing.day}:{step.name}:{chunk.number}"
@@ -190,37 +195,33 @@ class DayEnds:
             summary = step.work(transaction, closing, chunk.payload, batch)
             if not work.finish_chunk(transaction, chunk, summary.dump()):
                 transaction.rollback()
-        self._desk.sender.deliver(closing.book_id, named)
+                return _Next.WAIT
+            return self._next(transaction, closing, chunk.run_id)
 
-    def _next(self, closing: Closing, run_id: UUID) -> Chunk | _Next:
-        with self._db.begin() as transaction:
-            for number, step in enumerate(STEPS, 1):
-                following = self._step(transaction, closing, run_id, number, step)
-                if following is not None:
-                    return following
-            work.set_run_state(transaction, run_id, "DONE")
+    def _next(self, transaction: Connection, closing: Closing, run_id: UUID) -> Chunk | _Next:
+        """The next chunk of the first step that is not done; a step without chunks is passed."""
+        steps = [step for step in work.list_steps(transaction, run_id) if step.state != "DONE"]
+        undelivered = outgoing.waiting(transaction, closing.book_id)
+        for now in steps:
+            chunks = now.chunks - now.chunks_done
+            if now.state == "PENDING":
+                if undelivered:
+                    return _Next.DELIVER
+                payloads = STEPS[now.number - 1].plan(transaction, closing)
+                work.plan_step(transaction, run_id, now.number, payloads)
+                chunks = len(payloads)
+            if chunks:
+                chunk = work.claim_chunk(transaction, run_id, now.number, self._me, LEASE_SECONDS)
+                return chunk or _Next.WAIT
+            self._finish(transaction, run_id, now)
+        work.set_run_state(transaction, run_id, "DONE")
         return _Next.END
 
-    def _step(
-        self, transaction: Connection, closing: Closing, run_id: UUID, number: int, step: Step
-    ) -> Chunk | _Next | None:
-        """What is to be done in a step; None where nothing is (any more)."""
-        now = work.list_steps(transaction, run_id)[number - 1]
-        if now.state == "DONE":
-            return None
-        if now.state == "PENDING":
-            if outgoing.waiting(transaction, closing.book_id):
-                return _Next.DELIVER
-            work.plan_step(transaction, run_id, number, step.plan(transaction, closing))
-            now = work.list_steps(transaction, run_id)[number - 1]
-        if now.chunks_done < now.chunks:
-            chunk = work.claim_chunk(transaction, run_id, number, self._me, LEASE_SECONDS)
-            return chunk or _Next.WAIT
+    def _finish(self, transaction: Connection, run_id: UUID, step: work.Step) -> None:
         total = Summary()
-        for result in work.chunk_results(transaction, run_id, number):
+        for result in work.chunk_results(transaction, run_id, step.number) if step.chunks else ():
             total.add(Summary.parse(result))
-        work.finish_step(transaction, run_id, number, total.dump())
-        return None
+        work.finish_step(transaction, run_id, step.number, total.dump())
 
 
 def _passes(error: Exception) -> bool:
