@@ -14,8 +14,9 @@ from tael_runtime.embedded_postgres import EmbeddedPostgres
 from tael_runtime.migrations import upgrade
 from tael_runtime.settings import Settings
 
-LOST_CONNECTION = ("08", "57P")
-"""SQLSTATE classes: connection exception, operator intervention (shutdown, crash)."""
+REPEATABLE = ("08", "57P", "40001", "40P01", "55P03")
+"""SQLSTATEs after which the same call may succeed: lost connection, shutdown or crash, serialisation
+failure, deadlock, lock not available."""
 
 
 class Database:
@@ -50,9 +51,9 @@ class Database:
 
 
 def is_lost(error: DBAPIError) -> bool:
-    """Whether the store went away, rather than refused."""
+    """Whether the store went away or asks to be asked again, rather than refused."""
     code: str = getattr(error.orig, "pgcode", None) or ""
-    return error.connection_invalidated or not code or code.startswith(LOST_CONNECTION)
+    return error.connection_invalidated or not code or code.startswith(REPEATABLE)
 
 
 def open_database(

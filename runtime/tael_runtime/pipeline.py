@@ -213,14 +213,32 @@ def validate(message: Message) -> None:
     Raises InvalidFields with every violated field, why, and what would be right.
     """
     violations = protovalidate.collect_violations(message)
-    if not violations:
+    found = [(path, "holds a NUL character") for path in _nul_fields(message, "")]
+    if not violations and not found:
         return
-    found = []
     for violation in violations:
         elements = violation.proto.field.elements if violation.proto.field else ()
         path = ".".join(_element(element) for element in elements)
         found.append((path or "request", violation.proto.message))
     raise InvalidFields(found)
+
+
+def _nul_fields(message: Message, prefix: str) -> Iterator[str]:
+    """Text fields with a NUL character, which PostgreSQL cannot keep."""
+    if b"\0" not in message.SerializeToString():
+        return
+    for field, value in message.ListFields():
+        path = f"{prefix}{field.name}"
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            texts = [text for pair in value.items() for text in pair if isinstance(text, str)]
+            yield from [path] * any("\0" in text for text in texts)
+            continue
+        for place, item in enumerate(value) if field.is_repeated else [(None, value)]:
+            here = path if place is None else f"{path}[{place}]"
+            if isinstance(item, Message):
+                yield from _nul_fields(item, f"{here}.")
+            elif isinstance(item, str) and "\0" in item:
+                yield here
 
 
 def _element(element: Any) -> str:

@@ -145,6 +145,14 @@ def test_a_request_that_breaks_its_contract_is_told_which_field_and_why(floor: F
     assert floor.servicer.executed == []
 
 
+def test_text_that_the_store_cannot_keep_is_refused_by_its_field(floor: Floor) -> None:
+    request = observe(rid())
+    request.observations[0].facts["device_id"] = "d\0"
+    with pytest.raises(grpc.RpcError) as caught:
+        floor.stub.RecordObservations(request)
+    assert violations(caught.value) == {"observations[0].facts": "holds a NUL character"}
+
+
 def test_sixteen_concurrent_duplicates_are_executed_once_and_answered_alike(floor: Floor) -> None:
     request = observe(rid())
     with ThreadPoolExecutor(16) as pool:
