@@ -57,6 +57,8 @@ class Person:
     card_token: str = ""
     application: application_pb2.Application = field(default_factory=application_pb2.Application)
     contract: contract_pb2.Contract = field(default_factory=contract_pb2.Contract)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
+    """Of the requests made: none has another's id, on whatever day."""
 
 
 class App:
@@ -67,7 +69,6 @@ class App:
         self._stage = stage
         self._person = person
         self._today = today
-        self._numbers = count(1)
         self._customers = services.stub("origination", customer_pb2_grpc.CustomerServiceStub, "app")
         self._verify = services.stub(
             "origination", customer_pb2_grpc.VerificationServiceStub, "app"
@@ -78,7 +79,7 @@ class App:
         self._phone = services.stub("simulators", simulator_pb2_grpc.SimulatorServiceStub)
 
     def _rid(self) -> str:
-        return f"demo:{self._person.mobile}:{next(self._numbers)}"
+        return f"demo:{self._person.mobile}:{next(self._person.numbers)}"
 
     def register(self) -> None:
         """Registers, proves the phone, the name and the face, consents, and binds a card."""
