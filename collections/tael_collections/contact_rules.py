@@ -77,7 +77,7 @@ class Deny:
 def decide(
     at: datetime, channel: Channel, case: CaseFacts, counts: Counts, parameters: Parameters
 ) -> Allow | Deny:
-    """Asks every rule in a fixed order; the first that forbids answers.
+    """Asks every rule in a fixed order, limits before the promise; the first that forbids answers.
 
     at: aware, the service's own clock.
     """
@@ -86,8 +86,8 @@ def decide(
         _state(case)
         or _holiday(local, channel, parameters)
         or _hours(local, channel, parameters)
-        or _promise(channel, case)
         or _limits(local, channel, counts, parameters)
+        or _promise(channel, case)
         or Allow(at + timedelta(minutes=parameters.on("permit.minutes", local.date()).number))
     )
 
@@ -128,12 +128,6 @@ def _hours(local: datetime, channel: Channel, parameters: Parameters) -> Deny | 
     return Deny(Reason.QUIET_HOURS, detail, _opening(next_day, channel, parameters))
 
 
-def _promise(channel: Channel, case: CaseFacts) -> Deny | None:
-    if channel.is_call and case.promise_until and case.business_date <= case.promise_until:
-        return Deny(Reason.PROMISE_OPEN, f"a promise is open until {case.promise_until}")
-    return None
-
-
 def _limits(
     local: datetime, channel: Channel, counts: Counts, parameters: Parameters
 ) -> Deny | None:
@@ -153,6 +147,12 @@ def _limits(
         if used >= limit.number:
             tomorrow = _opening(today + timedelta(days=1), channel, parameters)
             return Deny(reason, f"{used} of {limit.value} used ({limit.source})", tomorrow)
+    return None
+
+
+def _promise(channel: Channel, case: CaseFacts) -> Deny | None:
+    if channel.is_call and case.promise_until and case.business_date <= case.promise_until:
+        return Deny(Reason.PROMISE_OPEN, f"a promise is open until {case.promise_until}")
     return None
 
 

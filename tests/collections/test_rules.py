@@ -208,6 +208,11 @@ def test_an_open_promise_pauses_calls_and_not_texts() -> None:
     assert reason(ask(at("10:00"), CALL, promise_until=DAY - timedelta(days=1))) == "ALLOWED"
 
 
+def test_of_a_limit_and_a_promise_the_limit_is_told() -> None:
+    fourth = ask(at("10:00"), CALL, Counts(connected_calls=3), promise_until=DAY)
+    assert reason(fourth) == "DAILY_CALL_LIMIT"
+
+
 def test_a_closed_case_allows_nothing() -> None:
     assert reason(ask(at("10:00"), CALL, closed=True)) == "CASE_CLOSED"
 
