@@ -184,9 +184,9 @@ class Applicant:
             )
         ).consent
 
-    def verified(self) -> Applicant:
+    def verified(self, **changes: object) -> Applicant:
         """Registered, every check passed, the consents of an application given."""
-        self.register()
+        self.register(**changes)
         self.verify_phone()
         for kind in (FACE_CONSENT, BUREAU_QUERY, EXTERNAL_DATA):
             self.consent(kind)

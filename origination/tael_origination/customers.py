@@ -34,16 +34,13 @@ class Person:
     mobile: str
     monthly_income: int
     """Declared, minor units."""
+    province: str = ""
+    """Declared, two digits of GB/T 2260; "" where not told."""
 
     @property
     def birth_date(self) -> date:
         """From the identity number, which was checked at registration."""
         return date.fromisoformat(self.id_number[6:14])
-
-    @property
-    def province(self) -> str:
-        """Two digits of GB/T 2260, from the identity number."""
-        return self.id_number[:2]
 
 
 class CustomerFile:
@@ -73,6 +70,7 @@ class CustomerFile:
                 mobile_index=self._cipher.blind_index(MOBILE, request.mobile),
                 monthly_income=request.monthly_income,
                 channel=request.channel,
+                province=request.province,
                 registered_at=at,
             )
             .on_conflict_do_nothing(index_elements=["id_index"])
@@ -91,6 +89,7 @@ class CustomerFile:
             id_number=self._cipher.open_text(bytes(row.id_number)),
             mobile=self._cipher.open_text(bytes(row.mobile)),
             monthly_income=row.monthly_income,
+            province=row.province,
         )
 
     def masked(self, transaction: Connection, customer_id: str) -> customer_pb2.Customer:

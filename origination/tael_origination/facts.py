@@ -26,10 +26,7 @@ def of_application(
             "amount_minor_units": str(application.amount),
             "periods": str(application.periods),
         },
-        "PERSON": {
-            "birth_date": person.birth_date.isoformat(),
-            "province": person.province,
-        },
+        "PERSON": _told(birth_date=person.birth_date.isoformat(), province=person.province),
         "INCOME": {"monthly_income_minor_units": str(person.monthly_income)},
         "DEVICE": device(application),
         # A card never is another's: its four elements agreed. A phone may be shared.
@@ -49,14 +46,18 @@ def of_drawdown(
 
 
 def device(application: Application) -> dict[str, str]:
-    """Where it was made from; what the channel did not say is left out."""
-    known = {
-        "device_id": application.device_id,
-        "emulator": "true" if application.emulator else "false",
-        "ip": application.ip,
-        "province": application.province,
-    }
-    return {fact: text for fact, text in known.items() if text}
+    """Where it was made from."""
+    return _told(
+        device_id=application.device_id,
+        emulator="true" if application.emulator else "false",
+        ip=application.ip,
+        province=application.province,
+    )
+
+
+def _told(**facts: str) -> dict[str, str]:
+    """What nobody said is no fact."""
+    return {fact: text for fact, text in facts.items() if text}
 
 
 def identity(transaction: Connection, customer_id: str) -> Facts:

@@ -38,6 +38,7 @@ customer = Table(
     Column("mobile_index", LargeBinary, nullable=False, comment="keyed hash"),
     Column("monthly_income", BigInteger, nullable=False, comment="declared"),
     Column("channel", Text, nullable=False),
+    Column("province", Text, nullable=False, comment="declared, two digits; empty = not told"),
     Column("registered_at", DateTime(timezone=True), nullable=False),
     CheckConstraint("monthly_income >= 0", name="customer_income"),
     Index("customer_mobile", "mobile_index"),

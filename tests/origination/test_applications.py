@@ -242,6 +242,18 @@ def test_a_middling_applicant_is_decided_by_two_people(lender: House) -> None:
     assert refusal(refused.value) == ("FAILED_PRECONDITION", "REVIEW_NOT_PROPOSED")
 
 
+def test_who_applies_from_another_province_than_declared_is_looked_at(lender: House) -> None:
+    assert Applicant(lender).verified(province="11").apply().state == APPROVED
+    application = Applicant(lender).verified(province="31").apply()
+    assert application.state == IN_REVIEW
+    (review,) = [
+        one
+        for one in Reviewer(lender, "wang").list().reviews
+        if one.application.application_id == application.application_id
+    ]
+    assert list(review.reason_codes) == ["F005"]
+
+
 def test_people_may_decline_what_the_machine_could_not_decide(lender: House) -> None:
     applicant = Applicant(lender, somebody(MIDDLING)).verified()
     application_id = applicant.apply().application_id

@@ -21,6 +21,7 @@ def upgrade() -> None:
     sa.Column('mobile_index', sa.LargeBinary(), nullable=False, comment='keyed hash'),
     sa.Column('monthly_income', sa.BigInteger(), nullable=False, comment='declared'),
     sa.Column('channel', sa.Text(), nullable=False),
+    sa.Column('province', sa.Text(), nullable=False, comment='declared, two digits; empty = not told'),
     sa.Column('registered_at', sa.DateTime(timezone=True), nullable=False),
     sa.CheckConstraint('monthly_income >= 0', name='customer_income'),
     sa.PrimaryKeyConstraint('customer_id'),
