@@ -12,6 +12,7 @@ from tael_runtime.errors import FailedPrecondition
 from tael_servicing.arithmetic.events import (
     Disbursed,
     LoanEvent,
+    Parked,
     Prepaid,
     Recovered,
     Repaid,
@@ -25,6 +26,7 @@ from tael_servicing.reasons import Reason
 from tael_servicing.tables import loan as loans
 from tael_servicing.tables import loan_event, loan_state
 
+WITH_AMOUNT = {kind.__name__: kind for kind in (Disbursed, Repaid, Settled, Recovered, Parked)}
 UNPAID_OUT = ("PAYING", "CANCELLED")
 CLOSURES = {
     Closure.PAID_NORMAL: "CLOSED_NORMAL",
@@ -114,7 +116,7 @@ def record(transaction: Connection, loan_id: str, event: LoanEvent, reference: s
     match event:
         case Disbursed():
             amount = event.principal
-        case Repaid() | Prepaid() | Settled() | Recovered():
+        case Repaid() | Prepaid() | Settled() | Recovered() | Parked():
             amount = event.amount
         case _:
             amount = 0
@@ -149,17 +151,9 @@ def events_of(transaction: Connection, loan_id: str) -> list[LoanEvent]:
 
 def _event(row: Row[tuple[object, ...]]) -> LoanEvent:
     match row.kind:
-        case "Disbursed":
-            return Disbursed(row.value_date, row.event_id, row.amount)
-        case "Repaid":
-            return Repaid(row.value_date, row.event_id, row.amount)
         case "Prepaid":
             return Prepaid(row.value_date, row.event_id, row.amount, Keep[row.keep])
-        case "Settled":
-            return Settled(row.value_date, row.event_id, row.amount)
-        case "Recovered":
-            return Recovered(row.value_date, row.event_id, row.amount)
         case "WrittenOff":
             return WrittenOff(row.value_date, row.event_id)
-        case other:
-            raise ValueError(f"no such loan event: {other}")
+        case kind:
+            return WITH_AMOUNT[kind](row.value_date, row.event_id, row.amount)

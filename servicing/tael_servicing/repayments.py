@@ -13,8 +13,8 @@ from tael.servicing.v1 import repayment_pb2 as pb
 from tael_client.values import from_date, money
 from tael_runtime.ids import new_id
 from tael_servicing import bookings, events, lines, loan_store, loans, outgoing
-from tael_servicing.arithmetic.events import LoanEvent, Prepaid, Repaid, Settled, happen
-from tael_servicing.arithmetic.postings import Posting
+from tael_servicing.arithmetic.events import LoanEvent, Parked, Prepaid, Repaid, Settled, happen
+from tael_servicing.arithmetic.postings import Posting, Step
 from tael_servicing.arithmetic.prepayment import Keep
 from tael_servicing.backdating import backdated
 from tael_servicing.bookings import Batch, with_amounts
@@ -77,11 +77,15 @@ def book(
     contract = held.contract
     loans.check_paid_out(held)
     event = receipt.event(day, loans.next_event_id(transaction, contract.loan_id))
-    loan, postings = happen(held.terms, held.loan, event)
-    after = held.now(loan)
-    loans.record(transaction, contract.loan_id, event, receipt.reference)
-    loan_store.save(transaction, after)
-    return after, keep(transaction, held, after, receipt, day, postings)
+    return _booked(transaction, held, receipt, day, event, happen(held.terms, held.loan, event))
+
+
+def park(
+    transaction: Connection, held: Held, receipt: Receipt, day: date
+) -> tuple[Held, pb.Repayment]:
+    """Books money that was under way while the loan was repaid or written off."""
+    event = Parked(day, loans.next_event_id(transaction, held.contract.loan_id), receipt.amount)
+    return _booked(transaction, held, receipt, day, event, happen(held.terms, held.loan, event))
 
 
 def book_back(
@@ -95,14 +99,25 @@ def book_back(
     known = loans.events_of(transaction, contract.loan_id)
     event_id = loans.next_event_id(transaction, contract.loan_id)
     event = Repaid(value_date, event_id, receipt.amount)
-    loan, postings = backdated(held.terms, known, event, day)
-    after = held.now(loan)
-    loans.record(transaction, contract.loan_id, event, receipt.reference)
+    step = backdated(held.terms, known, event, day)
+    return _booked(transaction, held, receipt, day, event, step)
+
+
+def _booked(
+    transaction: Connection,
+    held: Held,
+    receipt: Receipt,
+    day: date,
+    event: LoanEvent,
+    step: Step,
+) -> tuple[Held, pb.Repayment]:
+    after = held.now(step.loan)
+    loans.record(transaction, held.contract.loan_id, event, receipt.reference)
     loan_store.save(transaction, after)
-    return after, keep(transaction, held, after, receipt, day, postings)
+    return after, _keep(transaction, held, after, receipt, day, step.postings)
 
 
-def keep(
+def _keep(
     transaction: Connection,
     before: Held,
     after: Held,

@@ -149,6 +149,7 @@ def moved(each: Posting) -> Counter[str]:
             "INTEREST_ACCRUED": ("income", accrued.get(name, off + name)),
             "INTEREST_TRUED_UP": ("income", accrued.get(name, off + name)),
             "REPAYMENT_RECEIVED": (name, "cash"),
+            "OVERPAYMENT_APPLIED": (name, "overpayment"),
             "NON_ACCRUAL_ENTERED": (
                 name,
                 "principal_impaired" if kind == "principal" else f"offbalance_{kind}",
@@ -237,7 +238,7 @@ def test_a_thirty_year_loan_with_every_instalment_paid_late_replays_the_same() -
     plan = build_schedule(terms, 100_000_000, START)
     events: list[LoanEvent] = [Disbursed(START, "000", 100_000_000)]
     events += [
-        Repaid(day_after(row.due_date, 2), f"{row.number:03}", row.amount + 5000)
+        Repaid(day_after(row.due_date, 2), f"{row.number:03}", row.amount + 10)
         for row in plan.instalments
     ]
     until = date(2057, 1, 1)

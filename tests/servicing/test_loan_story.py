@@ -14,6 +14,7 @@ from tael_servicing.arithmetic.events import (
     AllowanceAdjusted,
     Disbursed,
     LoanEvent,
+    Parked,
     Prepaid,
     Recovered,
     Repaid,
@@ -359,3 +360,18 @@ def test_an_event_on_another_day_than_the_loans_is_refused() -> None:
 def test_terms_no_loan_can_have_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="penalty_multiplier is at least 1"):
         replace(HARD, penalty_multiplier=Decimal("0.5"))
+
+
+def test_money_parked_pays_what_falls_due_next_before_anyone_is_asked() -> None:
+    paid = replace(FIRST_PAID, amount=90_000)
+    loan, posted = replay(ANNUITY, [DISBURSED, paid], date(2026, 3, 15))
+    assert amounts(posted, "OVERPAYMENT_APPLIED") == [{"interest_due": 1151}]
+    assert (loan.overpayment, loan.amount_due) == (0, 88849 - 1151)
+
+
+def test_money_under_way_while_the_loan_was_settled_is_held_for_the_customer() -> None:
+    settled = Settled(date(2026, 2, 15), "02", 88849 + 921151 + 9212)
+    late = Parked(date(2026, 2, 15), "03", 88849)
+    loan, posted = replay(ANNUITY, [DISBURSED, late, settled], date(2026, 3, 1))
+    assert (loan.closure, loan.overpayment) == (Closure.PAID_EARLY, 88849)
+    assert posted[-1].amounts == {"overpayment": 88849}

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tael_servicing.arithmetic.accrual import NO_CHARGES
+from tael_servicing.arithmetic.arrears import pay, skip_settled
 from tael_servicing.arithmetic.loan import Loan, Owed, balances
 from tael_servicing.arithmetic.postings import Step, nonzero, posting
 from tael_servicing.arithmetic.schedules import accrued_by
@@ -78,12 +79,15 @@ def accrue(terms: Terms, loan: Loan, nights: int = 1) -> Step:
 def open_day(terms: Terms, loan: Loan) -> Step:
     """Opens the business date: what is due becomes due, then the non-accrual test.
 
-    Interest due today is settled before the loan goes off balance, as the catch-up before
-    non-accrual demands; everything accrued up to last night is already in the balances.
+    Money parked earlier pays what became due. Interest due today is settled before the loan goes off
+    balance, as the catch-up before non-accrual demands; everything accrued up to last night is
+    already in the balances.
     """
     if not loan.running:
         return Step(loan)
     after, due = _due_today(loan)
+    after, applied = _apply_overpayment(terms, after)
+    due += applied
     if not after.accruing or after.days_past_due <= terms.nonaccrual_dpd:
         return Step(after, due)
     moved = balances(terms, after)
@@ -113,12 +117,13 @@ def _due_today(loan: Loan) -> Step:
     return Step(after, nonzero(posting("INTEREST_DUE", loan, interest=interest)))
 
 
-def skip_settled(loan: Loan) -> Loan:
-    """The loan with its count of settled instalments brought up to date."""
-    settled = loan.settled_count
-    while settled < loan.due_count and loan.rows[settled].settled:
-        settled += 1
-    return loan if settled == loan.settled_count else replace(loan, settled_count=settled)
+def _apply_overpayment(terms: Terms, loan: Loan) -> Step:
+    """Pays the arrears out of what the customer paid too much (OVERPAYMENT_APPLIED)."""
+    if not loan.overpayment or not loan.arrears:
+        return Step(loan)
+    paid, accounts, left = pay(terms, loan, loan.overpayment)
+    applied = posting("OVERPAYMENT_APPLIED", loan, **accounts)
+    return Step(replace(paid, overpayment=left), (applied,))
 
 
 def _charged(terms: Terms, loan: Loan, nights: int) -> Loan:

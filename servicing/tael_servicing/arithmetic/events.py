@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from tael_runtime.errors import FailedPrecondition
-from tael_servicing.arithmetic.allocation import allocate
+from tael_servicing.arithmetic.arrears import by_account, closed_if_repaid, pay
 from tael_servicing.arithmetic.dates import Period
-from tael_servicing.arithmetic.day import skip_settled
 from tael_servicing.arithmetic.loan import (
     NO_ALLOWANCE,
     Allowance,
@@ -31,7 +30,7 @@ from tael_servicing.arithmetic.prepayment import (
     rescheduled,
 )
 from tael_servicing.arithmetic.schedules import Instalment, build_schedule
-from tael_servicing.arithmetic.terms import Part, Sweep, Terms
+from tael_servicing.arithmetic.terms import Terms
 from tael_servicing.reasons import Reason
 
 
@@ -98,11 +97,22 @@ class Recovered:
     amount: int
 
 
-LoanEvent = Disbursed | Repaid | Prepaid | Settled | AllowanceAdjusted | WrittenOff | Recovered
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Money under way while the loan was repaid or written off: held for the customer."""
+
+    value_date: date
+    event_id: str
+    amount: int
+
+
+LoanEvent = (
+    Disbursed | Repaid | Prepaid | Settled | AllowanceAdjusted | WrittenOff | Recovered | Parked
+)
 
 
 # Same-day events happen in this order, whatever order they arrived in.
-_CLASSES = (Disbursed, Repaid, Prepaid, Settled, AllowanceAdjusted, WrittenOff, Recovered)
+_CLASSES = (Disbursed, Repaid, Prepaid, Settled, AllowanceAdjusted, WrittenOff, Recovered, Parked)
 _RANK: Mapping[type[LoanEvent], int] = {kind: rank for rank, kind in enumerate(_CLASSES)}
 
 
@@ -133,77 +143,28 @@ def happen(terms: Terms, loan: Loan, event: LoanEvent) -> Step:
         )
     match event:
         case Repaid():
-            return _repay(terms, loan, event.amount)
+            step = _repay(terms, loan, event.amount)
         case Prepaid():
-            return _prepay(terms, loan, event.amount, event.keep)
+            step = _prepay(terms, loan, event.amount, event.keep)
         case Settled():
-            return _settle(terms, loan, event.amount)
+            step = _settle(terms, loan, event.amount)
         case AllowanceAdjusted():
-            return _adjust_allowance(loan, event.allowance)
+            step = _adjust_allowance(loan, event.allowance)
         case WrittenOff():
-            return _write_off(terms, loan)
+            step = _write_off(terms, loan)
         case Recovered():
-            return _recover(loan, event.amount)
+            step = _recover(loan, event.amount)
+        case Parked():
+            step = _park(loan, event.amount)
+    return step
 
 
 def _repay(terms: Terms, loan: Loan, amount: int) -> Step:
     check_payable(loan)
-    arrears = loan.arrears
-    owed = [row.unpaid for row in arrears]
-    if loan.memo is None:
-        taken, left = allocate(amount, owed, terms.repay_order, terms.repay_sweep)
-        memo = None
-    else:
-        # Principal of every instalment before any interest: always vertical off balance.
-        taken, left = allocate(
-            amount, [*owed, loan.memo.unpaid], terms.repay_order_nonaccrual, Sweep.VERTICAL
-        )
-        memo = loan.memo.paid_with(terms, taken[-1])
-    after = skip_settled(
-        replace(
-            loan,
-            rows=(
-                *loan.rows[: loan.settled_count],
-                *(row.paid_with(terms, parts) for row, parts in zip(arrears, taken, strict=False)),
-                *loan.rows[loan.due_count :],
-            ),
-            memo=memo,
-            overpayment=loan.overpayment + left,
-        )
-    )
-    received = posting("REPAYMENT_RECEIVED", loan, **_by_account(loan, taken), overpayment=left)
-    return Step(_closed_if_repaid(after), (received,))
-
-
-def _by_account(loan: Loan, taken: list[dict[Part, int]]) -> Mapping[str, int]:
-    """Parts taken from the arrears, oldest first and then the memo, by the account they stand on."""
-    total = {part: sum(parts.get(part, 0) for parts in taken) for part in Part}
-    if not loan.accruing:
-        return {
-            "principal_impaired": total[Part.PRINCIPAL],
-            "offbalance_interest": total[Part.INTEREST],
-            "offbalance_penalty": total[Part.PENALTY],
-            "offbalance_compound": total[Part.COMPOUND],
-        }
-    overdue = sum(
-        parts.get(Part.PRINCIPAL, 0)
-        for row, parts in zip(loan.arrears, taken, strict=True)
-        if row.overdue
-    )
-    return {
-        "principal_normal": total[Part.PRINCIPAL] - overdue,
-        "principal_overdue": overdue,
-        "interest_due": total[Part.INTEREST],
-        "penalty": total[Part.PENALTY],
-        "compound": total[Part.COMPOUND],
-    }
-
-
-def _closed_if_repaid(loan: Loan) -> Loan:
-    if loan.settled_count < len(loan.rows) or (loan.memo and any(loan.memo.unpaid.values())):
-        return loan
-    late = any(row.overdue for row in loan.rows)
-    return replace(loan, closure=Closure.PAID_OVERDUE if late else Closure.PAID_NORMAL)
+    paid, accounts, left = pay(terms, loan, amount)
+    after = replace(paid, overpayment=loan.overpayment + left)
+    received = posting("REPAYMENT_RECEIVED", loan, **accounts, overpayment=left)
+    return Step(after, (received,))
 
 
 def _prepay(terms: Terms, loan: Loan, amount: int, keep: Keep) -> Step:
@@ -230,7 +191,7 @@ def _settle(terms: Terms, loan: Loan, amount: int) -> Step:
         )
     arrears = [dict(row.unpaid) for row in loan.arrears]
     memo = [dict(loan.memo.unpaid)] if loan.memo else []
-    due = _by_account(loan, arrears + memo)
+    due = by_account(loan, arrears + memo)
     accounts = {name: value + due.get(name, 0) for name, value in _undue(loan, quote).items()}
     received = posting("REPAYMENT_RECEIVED", loan, **{**due, **accounts}, prepayment_fee=quote.fee)
     postings = (*_true_up(loan, quote.true_up), received)
@@ -265,11 +226,16 @@ def _paid_off(terms: Terms, loan: Loan, quote: Payoff) -> Loan:
     )
     if quote.principal_undue:
         return replace(after, closure=Closure.PAID_EARLY)
-    return _closed_if_repaid(after)
+    return closed_if_repaid(after)
 
 
 def _true_up(loan: Loan, interest: int) -> tuple[Posting, ...]:
     return nonzero(posting("INTEREST_TRUED_UP", loan, interest=interest))
+
+
+def _park(loan: Loan, amount: int) -> Step:
+    after = replace(loan, overpayment=loan.overpayment + amount)
+    return Step(after, (posting("REPAYMENT_RECEIVED", loan, overpayment=amount),))
 
 
 def _adjust_allowance(loan: Loan, target: Allowance) -> Step:

@@ -34,7 +34,8 @@ class AllocateDebits(Step):
         for debit in debits.of_loans(transaction, members(payload), ("SUCCESS",)):
             if debit.due_date == closing.day:
                 held = loan_store.lock(transaction, debit.loan_id)
-                _, booked = repayments.book(transaction, held, receipt(debit), closing.day)
+                take = repayments.book if held.loan.running else repayments.park
+                _, booked = take(transaction, held, receipt(debit), closing.day)
                 debits.allocated(transaction, debit)
                 summary.loans += 1
                 summary.amounts["REPAYMENT_RECEIVED.funds_channel"] += booked.amount.minor_units

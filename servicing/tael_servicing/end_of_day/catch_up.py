@@ -36,9 +36,9 @@ class CatchUp(Step):
 
 
 def _book(transaction: Connection, closing: Closing, debit: Debit) -> None:
-    """On its due date, or today where something since was only possible without the money."""
+    """On its due date; where something since was only possible without the money, parked."""
     held = loan_store.lock(transaction, debit.loan_id)
     try:
         repayments.book_back(transaction, held, receipt(debit), debit.due_date, closing.day)
     except FailedPrecondition:
-        repayments.book(transaction, held, receipt(debit), closing.day)
+        repayments.park(transaction, held, receipt(debit), closing.day)
