@@ -23,10 +23,15 @@ from tael_cli.supervisor import ORDER, Supervisor, await_healthy
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 from tael_runtime.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Core-banking for loans.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Core-banking for loans.",
+)
 db_app = typer.Typer(no_args_is_help=True, help="The data folder's own PostgreSQL.")
 app.add_typer(db_app, name="db")
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 120)
 
 BookOption = Annotated[str, typer.Option(help="The book.")]
 

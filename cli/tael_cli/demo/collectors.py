@@ -65,6 +65,8 @@ class Collectors:
             )
         ).contact
         result = collections_pb2.ResultCode.Name(contact.result).removeprefix("RESULT_CODE_")
+        if contact.result == collections_pb2.RESULT_CODE_UNSPECIFIED:
+            result = "CONNECTED, recorded"
         self._lender.stage.call(
             "chen.xi", f"collections.SendContact {name} at {hour}", f"ALLOW, {result}"
         )
@@ -72,6 +74,7 @@ class Collectors:
 
     def outcome(self, contact: collections_pb2.Contact, note: str) -> None:
         """Writes down that the debtor promised to pay."""
+        self._lender.stage.call("chen.xi", "collections.RecordOutcome", f"PROMISE: {note}")
         self._contacts.RecordOutcome(
             collections_pb2.RecordOutcomeRequest(
                 request_id=self._rid(),

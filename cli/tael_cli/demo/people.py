@@ -53,12 +53,12 @@ class Person:
     """What the credit bureau knows; amounts in minor units."""
     lenders: dict[str, int] = field(default_factory=lambda: {"queries_30d": 2, "queries_90d": 2})
     """How often other lenders asked."""
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    """For request ids: what is asked anew has a new one."""
     customer_id: str = ""
     card_token: str = ""
     application: application_pb2.Application = field(default_factory=application_pb2.Application)
     contract: contract_pb2.Contract = field(default_factory=contract_pb2.Contract)
-    numbers: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
-    """Of the requests made: none has another's id, on whatever day."""
 
 
 class App:
@@ -95,6 +95,7 @@ class App:
             )
         ).customer
         person.customer_id = customer.customer_id
+        self._stage.name(person.customer_id, person.name)
         self._stage.call(
             "app",
             "origination.RegisterPerson",
@@ -177,7 +178,9 @@ class App:
                 periods=12,
                 purpose="CONSUMPTION",
                 device=application_pb2.DeviceInfo(
-                    device_id=f"phone-{person.mobile}", ip="203.0.113.7", province="11"
+                    device_id=f"phone-{person.mobile}",
+                    ip="203.0.113.7",
+                    province=person.id_number[:2],
                 ),
             )
         ).application

@@ -16,6 +16,8 @@ from tael_client.values import to_date, yuan
 
 MEMO = "7"
 """GL codes that begin with it are off balance: 收 and 付 instead of 借 and 贷."""
+CONTRA = "7999"
+"""The other side of every off-balance line: not shown, as single entry is the custom."""
 
 
 class Stage:
@@ -23,6 +25,15 @@ class Stage:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._names: dict[str, str] = {}
+
+    def name(self, identity: str, name: str) -> None:
+        """What to call a loan, line or customer from here on."""
+        self._names[identity] = name
+
+    def _called(self, identity: str) -> str:
+        """Its name in the story; else its prefix and last six digits."""
+        return self._names.get(identity) or f"…{identity[-6:]}"
 
     def act(self, title: str) -> None:
         """Begins a part of the story."""
@@ -64,33 +75,39 @@ class Stage:
         head = f"voucher {entry.sequence}  {entry.event}  value {to_date(entry.value_date)}"
         if entry.reversal_of:
             head += f"  red ink, reverses {entry.reversal_of}"
-        table = Table(title=head, title_justify="left", title_style="bold", show_edge=False)
+        self.console.print(f"[bold]{head}[/bold]", highlight=False)
+        table = Table(show_edge=False)
         table.add_column("")
-        table.add_column("account 科目", min_width=52)
+        table.add_column("account 科目", min_width=72, no_wrap=True)
         table.add_column("借 Dr", justify="right", min_width=11)
         table.add_column("贷 Cr", justify="right", min_width=11)
-        for line in entry.lines:
-            if line.account_number.startswith("7999"):
-                continue
-            table.add_row(*_voucher_row(line))
+        for line in sorted(entry.lines, key=_voucher_order):
+            if not line.account_number.startswith(CONTRA):
+                table.add_row(*self._voucher_row(line))
         self.console.print(table)
         self.console.print()
+
+    def _voucher_row(self, line: ledger_pb2.Line) -> tuple[str, str, str, str]:
+        code, *owner = line.account_number.split(":")
+        debit = line.side == ledger_pb2.SIDE_DEBIT
+        mark = ("收" if debit else "付") if code.startswith(MEMO) else ("借" if debit else "贷")
+        whose = f" · {self._called(owner[-1])}" if owner else ""
+        amount = yuan(line.amount)
+        name = f"{code} {line.account_name}{whose}"
+        return (mark, name, amount if debit else "", "" if debit else amount)
 
     def line(self, line: credit_line_pb2.CreditLine) -> None:
         """A credit line in one row."""
         self.say(
-            f"   line {_short(line.line_id)}: limit {yuan(line.limit.minor_units)}, "
+            f"   line of {self._called(line.customer_id)}: limit {yuan(line.limit.minor_units)}, "
             f"used {yuan(line.used.minor_units)}, reserved {yuan(line.reserved.minor_units)}, "
             f"available {yuan(line.available.minor_units)}"
         )
 
     def decision(self, decision: decision_pb2.Decision) -> None:
         """A decision, step by step."""
-        table = Table(
-            title=f"decision {_short(decision.decision_id)} under {decision.policy_version}",
-            title_justify="left",
-            show_edge=False,
-        )
+        self.say(f"   risk.Decide under policy {decision.policy_version}:")
+        table = Table(show_edge=False)
         for name in ("step", "result", "reasons"):
             table.add_column(name)
         for step in decision.steps:
@@ -104,28 +121,13 @@ class Stage:
         status = collections_pb2.CaseStatus.Name(case.status).removeprefix("CASE_STATUS_")
         dpd = max((loan.dpd for loan in case.loans), default=0)
         self.say(
-            f"   case {_short(case.case_id)}: {bucket}, DPD {dpd}, {status}, "
+            f"   case of {self._called(case.customer_id)}: {bucket}, DPD {dpd}, {status}, "
             f"{yuan(case.amount_past_due.minor_units)} past due"
             + (f", collector {case.collector}" if case.collector else "")
         )
 
 
-def _voucher_row(line: ledger_pb2.Line) -> tuple[str, str, str, str]:
-    code, *owner = line.account_number.split(":")
-    memo = code.startswith(MEMO)
-    debit = line.side == ledger_pb2.SIDE_DEBIT
-    mark = ("收" if debit else "付") if memo else ("借" if debit else "贷")
-    whose = f" [{_short(owner[-1])}]" if owner else ""
-    amount = yuan(line.amount)
-    return (
-        mark,
-        f"{code} {line.account_name}{whose}",
-        amount if debit else "",
-        "" if debit else amount,
-    )
-
-
-def _short(identity: str) -> str:
-    """Ids for people: the prefix and the last six digits."""
-    prefix, _, rest = identity.rpartition("_")
-    return f"{prefix}…{rest[-6:]}" if prefix else identity
+def _voucher_order(line: ledger_pb2.Line) -> tuple[bool, bool, str]:
+    """On balance before off balance, debits before credits, then by account."""
+    memo = line.account_number.startswith(MEMO)
+    return (memo, line.side != ledger_pb2.SIDE_DEBIT, line.account_number)

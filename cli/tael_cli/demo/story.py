@@ -20,7 +20,7 @@ from rich.console import Console
 from tael.collections.v1 import collections_pb2
 from tael.ledger.v1 import ledger_pb2, proof_pb2, proof_pb2_grpc
 from tael.origination.v1 import application_pb2, application_pb2_grpc
-from tael.provider.v1 import simulator_pb2
+from tael.provider.v1 import simulator_pb2, simulator_pb2_grpc
 from tael.risk.v1 import decision_pb2, decision_pb2_grpc
 from tael.servicing.v1 import loan_pb2, repayment_pb2, repayment_pb2_grpc
 from tael_cli import audit, setup
@@ -217,6 +217,9 @@ class Story:
         lender = self.lender
         self.app(ZHANG).sign_contract()
         self.l1 = self.app(ZHANG).draw(1_000_000).loan_id
+        self.stage.name(self.l1, "L1")
+        for person in (ZHANG, LI, CHEN):
+            self.stage.name(person.application.line_id, person.name)
         rows = lender.loans.GetSchedule(loan_pb2.GetScheduleRequest(loan_id=self.l1)).instalments
         self.stage.schedule(rows, "L1: 10,000.00, 12 months, 12 %, 等额本息")
         lender.show(self.l1, "LOAN_DISBURSED")
@@ -235,6 +238,7 @@ class Story:
         )
         self.app(LI).sign_contract()
         self.l2 = self.app(LI).draw(1_000_000).loan_id
+        self.stage.name(self.l2, "L2")
         self.stage.say(
             "\n陈晨's card is closed: the entry is reversed in red ink, the line released."
         )
@@ -245,10 +249,8 @@ class Story:
         )
         self.app(CHEN).sign_contract()
         failed = self.app(CHEN).draw(500_000).loan_id
-        lender.show(failed, "LOAN_DISBURSED")
-        for entry in lender.vouchers(failed, ""):
-            if entry.reversal_of:
-                self.stage.voucher(entry)
+        self.stage.name(failed, "L3")
+        lender.show(failed, "")
         self.stage.line(lender.line(CHEN.application.line_id))
 
     # Instalments --------------------------------------------------------------------------------
@@ -273,6 +275,8 @@ class Story:
         self.stage.say(
             f"   L1 accrued {len(nights)} nights: {shown}, …; together {yuan(sum(nights))}"
         )
+        self.stage.say("   the first night, both loans in one compound entry, and the due day:")
+        self.stage.voucher(lender.vouchers(self.l1, "INTEREST_ACCRUED")[0])
         lender.show(self.l1, "INTEREST_DUE")
         self._pay_over_rest(88_849)
         lender.end_days_before(date(2026, 2, 16))
@@ -281,12 +285,12 @@ class Story:
         lender.show(self.l2, "REPAYMENT_RECEIVED")
 
     def _pay_over_rest(self, amount: int) -> None:
-        """李娜's debit found no funds; she pays from her account through the REST bridge."""
+        """李娜's debit found no funds; she transfers the money and says so over REST."""
         url = f"http://{self.settings.target('gateway')}/v1/loans/{self.l2}:repay"
         body = {
             "requestId": "rest-repay-1",
             "amount": {"currencyCode": "CNY", "minorUnits": str(amount)},
-            "funding": "FUNDING_OWN_ACCOUNT",
+            "funding": "FUNDING_TRANSFER",
         }
         request = urllib.request.Request(
             url,
@@ -330,6 +334,13 @@ class Story:
         lender = self.lender
         case = lender.case_of(ZHANG.customer_id)
         team = Collectors(lender, case.case_id)
+        phone = self.services.stub("simulators", simulator_pb2_grpc.SimulatorServiceStub)
+        texts = phone.ReadTexts(simulator_pb2.ReadTextsRequest(mobile=ZHANG.mobile)).texts
+        self.stage.call(
+            "collections",
+            "MessageProvider.SendText, reminders before and on the due day",
+            texts[-1],
+        )
         team.assign()
         team.contact(collections_pb2.CHANNEL_SMS, "您的贷款已逾期，请尽快还款。泰尔示范银行")
         team.contact(collections_pb2.CHANNEL_IVR, "您有一笔贷款已逾期。", "11:00")
@@ -392,6 +403,7 @@ class Story:
                 loan_id=self.l2,
                 amount=prepay.total,
                 kind=repayment_pb2.REPAYMENT_KIND_PREPAY_KEEP_TERM,
+                funding=repayment_pb2.FUNDING_TRANSFER,
                 reference="prepayment of 3,000.00",
             )
         )
@@ -408,6 +420,7 @@ class Story:
                 loan_id=self.l2,
                 amount=payoff.total,
                 kind=repayment_pb2.REPAYMENT_KIND_SETTLE,
+                funding=repayment_pb2.FUNDING_TRANSFER,
             )
         ).loan
         state = loan_pb2.LoanState.Name(settled.state).removeprefix("LOAN_STATE_")
@@ -429,6 +442,7 @@ class Story:
         self.stage.case(case)
         team.write_off(self.l1)
         lender.show(self.l1, "LOAN_WRITTEN_OFF")
+        team.place()
         team.recover(self.l1, 100_000)
         lender.show(self.l1, "RECOVERY_RECEIVED")
         self.stage.case(
