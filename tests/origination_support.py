@@ -233,14 +233,16 @@ class Applicant:
             )
         ).contract
 
-    def draw(self, contract_id: str, amount: int = 1_000_000) -> contract_pb2.Drawdown:
+    def draw(
+        self, contract_id: str, amount: int = 1_000_000, periods: int = 12
+    ) -> contract_pb2.Drawdown:
         """Asks for money."""
         return self.drawdowns.RequestDrawdown(
             contract_pb2.RequestDrawdownRequest(
                 request_id=rid(),
                 contract_id=contract_id,
                 amount=money(amount),
-                periods=12,
+                periods=periods,
                 repay_day=15,
                 card_token=self.card_token,
             )

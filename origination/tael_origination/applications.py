@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,10 +17,31 @@ from tael_origination.fields import read_amount
 from tael_origination.reasons import Reason
 from tael_origination.tables import application, card
 from tael_origination.upstream import Product
-from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
+from tael_runtime.errors import FailedPrecondition, NotFound
 from tael_runtime.ids import new_id
 
 OPEN = ("SUBMITTED", "REVIEW")
+
+
+LINE_DAYS = 365
+"""How long a line may be drawn."""
+
+
+@dataclass(frozen=True)
+class Approved:
+    """Terms of a line."""
+
+    limit: int
+    """Minor units."""
+    rate: Decimal
+    """Annual."""
+    on: date
+    """Business date."""
+
+    @property
+    def valid_to(self) -> date:
+        """Last day to draw."""
+        return self.on + timedelta(days=LINE_DAYS)
 
 
 @dataclass(frozen=True)
@@ -60,13 +81,22 @@ class Application:
     line_id: str
 
     @property
+    def approved(self) -> Approved | None:
+        """Terms of the line that is to be granted, or is."""
+        if self.approved_limit is None:
+            return None
+        assert self.rate is not None, "application_limit"
+        assert self.approved_on is not None, "application_approved"
+        return Approved(self.approved_limit, self.rate, self.approved_on)
+
+    @property
     def awaits_line(self) -> bool:
         """Approved, the line not granted yet."""
-        return self.approved_limit is not None and not self.line_id
+        return self.approved is not None and not self.line_id
 
     def message(self) -> pb.Application:
         """The contract's form."""
-        granted = self.approved_limit is not None
+        approved = self.approved
         return pb.Application(
             application_id=self.application_id,
             customer_id=self.customer_id,
@@ -77,8 +107,8 @@ class Application:
             state=pb.ApplicationState.Value(f"APPLICATION_STATE_{self.state}"),
             decision_id=self.decision_id,
             customer_reasons=self.customer_reasons,
-            approved_limit=money(self.approved_limit or 0, self.currency) if granted else None,
-            approved_rate=from_decimal(self.rate or Decimal()) if granted else None,
+            approved_limit=money(approved.limit, self.currency) if approved else None,
+            approved_rate=from_decimal(approved.rate) if approved else None,
             line_id=self.line_id,
             submitted_on=from_date(self.submitted_on),
         )
@@ -91,7 +121,7 @@ def submit(transaction: Connection, request: pb.SubmitApplicationRequest, produc
     be verified (NOT_VERIFIED), live consents (CONSENT_MISSING).
     """
     amount = read_amount("amount", request.amount, product.currency)
-    _require_term(request.periods, product)
+    product.require_term(request.periods)
     customer_id = request.customer_id
     customers.lock(transaction, customer_id)
     _require_none_open(transaction, customer_id)
@@ -164,12 +194,6 @@ def change(transaction: Connection, application_id: str, **values: Any) -> Appli
 def _select(transaction: Connection, condition: ColumnElement[bool]) -> list[Application]:
     query = select(application).where(condition).order_by(application.c.application_id)
     return [Application(**row) for row in transaction.execute(query).mappings()]
-
-
-def _require_term(periods: int, product: Product) -> None:
-    least, most = product.terms.min_periods, product.terms.max_periods
-    if not least <= periods <= most:
-        raise InvalidArgument("periods", f"{product.code} is lent over {least} to {most} months")
 
 
 def _require_none_open(transaction: Connection, customer_id: str) -> None:

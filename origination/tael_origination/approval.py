@@ -6,8 +6,6 @@ application's: whoever goes on, after a crash or at the same time, does nothing 
 
 from __future__ import annotations
 
-from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection
@@ -23,15 +21,14 @@ from tael_origination import (
     facts,
     reviews,
 )
-from tael_origination.applications import Application
+from tael_origination.applications import Application, Approved
+from tael_origination.contract_pdf import ApprovalTerms
 from tael_origination.customers import CustomerFile
 from tael_origination.reasons import Reason
 from tael_origination.upstream import Risk, Servicing, loan_request
 from tael_runtime.errors import Unavailable
 from tael_runtime.server import Runtime
 
-LINE_DAYS = 365
-"""How long a line may be drawn."""
 NO_CONSENT = "P010"
 """Risk's reason code."""
 
@@ -55,8 +52,8 @@ class Approval:
             application = applications.get(snapshot, application_id)
         if application.state == "SUBMITTED" and not application.decision_id:
             application = self._decided(application)
-        if application.awaits_line:
-            application = self._granted(application)
+        if application.approved and not application.line_id:
+            application = self._granted(application, application.approved)
         return application
 
     def _decided(self, application: Application) -> Application:
@@ -119,17 +116,15 @@ class Approval:
             events.application_changed(transaction, decided.message())
         return decided
 
-    def _granted(self, application: Application) -> Application:
-        assert application.approved_limit is not None
-        assert application.approved_on is not None
+    def _granted(self, application: Application, approved: Approved) -> Application:
         line_id = self._servicing.grant(
             application.application_id,
             application.customer_id,
             application.product_code,
-            application.approved_limit,
+            approved.limit,
             application.currency,
-            application.rate or Decimal(),
-            application.approved_on + timedelta(days=LINE_DAYS),
+            approved.rate,
+            approved.valid_to,
         )
         with self._db.begin() as transaction:
             current = applications.get(transaction, application.application_id, lock=True)
@@ -138,13 +133,25 @@ class Approval:
             granted = applications.change(
                 transaction, application.application_id, state="APPROVED", line_id=line_id
             )
-            self._file_notice(transaction, granted)
+            self._file_notice(transaction, granted, approved)
             events.application_changed(transaction, granted.message())
             return granted
 
-    def _file_notice(self, transaction: Connection, application: Application) -> None:
+    def _file_notice(
+        self, transaction: Connection, application: Application, approved: Approved
+    ) -> None:
+        terms = ApprovalTerms(
+            application_id=application.application_id,
+            limit=approved.limit,
+            currency=application.currency,
+            rate=approved.rate,
+            periods=application.periods,
+            purpose=application.purpose,
+            approved_on=approved.on,
+            line_id=application.line_id,
+        )
         person = self._file.person(transaction, application.customer_id)
-        pdf = contract_pdf.approval_notice(application, person)
+        pdf = contract_pdf.approval_notice(terms, person.borrower)
         archive.file(
             transaction,
             self._cipher,

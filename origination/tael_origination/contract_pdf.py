@@ -7,7 +7,7 @@ fonts every PDF viewer brings for it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from io import BytesIO
@@ -23,8 +23,6 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from tael_client.values import yuan
-from tael_origination.applications import Application
-from tael_origination.customers import Person
 
 LENDER = "泰尔银行 Tael Bank"
 FONT = "STSong-Light"
@@ -36,6 +34,30 @@ BODY = ParagraphStyle("body", fontName=FONT, fontSize=10, leading=15)
 CELL = ParagraphStyle("cell", fontName=FONT, fontSize=9, leading=12)
 
 Row = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Borrower:
+    """Whom it is agreed with, in clear."""
+
+    name: str = field(repr=False)
+    id_number: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ApprovalTerms:
+    """What was approved."""
+
+    application_id: str
+    limit: int
+    """Minor units, as every amount here."""
+    currency: str
+    rate: Decimal
+    """Annual."""
+    periods: int
+    purpose: str
+    approved_on: date
+    line_id: str
 
 
 @dataclass(frozen=True)
@@ -65,31 +87,30 @@ class DrawdownTerms:
     masked_card: str
 
 
-def approval_notice(application: Application, person: Person) -> bytes:
+def approval_notice(terms: ApprovalTerms, borrower: Borrower) -> bytes:
     """批复: the limit and rate approved, as a PDF."""
-    assert application.approved_limit is not None
     rows = [
-        ("申请编号 Application", application.application_id),
-        ("借款人 Borrower", person.name),
-        ("批准额度 Limit", _amount(application.approved_limit, application.currency)),
-        ("年利率 Annual rate", _percent(application.rate or Decimal())),
-        ("期限 Months", str(application.periods)),
-        ("用途 Purpose", application.purpose),
-        ("批准日 Approved on", str(application.approved_on)),
-        ("额度编号 Credit line", application.line_id),
+        ("申请编号 Application", terms.application_id),
+        ("借款人 Borrower", borrower.name),
+        ("批准额度 Limit", _amount(terms.limit, terms.currency)),
+        ("年利率 Annual rate", _percent(terms.rate)),
+        ("期限 Months", str(terms.periods)),
+        ("用途 Purpose", terms.purpose),
+        ("批准日 Approved on", terms.approved_on.isoformat()),
+        ("额度编号 Credit line", terms.line_id),
     ]
     return _set("授信批复 Approval notice", [_facts(rows)])
 
 
 def credit_contract(
-    terms: CreditTerms, person: Person, cost_table: Sequence[Mapping[str, Any]]
+    terms: CreditTerms, borrower: Borrower, cost_table: Sequence[Mapping[str, Any]]
 ) -> bytes:
     """The credit contract with its cost table (金规〔2026〕2号), as a PDF to be signed."""
     rows = [
         ("合同编号 Contract", terms.contract_id),
         ("贷款人 Lender", LENDER),
-        ("借款人 Borrower", person.name),
-        ("身份证号 Identity number", person.id_number),
+        ("借款人 Borrower", borrower.name),
+        ("身份证号 Identity number", borrower.id_number),
         ("授信额度 Credit limit", _amount(terms.limit, terms.currency)),
         ("年利率 Annual rate", _percent(terms.rate)),
         ("期限 Months", str(terms.periods)),
@@ -117,15 +138,15 @@ CLAUSES = (
 
 
 def drawdown_agreement(
-    terms: DrawdownTerms, person: Person, schedule: Sequence[Mapping[str, Any]]
+    terms: DrawdownTerms, borrower: Borrower, schedule: Sequence[Mapping[str, Any]]
 ) -> bytes:
     """支用协议: one drawdown with its schedule, as a PDF to be signed."""
     rows = [
         ("支用编号 Drawdown", terms.drawdown_id),
         ("所属合同 Under contract", terms.contract_id),
         ("贷款人 Lender", LENDER),
-        ("借款人 Borrower", person.name),
-        ("身份证号 Identity number", person.id_number),
+        ("借款人 Borrower", borrower.name),
+        ("身份证号 Identity number", borrower.id_number),
         ("金额 Amount", _amount(terms.amount, terms.currency)),
         ("年利率 Annual rate", _percent(terms.rate)),
         ("年化综合成本 All-in annual rate", _percent(terms.apr)),

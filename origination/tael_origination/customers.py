@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from tael.origination.v1 import customer_pb2
 from tael_client.values import from_date
 from tael_origination import cards, checks
+from tael_origination.contract_pdf import Borrower
 from tael_origination.identifiers import IdentityNumber
 from tael_origination.masking import mask_identity_number, mask_mobile, mask_name
 from tael_origination.reasons import Reason
@@ -29,13 +30,18 @@ class Person:
     """A customer in clear."""
 
     customer_id: str
-    name: str
-    id_number: str
-    mobile: str
+    name: str = field(repr=False)
+    id_number: str = field(repr=False)
+    mobile: str = field(repr=False)
     monthly_income: int
     """Declared, minor units."""
     province: str = ""
     """Declared, two digits of GB/T 2260; "" where not told."""
+
+    @property
+    def borrower(self) -> Borrower:
+        """As a contract names them."""
+        return Borrower(self.name, self.id_number)
 
     @property
     def birth_date(self) -> date:

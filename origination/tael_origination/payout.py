@@ -55,14 +55,15 @@ class Payout:
     def draft(self, asked: contract_pb2.RequestDrawdownRequest) -> Drawdown:
         """A drawdown with its schedule, not stored yet.
 
-        Guards in order: money, the contract (CONTRACT_NOT_SIGNED), the card (CARD_NOT_BOUND), the
-        bureau consent (CONSENT_MISSING), the free part of the line (LINE_EXCEEDED).
+        Guards in order: money, the contract (CONTRACT_NOT_SIGNED), the term, the card
+        (CARD_NOT_BOUND), the bureau consent (CONSENT_MISSING), the line's free part (LINE_EXCEEDED).
         """
         with self._db.read() as snapshot:
             contract = contracts.get(snapshot, asked.contract_id)
         amount = read_amount("amount", asked.amount, contract.currency)
         contracts.require_signed(contract)
         product = self._servicing.product(contract.product_code)
+        product.require_term(asked.periods)
         with self._db.read() as snapshot:
             drawdowns.require_card(snapshot, contract.customer_id, asked.card_token)
             consent = consents.require_live(
@@ -193,7 +194,7 @@ class Payout:
             apr=current.apr,
             masked_card=bound[current.card_token],
         )
-        pdf = contract_pdf.drawdown_agreement(terms, person, current.schedule)
+        pdf = contract_pdf.drawdown_agreement(terms, person.borrower, current.schedule)
         reason = f"customer assented {current.assented_at} by {current.assent_code_id}"
         archive.file(
             transaction,

@@ -20,7 +20,7 @@ from tael_runtime.server import Loop
 
 log = structlog.get_logger()
 
-PAUSE = 2.0
+PAUSE = 1.0
 """Seconds between rounds."""
 
 GoOn = Callable[[str], object]

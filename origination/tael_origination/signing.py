@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from sqlalchemy import Connection
 
 from tael_client.values import to_decimal
 from tael_origination import applications, archive, contract_pdf, contracts, events
-from tael_origination.approval import LINE_DAYS
 from tael_origination.contract_pdf import CreditTerms
 from tael_origination.contracts import Contract
 from tael_origination.customers import CustomerFile
@@ -44,35 +41,32 @@ class Signing:
         with self._db.read() as snapshot:
             application = applications.get(snapshot, application_id)
             person = self._file.person(snapshot, application.customer_id)
-        if application.state != "APPROVED":
+        approved = application.approved
+        if application.state != "APPROVED" or approved is None:
             raise FailedPrecondition(
                 Reason.APPLICATION_NOT_APPROVED,
                 f"the application is {application.state}",
                 application_id,
             )
-        # Approved and with a line: the store's constraints hold these together.
-        assert application.approved_limit is not None
-        assert application.approved_on is not None
-        assert application.rate is not None
         quote = self._servicing.quote(
             application.product_code,
-            application.approved_limit,
+            approved.limit,
             application.currency,
             application.periods,
-            application.rate,
+            approved.rate,
         )
         terms = CreditTerms(
             contract_id=new_id("ct"),
-            limit=application.approved_limit,
+            limit=approved.limit,
             currency=application.currency,
-            rate=application.rate,
+            rate=approved.rate,
             apr=to_decimal(quote.disclosure.apr),
             periods=application.periods,
             purpose=application.purpose,
-            valid_to=application.approved_on + timedelta(days=LINE_DAYS),
+            valid_to=approved.valid_to,
         )
         rows = contracts.cost_rows(quote.disclosure)
-        pdf = contract_pdf.credit_contract(terms, person, rows)
+        pdf = contract_pdf.credit_contract(terms, person.borrower, rows)
         return Contract(
             contract_id=terms.contract_id,
             application_id=application_id,

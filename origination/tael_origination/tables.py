@@ -154,7 +154,11 @@ application = Table(
     ),
     CheckConstraint("amount > 0 AND periods > 0", name="application_amount"),
     CheckConstraint("(state = 'APPROVED') = (line_id <> '')", name="application_line"),
-    CheckConstraint("approved_limit <= machine_limit", name="application_limit"),
+    CheckConstraint(
+        "approved_limit IS NULL OR "
+        "(machine_limit IS NOT NULL AND rate IS NOT NULL AND approved_limit <= machine_limit)",
+        name="application_limit",
+    ),
     CheckConstraint(
         "(approved_limit IS NULL) = (approved_on IS NULL)", name="application_approved"
     ),

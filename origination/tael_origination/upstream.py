@@ -23,6 +23,7 @@ from tael.servicing.v1 import (
     product_pb2_grpc,
 )
 from tael_client.values import from_date, from_decimal, money, to_date
+from tael_runtime.errors import InvalidArgument
 from tael_runtime.ids import new_id
 from tael_runtime.server import Runtime
 
@@ -48,6 +49,12 @@ class Product:
             "max": self.terms.max_principal,
             "cost_cap": self.terms.cost_cap.value,
         }
+
+    def require_term(self, periods: int) -> None:
+        """Guard: InvalidArgument where it is not lent over so many months."""
+        least, most = self.terms.min_periods, self.terms.max_periods
+        if not least <= periods <= most:
+            raise InvalidArgument("periods", f"{self.code} is lent over {least} to {most} months")
 
 
 class Servicing:

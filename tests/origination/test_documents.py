@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tael_origination.contract_pdf import (
+    Borrower,
     CreditTerms,
     DrawdownTerms,
     credit_contract,
     drawdown_agreement,
 )
-from tael_origination.customers import Person
 from tael_origination.digital_signature import LenderSigner
 
-PERSON = Person("cu_1", "欧阳 <&> 娜娜", "11010519491231002X", "13800005678", 1_200_000)
+BORROWER = Borrower("欧阳 <&> 娜娜", "11010519491231002X")
 TERMS = CreditTerms(
     contract_id="ct_1",
     limit=3_000_000,
@@ -39,13 +39,13 @@ ROWS = [
 
 
 def test_the_same_terms_make_the_same_bytes() -> None:
-    assert credit_contract(TERMS, PERSON, ROWS) == credit_contract(TERMS, PERSON, ROWS)
+    assert credit_contract(TERMS, BORROWER, ROWS) == credit_contract(TERMS, BORROWER, ROWS)
 
 
 @given(st.text(max_size=60).filter(lambda text: text.isprintable()))
 def test_no_text_from_outside_breaks_a_document(text: str) -> None:
     rows = [{**ROWS[0], "name": text, "basis": text}]
-    assert credit_contract(TERMS, PERSON, rows).startswith(b"%PDF-")
+    assert credit_contract(TERMS, BORROWER, rows).startswith(b"%PDF-")
 
 
 def test_a_schedule_of_thirty_years_runs_over_its_pages() -> None:
@@ -62,12 +62,12 @@ def test_a_schedule_of_thirty_years_runs_over_its_pages() -> None:
         apr=Decimal("0.12"),
         masked_card="622202******0128",
     )
-    assert drawdown_agreement(terms, PERSON, schedule).count(b"/Type /Page\n") > 5
+    assert drawdown_agreement(terms, BORROWER, schedule).count(b"/Type /Page\n") > 5
 
 
 def test_a_signature_is_appended_and_proves_every_byte(tmp_path: Path) -> None:
     signer = LenderSigner(tmp_path)
-    pdf = credit_contract(TERMS, PERSON, ROWS)
+    pdf = credit_contract(TERMS, BORROWER, ROWS)
     signed = signer.sign(pdf, "customer assented")
     assert signed.startswith(pdf)
     verdict = signer.verify(signed)
@@ -84,11 +84,11 @@ def test_a_signature_is_appended_and_proves_every_byte(tmp_path: Path) -> None:
 
 def test_another_lenders_signature_is_not_ours(tmp_path: Path) -> None:
     ours, theirs = LenderSigner(tmp_path / "ours"), LenderSigner(tmp_path / "theirs")
-    assert not ours.verify(theirs.sign(credit_contract(TERMS, PERSON, ROWS), "")).intact
+    assert not ours.verify(theirs.sign(credit_contract(TERMS, BORROWER, ROWS), "")).intact
 
 
 def test_the_signing_key_is_made_once_and_nobody_else_reads_it(tmp_path: Path) -> None:
-    signed = LenderSigner(tmp_path).sign(credit_contract(TERMS, PERSON, ROWS), "")
+    signed = LenderSigner(tmp_path).sign(credit_contract(TERMS, BORROWER, ROWS), "")
     assert LenderSigner(tmp_path).verify(signed).intact
     (key,) = tmp_path.iterdir()
     assert stat.S_IMODE(key.stat().st_mode) == 0o600

@@ -224,6 +224,9 @@ def test_what_forbids_a_drawdown_is_named(lender: House) -> None:
         borrower.draw(contract_id, -1)
     assert "amount.minor_units" in violations(refused.value)
     with pytest.raises(grpc.RpcError) as refused:
+        borrower.draw(contract_id, periods=36)
+    assert "periods" in violations(refused.value)
+    with pytest.raises(grpc.RpcError) as refused:
         borrower.draw("ct_nothing")
     assert refusal(refused.value) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
     own, borrower.card_token = borrower.card_token, "card_of_another"
@@ -243,6 +246,36 @@ def test_what_forbids_a_drawdown_is_named(lender: House) -> None:
         borrower.draw(contract_id)
     assert refusal(refused.value) == ("FAILED_PRECONDITION", "CONSENT_MISSING")
     assert borrower.loans() == []
+
+
+def test_a_signed_drawdown_goes_on_by_itself_once_servicing_is_back(lender: House) -> None:
+    borrower = Borrower(lender).signed()
+    drawdown_id = borrower.draw(borrower.agreed.contract_id).drawdown_id
+    agreement = contract_pb2.SignDrawdownRequest(
+        request_id=rid(), drawdown_id=drawdown_id, code=borrower.send_code()
+    )
+    lender.stop_one("servicing")
+    try:
+        with pytest.raises(grpc.RpcError):
+            borrower.drawdowns.SignDrawdown(agreement, timeout=0.5)
+        assert borrower.drawdown(drawdown_id).state == contract_pb2.DRAWDOWN_STATE_SIGNED
+    finally:
+        lender.start("servicing")
+    wait_until(lambda: borrower.drawdown(drawdown_id).state == PAID, 20, "the payout")
+    assert borrower.drawdowns.SignDrawdown(agreement).drawdown.state == PAID
+    assert len(borrower.payments()) == 1
+
+
+def test_a_contract_that_only_the_customer_has_signed_is_sealed_by_itself(lender: House) -> None:
+    borrower = Borrower(lender)
+    lender.sql(
+        "UPDATE contract SET assented_at = now(), cost_table_seconds = 8 WHERE contract_id = :id",
+        "origination",
+        write=True,
+        id=borrower.agreed.contract_id,
+    )
+    wait_until(lambda: len(borrower.archive()) == 2, 20, "the seal")
+    assert borrower.verify().signature_intact
 
 
 def test_risk_declines_a_drawdown_on_a_frozen_line(lender: House) -> None:

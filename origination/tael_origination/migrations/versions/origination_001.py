@@ -144,7 +144,7 @@ def upgrade() -> None:
     sa.CheckConstraint("state IN ('SUBMITTED', 'REVIEW', 'APPROVED', 'REJECTED')", name='application_state'),
     sa.CheckConstraint('(approved_limit IS NULL) = (approved_on IS NULL)', name='application_approved'),
     sa.CheckConstraint('amount > 0 AND periods > 0', name='application_amount'),
-    sa.CheckConstraint('approved_limit <= machine_limit', name='application_limit'),
+    sa.CheckConstraint('approved_limit IS NULL OR (machine_limit IS NOT NULL AND rate IS NOT NULL AND approved_limit <= machine_limit)', name='application_limit'),
     sa.ForeignKeyConstraint(['consent_id'], ['consent.consent_id'], ),
     sa.ForeignKeyConstraint(['customer_id'], ['customer.customer_id'], ),
     sa.PrimaryKeyConstraint('application_id')
