@@ -21,8 +21,6 @@ from tael_runtime.errors import FailedPrecondition, NotFound
 from tael_runtime.ids import new_id
 
 OPEN = ("SUBMITTED", "REVIEW")
-
-
 LINE_DAYS = 365
 """How long a line may be drawn."""
 

@@ -9,6 +9,7 @@ from tael_origination import checks
 from tael_origination.applications import Application
 from tael_origination.checks import Kind
 from tael_origination.customers import MOBILE, Person
+from tael_origination.drawdowns import Drawdown
 from tael_runtime.crypto import Cipher
 
 Facts = dict[str, dict[str, str]]
@@ -36,12 +37,21 @@ def of_application(
 
 
 def of_drawdown(
-    transaction: Connection, drawdown_id: str, amount: int, application: Application
+    transaction: Connection, drawdown: Drawdown, line: credit_line_pb2.CreditLine
 ) -> Facts:
-    """What is new with a drawdown."""
+    """What is new with a drawdown, and its line as it is at this moment."""
     return {
-        "DRAWDOWN": {"drawdown_id": drawdown_id, "amount_minor_units": str(amount)},
-        **identity(transaction, application.customer_id),
+        "DRAWDOWN": {
+            "drawdown_id": drawdown.drawdown_id,
+            "amount_minor_units": str(drawdown.amount),
+        },
+        "CREDIT_LINE": {
+            "line_id": line.line_id,
+            "limit_minor_units": str(line.limit.minor_units),
+            "available_minor_units": str(line.available.minor_units),
+            "state": credit_line_pb2.LineState.Name(line.state).removeprefix("LINE_STATE_"),
+        },
+        **identity(transaction, drawdown.customer_id),
     }
 
 
@@ -72,13 +82,3 @@ def identity(transaction: Connection, customer_id: str) -> Facts:
         known["face_score"] = str(face.score)
         known["face_live"] = "true" if face.live else "false"
     return {"IDENTITY_CHECK": known} if known else {}
-
-
-def of_line(line: credit_line_pb2.CreditLine) -> dict[str, str]:
-    """The line as risk reads it, at this moment."""
-    return {
-        "line_id": line.line_id,
-        "limit_minor_units": str(line.limit.minor_units),
-        "available_minor_units": str(line.available.minor_units),
-        "state": credit_line_pb2.LineState.Name(line.state).removeprefix("LINE_STATE_"),
-    }

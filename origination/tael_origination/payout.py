@@ -10,7 +10,6 @@ from tael.risk.v1 import decision_pb2
 from tael.servicing.v1 import loan_pb2
 from tael_client.values import from_date, money, to_decimal
 from tael_origination import (
-    applications,
     archive,
     cards,
     consents,
@@ -113,10 +112,10 @@ class Payout:
     def _decided(self, current: Drawdown) -> Drawdown:
         with self._db.read() as snapshot:
             contract = contracts.get(snapshot, current.contract_id)
-            application = applications.get(snapshot, contract.application_id)
+        line = self._servicing.line(contract.line_id)
+        with self._db.read() as snapshot:
             person = self._file.person(snapshot, current.customer_id)
-            known = facts.of_drawdown(snapshot, current.drawdown_id, current.amount, application)
-        known["CREDIT_LINE"] = facts.of_line(self._servicing.line(contract.line_id))
+            known = facts.of_drawdown(snapshot, current, line)
         self._risk.observe(current.drawdown_id, current.customer_id, current.requested_on, known)
         decision = self._risk.decide(
             decision_pb2.DecideRequest(

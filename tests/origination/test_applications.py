@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -252,6 +253,18 @@ def test_who_applies_from_another_province_than_declared_is_looked_at(lender: Ho
         if one.application.application_id == application.application_id
     ]
     assert list(review.reason_codes) == ["F005"]
+
+
+def test_the_third_identity_on_a_device_is_declined(lender: House) -> None:
+    states = [Applicant(lender).verified().apply(device="device-of-a-ring").state for _ in range(3)]
+    assert states == [APPROVED, APPROVED, REJECTED]
+
+
+def test_a_phone_shared_with_another_customer_is_looked_at(lender: House) -> None:
+    first, other = somebody(), somebody()
+    assert Applicant(lender, first).verified().apply().state == APPROVED
+    sharing = replace(other, mobile=first.mobile)
+    assert Applicant(lender, sharing).verified().apply().state == IN_REVIEW
 
 
 def test_people_may_decline_what_the_machine_could_not_decide(lender: House) -> None:

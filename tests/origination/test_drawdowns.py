@@ -248,6 +248,16 @@ def test_what_forbids_a_drawdown_is_named(lender: House) -> None:
     assert borrower.loans() == []
 
 
+def test_a_fourth_drawdown_in_a_day_is_declined(lender: House) -> None:
+    borrower = Borrower(lender).signed()
+    states = [borrower.draw(borrower.agreed.contract_id, 100_000).state for _ in range(4)]
+    agreed, declined = (
+        contract_pb2.DRAWDOWN_STATE_RISK_OK,
+        contract_pb2.DRAWDOWN_STATE_DECLINED,
+    )
+    assert states == [agreed, agreed, agreed, declined]
+
+
 def test_a_signed_drawdown_goes_on_by_itself_once_servicing_is_back(lender: House) -> None:
     borrower = Borrower(lender).signed()
     drawdown_id = borrower.draw(borrower.agreed.contract_id).drawdown_id
