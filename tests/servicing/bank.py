@@ -176,18 +176,23 @@ class Bank:
         return list(self.loans.GetSchedule(request).instalments)
 
     def repay(
-        self, loan_id: str, amount: int, kind: str = "DUE", **choices: Any
+        self, loan_id: str, minor_units: int, kind: str = "DUE", **choices: Any
     ) -> repayment_pb2.RepayResponse:
         request = repayment_pb2.RepayRequest(
             **{
                 "request_id": rid(),
                 "loan_id": loan_id,
-                "amount": money(amount),
+                "amount": money(minor_units),
                 "kind": repayment_pb2.RepaymentKind.Value(f"REPAYMENT_KIND_{kind}"),
                 **choices,
             }
         )
         return self.repayments.Repay(request)
+
+    def day_payoff(self, loan_id: str) -> int:
+        """What settles a loan today."""
+        request = repayment_pb2.QuotePayoffRequest(loan_id=loan_id)
+        return int(self.repayments.QuotePayoff(request).total.minor_units)
 
     def run_day(self, day: date | None = None) -> end_of_day_pb2.EndOfDayRun:
         """The last word of a day end."""

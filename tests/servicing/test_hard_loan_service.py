@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import date
 
 from servicing.bank import Bank
@@ -16,7 +15,6 @@ def test_a_silent_loan_goes_the_whole_hard_way(bank: Bank) -> None:
     card = "card-silent"
     loan_id = bank.lend(card=card).loan_id
     bank.fails(card)
-    began = time.monotonic()
     bank.end_days(date(2026, 2, 15))
     assert bank.owes(loan_id) == {"principal_normal": 1_000_000, "interest_due": 10_000}
     nights = bank.posted(loan_id, "INTEREST_ACCRUED")
@@ -63,5 +61,3 @@ def test_a_silent_loan_goes_the_whole_hard_way(bank: Bank) -> None:
     assert (recovered.principal, recovered.interest) == (100_000, 0)
     bank.end_day()
     bank.assert_books_agree()
-    days = (bank.day - date(2026, 1, 15)).days
-    print("ms per day", (time.monotonic() - began) / days * 1000)

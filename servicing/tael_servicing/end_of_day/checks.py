@@ -36,11 +36,15 @@ class Checks(Step):
 
     name = "checks"
 
-    def prepare(self, closing: Closing, payload: bytes) -> None:
-        """Raises FailedPrecondition BOOKS_DISAGREE with every account that differs."""
-        del payload
-        with closing.desk.database.read() as connection:
-            ours = control_totals(connection, closing.book_id)
+    def work(
+        self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
+    ) -> Summary:
+        """Keeps the control totals.
+
+        Raises FailedPrecondition BOOKS_DISAGREE with every account that differs.
+        """
+        del payload, batch
+        ours = control_totals(transaction, closing.book_id)
         theirs = ledger_totals(closing, ours)
         differing = [
             f"{code}: {ours[code]} here, {theirs[code]} in the ledger"
@@ -51,14 +55,7 @@ class Checks(Step):
             raise FailedPrecondition(
                 Reason.BOOKS_DISAGREE, "; ".join(differing), f"{closing.book_id}/{closing.day}"
             )
-
-    def work(
-        self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
-    ) -> Summary:
-        """Keeps the control totals."""
-        del payload, batch
-        totals = control_totals(transaction, closing.book_id)
-        return Summary(amounts=Counter({code: total for code, total in totals.items() if total}))
+        return Summary(amounts=Counter({code: total for code, total in ours.items() if total}))
 
 
 def control_totals(connection: Connection, book_id: str) -> dict[str, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from enum import Enum, auto
 from typing import Any
@@ -17,7 +18,7 @@ from uuid import UUID
 
 import grpc
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -27,7 +28,7 @@ from tael_runtime import work
 from tael_runtime.database import is_lost
 from tael_runtime.errors import FailedPrecondition, NotFound, TaelError, Unavailable
 from tael_runtime.ids import new_id
-from tael_runtime.tables import work_run
+from tael_runtime.tables import work_chunk, work_run
 from tael_runtime.work import Chunk, Run
 from tael_servicing import books, outgoing
 from tael_servicing.bookings import Batch
@@ -152,8 +153,19 @@ class DayEnds:
             self._desk.sender.retry(closing.book_id)
             self._steps(closing, run_id)
         except Exception as error:  # noqa: BLE001  whatever it is, it is waited out or told
+            with suppress(DBAPIError, PoolTimeout):
+                self._let_go(run_id)
             return error
         return None
+
+    def _let_go(self, run_id: UUID) -> None:
+        """The chunk that was not finished is free at once, and not when its lease runs out."""
+        with self._db.begin() as transaction:
+            transaction.execute(
+                update(work_chunk)
+                .where(work_chunk.c.run_id == run_id, work_chunk.c.leased_by == self._me)
+                .values(leased_until=None)
+            )
 
     def _block(self, run_id: UUID, error: Exception) -> None:
         if isinstance(error, TaelError):
@@ -208,8 +220,9 @@ class DayEnds:
                 if undelivered:
                     return _Next.DELIVER
                 payloads = STEPS[now.number - 1].plan(transaction, closing)
-                work.plan_step(transaction, run_id, now.number, payloads)
                 chunks = len(payloads)
+                if chunks:
+                    work.plan_step(transaction, run_id, now.number, payloads)
             if chunks:
                 chunk = work.claim_chunk(transaction, run_id, now.number, self._me, LEASE_SECONDS)
                 return chunk or _Next.WAIT

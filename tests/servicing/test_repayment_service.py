@@ -1,0 +1,163 @@
+"""Repayments of every kind: quoted, allocated, booked, and back on the line."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import grpc
+import pytest
+from servicing.bank import DEBIT, START, Bank
+
+from support import refusal, rid, violations
+from tael.provider.v1.simulator_pb2 import Behaviour
+from tael.servicing.v1 import loan_pb2, repayment_pb2
+from tael_client.values import from_date, money
+
+
+def payoff(bank: Bank, loan_id: str, day: date | None = None) -> repayment_pb2.QuotePayoffResponse:
+    request = repayment_pb2.QuotePayoffRequest(
+        loan_id=loan_id, date=from_date(day) if day else None
+    )
+    return bank.repayments.QuotePayoff(request)
+
+
+def test_after_six_instalments_one_loan_settles_and_two_are_prepaid(bank: Bank) -> None:
+    for card in ("card-term", "card-instalment"):
+        bank.script(DEBIT, card, *[Behaviour()] * 5, Behaviour(failure_code="CARD_CLOSED"))
+    line = bank.grant()
+    settled = bank.lend(line.line_id, card="card-good").loan_id
+    term = bank.lend(card="card-term").loan_id
+    instalment = bank.lend(card="card-instalment").loan_id
+    bank.end_days(date(2026, 7, 15))
+    assert_prepays(bank, term, instalment)
+    bank.end_day()
+    assert bank.owes(settled)["principal_normal"] == 514_920
+    bank.assert_books_agree()
+    debits = [payment for payment in bank.payments("card-good") if payment.debit]
+    assert [(d.minor_units, d.moved) for d in debits] == [(88_849, True)] * 6
+    assert bank.vouchers(settled, "REPAYMENT_RECEIVED")[0] == ("1221.01", "Dr", 88_849)
+    assert_settles(bank, settled)
+    assert bank.line(line.line_id) == (0, 0, 2_000_000)
+    bank.assert_books_agree()
+    bank.end_days(date(2026, 8, 16))
+    assert bank.schedule(term)[6].state == loan_pb2.INSTALMENT_STATE_PAID
+    with pytest.raises(grpc.RpcError) as closed:
+        bank.repay(settled, 100)
+    assert refusal(closed.value) == ("FAILED_PRECONDITION", "LOAN_CLOSED")
+    bank.assert_books_agree()
+
+
+def assert_prepays(bank: Bank, term: str, instalment: str) -> None:
+    """3,000.00 of 5,149.20 on the due date: 370.84 a month, or 888.49 and three months."""
+    for loan_id in (term, instalment):
+        bank.repay(loan_id, 88_849)
+    quote = bank.repayments.QuotePrepayment(
+        repayment_pb2.QuotePrepaymentRequest(loan_id=term, principal_minor_units=300_000)
+    )
+    assert quote.total.minor_units == 303_000
+    shorter = [row.principal + row.interest for row in quote.keep_instalment]
+    assert [row.principal + row.interest for row in quote.keep_term] == [37_084] * 5 + [37_085]
+    assert shorter == [88_849] * 2 + [41_060]
+    bank.repay(term, 303_000, "PREPAY_KEEP_TERM")
+    bank.repay(instalment, 303_000, "PREPAY_KEEP_INSTALMENT")
+    planned = [row.principal for row in quote.keep_term]
+    assert [row.principal for row in bank.schedule(term)[6:]] == planned
+    assert len(bank.schedule(instalment)) == 9
+    bank.assert_books_agree()
+
+
+def assert_settles(bank: Bank, loan_id: str) -> None:
+    """17 days after the sixth due date: 5,149.20 + 29.18 + 51.49."""
+    ahead = payoff(bank, loan_id, date(2026, 8, 1))
+    assert ahead.total.minor_units == 522_987
+    bank.end_days(date(2026, 8, 1))
+    assert payoff(bank, loan_id) == ahead
+    with pytest.raises(grpc.RpcError) as refused:
+        bank.repay(loan_id, 522_986, "SETTLE")
+    assert refusal(refused.value) == ("FAILED_PRECONDITION", "PAYOFF_AMOUNT_MISMATCH")
+    answer = bank.repay(loan_id, 522_987, "SETTLE")
+    assert answer.loan.state == loan_pb2.LOAN_STATE_CLOSED_EARLY
+    assert answer.repayment.allocation == repayment_pb2.Allocation(
+        principal=514_920, interest=2_918, fee=5_149
+    )
+    assert bank.posted(loan_id, "INTEREST_TRUED_UP") == [{"interest": 94}]
+    assert bank.owes(loan_id) == {}
+
+
+def test_what_is_paid_too_much_is_parked_and_pays_the_next_instalment(bank: Bank) -> None:
+    bank.fails("card-parked", times=1)
+    loan_id = bank.lend(card="card-parked").loan_id
+    bank.end_days(date(2026, 2, 15))
+    answer = bank.repay(loan_id, 90_000, funding=repayment_pb2.FUNDING_TRANSFER)
+    assert answer.repayment.allocation.overpayment == 1_151
+    assert bank.vouchers(loan_id, "REPAYMENT_RECEIVED")[:2] == [
+        ("1003", "Dr", 90_000),
+        ("7201", "Dr", 78_849),
+    ]
+    bank.end_days(date(2026, 3, 15))
+    assert bank.posted(loan_id, "OVERPAYMENT_APPLIED") == [{"interest_due": 1_151}]
+    assert bank.loan(loan_id).amount_past_due == 88_849 - 1_151
+    bank.assert_books_agree()
+    bank.end_day()
+    debits = [payment.minor_units for payment in bank.payments("card-parked") if payment.debit]
+    assert debits == [88_849, 88_849 - 1_151]
+    listed = bank.repayments.ListRepayments(
+        repayment_pb2.ListRepaymentsRequest(loan_id=loan_id)
+    ).repayments
+    assert [each.amount.minor_units for each in listed] == [90_000, 87_698]
+    assert all(each.entry_sequences for each in listed)
+    bank.assert_books_agree()
+
+
+def test_a_prepayment_waits_until_what_is_due_is_paid(bank: Bank) -> None:
+    loan_id = bank.lend(card="card-due").loan_id
+    bank.end_days(date(2026, 2, 15))
+    with pytest.raises(grpc.RpcError) as refused:
+        bank.repay(loan_id, 300_000, "PREPAY_KEEP_TERM")
+    assert refusal(refused.value) == ("FAILED_PRECONDITION", "PREPAYMENT_WHILE_OVERDUE")
+    assert bank.posted(loan_id, "REPAYMENT_RECEIVED") == []
+
+
+def test_the_same_request_is_taken_once_and_answered_alike(bank: Bank) -> None:
+    loan_id = bank.lend(card="card-same").loan_id
+    request = repayment_pb2.RepayRequest(request_id=rid(), loan_id=loan_id, amount=money(5_000))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: bank.repayments.Repay(request), range(8)))
+    assert {answer.SerializeToString(deterministic=True) for answer in answers} == {
+        answers[0].SerializeToString(deterministic=True)
+    }
+    assert bank.owes(loan_id)["overpayment"] == 5_000
+    request.amount.minor_units = 5_001
+    with pytest.raises(grpc.RpcError) as reused:
+        bank.repayments.Repay(request)
+    assert refusal(reused.value) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+
+
+def test_a_bad_repayment_names_its_field(bank: Bank) -> None:
+    loan_id = bank.lend(card="card-bad").loan_id
+    for amount, field in (
+        (money(0), "amount.minor_units"),
+        (money(-5), "amount.minor_units"),
+        (money(5, "USD"), "amount.currency_code"),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            bank.repay(loan_id, amount.minor_units, amount=amount)
+        assert list(violations(refused.value)) == [field]
+    with pytest.raises(grpc.RpcError) as unknown:
+        bank.repay("ln_none", 5)
+    assert refusal(unknown.value)[0] == "NOT_FOUND"
+    with pytest.raises(grpc.RpcError) as early:
+        payoff(bank, loan_id, date(2026, 1, 14))
+    assert list(violations(early.value)) == ["date"]
+
+
+def test_a_hundred_concurrent_repayments_of_one_loan_all_count(bank: Bank) -> None:
+    loan_id = bank.lend(card="card-busy").loan_id
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: bank.repay(loan_id, 100), range(100)))
+    assert bank.owes(loan_id)["overpayment"] == 10_000
+    customer = bank.loan(loan_id).customer_id
+    assert bank.balance("2241.03", f"CUSTOMER:{customer}") == 10_000
+    assert bank.day == START
+    bank.assert_books_agree()
