@@ -19,6 +19,10 @@ REPEATABLE = ("08", "57P", "40001", "40P01", "55P03")
 failure, deadlock, lock not available."""
 
 
+EVENTS = "tael_events"
+"""Marks a connection whose transaction wrote to the outbox."""
+
+
 class Database:
     """One service's schema. Build it with `open_database`; dispose of it with `close`."""
 
@@ -26,14 +30,17 @@ class Database:
         self.schema = schema
         self.engine = engine
         self.committed = threading.Event()
-        """Set after each commit that wrote through `begin`: wakes the publisher."""
+        """Set after each commit that wrote events through `begin`: wakes the publisher."""
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A transaction: committed at the end, rolled back by any exception."""
         with self.engine.begin() as connection:
+            connection.info.pop(EVENTS, None)
             yield connection
-        self.committed.set()
+            told = connection.info.pop(EVENTS, False)
+        if told:
+            self.committed.set()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tael_runtime.database import Database
+from tael_runtime.database import EVENTS, Database
 from tael_runtime.ids import uuid7
 from tael_runtime.tables import consumer_cursor, outbox
 
@@ -46,6 +46,7 @@ def append(
     """Writes an event in the transaction of its cause; gives it its event_id."""
     identity = uuid7()
     event.event_id = str(identity)
+    transaction.info[EVENTS] = True
     transaction.execute(
         insert(outbox).values(
             id=identity,
