@@ -86,7 +86,7 @@ class WriteOffs(collections_pb2_grpc.WriteOffServiceServicer):
     ) -> pb.RecordRecoveryResponse:
         """Keeps the money, then has servicing book it; repeat the call where it did not answer."""
         with self._db.begin() as transaction:
-            kept = claim(transaction, "RecordRecovery", request)
+            kept = claim(transaction, self._db.cipher, "RecordRecovery", request)
             if kept is None:
                 case = cases.lock_open(transaction, request.case_id)
                 amount = positive("amount", request.amount, case.currency)

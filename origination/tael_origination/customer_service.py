@@ -22,7 +22,6 @@ class Customers(customer_pb2_grpc.CustomerServiceServicer):
     def __init__(self, runtime: Runtime, file: CustomerFile) -> None:
         self._db = runtime.database
         self._clock = runtime.clock
-        self._cipher = runtime.cipher
         self._file = file
 
     def RegisterPerson(
@@ -39,9 +38,7 @@ class Customers(customer_pb2_grpc.CustomerServiceServicer):
             events.customer_changed(transaction, registered)
             return pb.RegisterPersonResponse(customer=registered)
 
-        return once(
-            self._db, "RegisterPerson", request, pb.RegisterPersonResponse, work, self._cipher
-        )
+        return once(self._db, "RegisterPerson", request, pb.RegisterPersonResponse, work, seal=True)
 
     def GetCustomer(
         self, request: pb.GetCustomerRequest, context: grpc.ServicerContext

@@ -20,7 +20,7 @@ def made_before(database: Database, rpc: str, request: Any) -> str | None:
     For those who must ask others before they make anything, and not again when repeated.
     """
     with database.engine.connect() as connection:
-        kept = claim(connection, rpc, request)
+        kept = claim(connection, database.cipher, rpc, request)
         connection.rollback()
     return None if kept is None else kept.decode()
 
@@ -32,7 +32,7 @@ def made_once(database: Database, rpc: str, request: Any, make: Callable[[Connec
     under that id. Raises AlreadyExists REQUEST_ID_REUSED when the id came with other content.
     """
     with database.begin() as transaction:
-        kept = claim(transaction, rpc, request)
+        kept = claim(transaction, database.cipher, rpc, request)
         if kept is not None:
             return kept.decode()
         made = make(transaction)

@@ -56,7 +56,7 @@ def claim(
     its id with it. Raises AlreadyExists REQUEST_ID_REUSED.
     """
     with database.begin() as transaction:
-        kept = idempotency.claim(transaction, RPC, request)
+        kept = idempotency.claim(transaction, database.cipher, RPC, request)
         if kept:
             return decision_pb2.DecideResponse.FromString(kept)
         until = func.now() + LEASE

@@ -1,4 +1,6 @@
-"""Who calls, and whether they may: bearer JWTs, a Casbin policy, loopback trust for development."""
+"""Who calls, and whether they may: bearer JWTs, a Casbin policy, loopback trust for development;
+and how our own processes prove themselves to one another.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from threading import Lock
 import casbin
 import jwt
 
+from tael_client import Credentials
 from tael_runtime.errors import PermissionDenied, Reason, Unauthenticated
 from tael_runtime.settings import Settings
 
@@ -23,6 +26,17 @@ e = some(where (p.eft == allow))
 [matchers]
 m = r.role == p.role && keyMatch(r.rpc, p.rpc)
 """
+
+
+def credentials(settings: Settings, caller: str = "") -> Credentials:
+    """How a process with these settings proves itself; `caller` is its name under loopback trust."""
+    return Credentials(
+        caller=caller,
+        token=settings.service_token,
+        root_certificates=settings.tls_certificate and settings.tls_client_authority,
+        certificate=settings.tls_certificate,
+        private_key=settings.tls_key,
+    )
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tael_runtime.embedded_postgres import sync_folder
 from tael_runtime.settings import Settings
 
 AES_256_GCM = b"\x01"
@@ -68,11 +70,15 @@ def _key_file(data_dir: Path) -> str:
     if not path.exists():
         fresh = path.with_name(f"field.key.{secrets.token_hex(4)}")
         fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_hex(32))
+        with fresh.open("w") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())  # nothing sealed may outlast its key
         try:
             path.hardlink_to(fresh)  # atomic, and never over a key that somebody else just made
         except FileExistsError:
             pass
         finally:
             fresh.unlink()
+        sync_folder(data_dir)
     return path.read_text().strip()

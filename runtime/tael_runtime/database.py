@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, MetaData, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from tael_runtime.crypto import Cipher, open_cipher
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 from tael_runtime.migrations import upgrade
 from tael_runtime.settings import Settings
@@ -26,9 +27,11 @@ EVENTS = "tael_events"
 class Database:
     """One service's schema. Build it with `open_database`; dispose of it with `close`."""
 
-    def __init__(self, schema: str, engine: Engine) -> None:
+    def __init__(self, schema: str, engine: Engine, cipher: Cipher) -> None:
         self.schema = schema
         self.engine = engine
+        self.cipher = cipher
+        """Seals personal data, and keys every hash over it."""
         self.committed = threading.Event()
         """Set after each commit that wrote events through `begin`: wakes the publisher."""
 
@@ -86,7 +89,8 @@ def open_database(
     _grant(owner, service, role, metadata)
     owner.dispose()
     size = pool_size or settings.threads + 4
-    return Database(service, _engine(url, search_path=service, pool_size=size, max_overflow=8))
+    engine = _engine(url, search_path=service, pool_size=size, max_overflow=8)
+    return Database(service, engine, open_cipher(settings))
 
 
 def _engine(url: Any, search_path: str = "", **pool: Any) -> Engine:

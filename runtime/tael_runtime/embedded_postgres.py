@@ -302,7 +302,7 @@ class EmbeddedPostgres:
         with (fresh / "postgresql.conf").open("a") as conf:
             conf.write("include 'tael.conf'\n")
         fresh.rename(self._home / "cluster")
-        _sync(self._home)
+        sync_folder(self._home)
 
     def _launch(self, programs: Path) -> None:
         self._own(self._socket)
@@ -372,7 +372,7 @@ def _processes() -> Iterator[int]:
     yield from (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes a rename in the folder outlast a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

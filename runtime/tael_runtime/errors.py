@@ -32,6 +32,7 @@ class Reason(ReasonEnum):
     STORE_UNAVAILABLE = "The store did not answer; the call may be repeated."
     UPSTREAM_UNAVAILABLE = "A service this one needs did not answer; the call may be repeated."
     DEADLINE_TOO_SHORT = "The deadline passed before the work was done."
+    TOO_MANY_STREAMS = "As many streams are open as the service allows; close one, or try later."
     MAKER_IS_CHECKER = "The same person may not propose and approve."
     INTERNAL = "A fault in tael itself; the log has it under the trace id."
 

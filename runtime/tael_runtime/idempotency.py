@@ -71,27 +71,31 @@ def once(
     request: Message,
     response_type: type[ResponseT],
     work: Callable[[Connection], ResponseT],
-    cipher: Cipher | None = None,
+    *,
+    seal: bool = False,
 ) -> ResponseT:
     """Runs `work` in one transaction with its request row, or answers as the first time.
 
-    rpc: the method's name, "GrantCreditLine". cipher: seals the kept answer where it holds personal
-    data. Raises AlreadyExists REQUEST_ID_REUSED when the id came with other content before.
+    rpc: the method's name, "GrantCreditLine". seal: the answer holds personal data and is kept
+    encrypted. Raises AlreadyExists REQUEST_ID_REUSED when the id came with other content before.
     """
     with database.begin() as transaction:
-        kept = claim(transaction, rpc, request)
+        kept = claim(transaction, database.cipher, rpc, request)
         if kept is not None:
-            return response_type.FromString(cipher.open(kept) if cipher else kept)
+            return response_type.FromString(database.cipher.open(kept) if seal else kept)
         response = work(transaction)
         raw = response.SerializeToString()
-        keep(transaction, rpc, request, cipher.seal(raw) if cipher else raw)
+        keep(transaction, rpc, request, database.cipher.seal(raw) if seal else raw)
         return response
 
 
-def claim(transaction: Connection, rpc: str, request: Any) -> bytes | None:
-    """None when this request is new and now ours; else the answer kept (b"" where none was)."""
+def claim(transaction: Connection, cipher: Cipher, rpc: str, request: Any) -> bytes | None:
+    """None when this request is new and now ours; else the answer kept (b"" where none was).
+
+    The content's hash is keyed: it may cover phones and identity numbers (DOMAIN.md §7.1, trap 15).
+    """
     key = {"rpc": rpc, "caller": current_caller(), "request_id": request.request_id}
-    digest = content_hash(request)
+    digest = cipher.blind_index("request", content_hash(request).hex())
     inserted = transaction.execute(
         insert(requests).values(**key, content_hash=digest).on_conflict_do_nothing()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from tael_runtime.errors import (
     Internal,
     InvalidFields,
     Reason,
+    ResourceExhausted,
     TaelError,
     Unavailable,
 )
@@ -45,6 +47,8 @@ class Pipeline(grpc.ServerInterceptor):
     authenticator: Authenticator
     authorizer: Authorizer
     metrics: Metrics
+    streams: threading.BoundedSemaphore
+    """One for each answer that may stream at once."""
 
     def intercept_service(
         self,
@@ -105,9 +109,20 @@ class Pipeline(grpc.ServerInterceptor):
         call = _Call(rpc, context)
         with self._reported(call), self._admitted(call):
             validate(request)
-            yield from inner(request, context)
+            with self._one_stream():
+                yield from inner(request, context)
             return
         _abort(context, call)
+
+    @contextmanager
+    def _one_stream(self) -> Iterator[None]:
+        """A stream holds a thread while it lasts: so many, and the threads for calls stay free."""
+        if not self.streams.acquire(blocking=False):
+            raise ResourceExhausted(Reason.TOO_MANY_STREAMS, "too many streams are open here")
+        try:
+            yield
+        finally:
+            self.streams.release()
 
     @contextmanager
     def _admitted(self, call: _Call) -> Iterator[None]:
@@ -142,7 +157,10 @@ class Pipeline(grpc.ServerInterceptor):
     def _store(self, error: Exception, call: _Call) -> status_pb2.Status:
         trace = call.context.trace_id
         if isinstance(error, DBAPIError) and not is_lost(error):
-            log.error("store refused", rpc=call.rpc, error=str(error.orig), trace_id=trace)
+            # The rest of the store's message quotes the values of rows, and so personal data.
+            why = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+            kind = type(error.orig).__name__
+            log.error("store refused", rpc=call.rpc, kind=kind, error=why, trace_id=trace)
             return self._internal(call.context)
         log.warning("store lost", rpc=call.rpc, error=str(error)[:200])
         lost = Unavailable(Reason.STORE_UNAVAILABLE, "the store did not answer; repeat the call")

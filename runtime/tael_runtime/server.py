@@ -15,12 +15,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from sqlalchemy import MetaData
 
-from tael_client import Connection, Credentials
+from tael_client import Connection
 from tael_client.connection import MAX_MESSAGE_BYTES
 from tael_runtime import outbox
-from tael_runtime.auth import Authenticator, Authorizer
+from tael_runtime.auth import Authenticator, Authorizer, credentials
 from tael_runtime.clock import Clock, FileClock, SystemClock
-from tael_runtime.crypto import Cipher, open_cipher
+from tael_runtime.crypto import Cipher
 from tael_runtime.database import Database, open_database
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 from tael_runtime.pipeline import Pipeline
@@ -78,7 +78,7 @@ class Runtime:
         with self._lock:
             if service not in self._connections:
                 self._connections[service] = Connection(
-                    self.settings.target(service), _credentials(self.settings)
+                    self.settings.target(service), credentials(self.settings)
                 )
             return self._connections[service].stub(make)
 
@@ -101,15 +101,6 @@ def _keep_store(settings: Settings) -> Loop:
     return run
 
 
-def _credentials(settings: Settings) -> Credentials:
-    return Credentials(
-        token=settings.service_token,
-        root_certificates=settings.tls_certificate and settings.tls_client_authority,
-        certificate=settings.tls_certificate,
-        private_key=settings.tls_key,
-    )
-
-
 class RunningService:
     """A started service. `stop()` drains it."""
 
@@ -120,9 +111,10 @@ class RunningService:
         settings.check_exposure(own.listen)
         database = open_database(settings, service.name, service.package, service.metadata)
         clock: Clock = FileClock(settings.clock) if settings.clock else SystemClock()
-        self.runtime = Runtime(settings, database, clock, open_cipher(settings))
+        self.runtime = Runtime(settings, database, clock, database.cipher)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._metrics_end: Callable[[], None] = lambda: None
         try:
             self._assembly = service.build(self.runtime)
             self._server = self._make_server(reuse_port)
@@ -130,6 +122,7 @@ class RunningService:
             self._register()
             self.address = self._bind(own.listen)
         except BaseException:
+            self._metrics_end()
             self.runtime.close()
             raise
         self._start()
@@ -137,13 +130,14 @@ class RunningService:
     def _make_server(self, reuse_port: bool) -> grpc.Server:
         settings = self.settings
         metrics = Metrics(self.service.name)
-        if settings.metrics_listen:
-            metrics.serve(settings.metrics_listen)
+        if listen := settings.service(self.service.name).metrics_listen:
+            self._metrics_end = metrics.serve(listen)
         pipeline = Pipeline(
             self.service.name,
             Authenticator(settings),
             Authorizer(settings.policy_file),
             metrics,
+            threading.BoundedSemaphore(settings.max_streams),
         )
         return grpc.server(
             futures.ThreadPoolExecutor(
@@ -230,6 +224,7 @@ class RunningService:
         for thread in self._threads:
             thread.join(timeout=5)
         self._assembly.close()
+        self._metrics_end()
         self.runtime.close()
 
     def wait(self) -> None:

@@ -17,7 +17,7 @@ PORTS = {
     "simulators": 7106,
     "gateway": 7180,
 }
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "unix:")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class ServiceSettings(BaseModel):
@@ -31,6 +31,8 @@ class ServiceSettings(BaseModel):
     """postgresql+psycopg2://…; default: TAEL_DATABASE_URL, else the data folder's own cluster."""
     migration_url: str = ""
     """A more privileged URL for migrations; default: database_url."""
+    metrics_listen: str = ""
+    """host:port for Prometheus; empty = none. For one process: not with several workers."""
 
 
 class Settings(BaseSettings):
@@ -62,7 +64,7 @@ class Settings(BaseSettings):
     threads: int = Field(default=24, ge=1)
     """Handlers at work at once; also the size of the store's pool."""
     max_streams: int = Field(default=16, ge=1)
-    """Watch streams open at once; further ones are refused."""
+    """Answers streamed at once (Watch, exports); further ones are refused with TOO_MANY_STREAMS."""
     max_concurrent_rpcs: int = Field(default=512, ge=1)
     """Calls accepted at once; further ones are shed with RESOURCE_EXHAUSTED."""
     workers: int = Field(default=1, ge=1)
@@ -88,8 +90,6 @@ class Settings(BaseSettings):
     clock: Path | None = None
     """File holding an ISO instant that stands for now; None = the machine's clock."""
     log_level: str = "INFO"
-    metrics_listen: str = ""
-    """host:port for Prometheus; empty = none."""
 
     def service(self, name: str) -> ServiceSettings:
         """The settings of one service with defaults filled in."""
@@ -100,6 +100,7 @@ class Settings(BaseSettings):
             target=own.target or listen.replace("0.0.0.0:", "127.0.0.1:"),
             database_url=own.database_url or self.database_url,
             migration_url=own.migration_url or own.database_url or self.database_url,
+            metrics_listen=own.metrics_listen,
         )
 
     def target(self, name: str) -> str:
@@ -114,9 +115,16 @@ class Settings(BaseSettings):
             raise ValueError("tls_certificate and tls_key go together")
         return self
 
+    @model_validator(mode="after")
+    def _one_process_has_one_metrics_port(self) -> Self:
+        if self.workers > 1 and any(getattr(self, name).metrics_listen for name in PORTS):
+            raise ValueError("metrics_listen is for one process; with workers, use none")
+        return self
+
     def check_exposure(self, listen: str) -> None:
         """Refuses to listen beyond loopback without TLS and authentication (DESIGN.md §6)."""
-        if listen.startswith(LOOPBACK) or (self.tls_certificate and self.jwt_key):
+        local = listen.rpartition(":")[0] in LOOPBACK or listen.startswith("unix:")
+        if local or (self.tls_certificate and self.jwt_key):
             return
         raise SystemExit(
             f"{listen} is reachable from beyond this machine: set TAEL_TLS_CERTIFICATE, "

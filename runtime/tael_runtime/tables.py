@@ -34,7 +34,11 @@ request = Table(
     Column("caller", Text, primary_key=True),
     Column("request_id", Text, primary_key=True),
     Column("content_hash", LargeBinary, nullable=False),
-    Column("response", LargeBinary, comment="serialised answer, sealed where it is personal"),
+    Column(
+        "response",
+        LargeBinary,
+        comment="serialised answer, sealed where it is personal, or the id of what was made",
+    ),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     comment="one row an executed request_id, for ever",
 )

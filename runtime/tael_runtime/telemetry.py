@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -58,7 +59,14 @@ class Metrics:
         self._calls.labels(self._service, rpc, code).inc()
         self._seconds.labels(self._service, rpc).observe(seconds)
 
-    def serve(self, listen: str) -> None:
-        """Exposes them for Prometheus."""
+    def serve(self, listen: str) -> Callable[[], None]:
+        """Exposes them for Prometheus; returns what ends that."""
         host, _, port = listen.rpartition(":")
-        start_http_server(int(port), host, registry=self.registry)
+        server, thread = start_http_server(int(port), host, registry=self.registry)
+
+        def end() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return end

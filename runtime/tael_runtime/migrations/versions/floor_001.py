@@ -43,7 +43,7 @@ def upgrade() -> None:
     sa.Column('caller', sa.Text(), nullable=False),
     sa.Column('request_id', sa.Text(), nullable=False),
     sa.Column('content_hash', sa.LargeBinary(), nullable=False),
-    sa.Column('response', sa.LargeBinary(), nullable=True, comment='serialised answer, sealed where it is personal'),
+    sa.Column('response', sa.LargeBinary(), nullable=True, comment='serialised answer, sealed where it is personal, or the id of what was made'),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.PrimaryKeyConstraint('rpc', 'caller', 'request_id'),
     comment='one row an executed request_id, for ever'
