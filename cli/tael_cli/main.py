@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
 import sys
 import threading
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -34,29 +34,34 @@ app.add_typer(db_app, name="db")
 console = Console(width=None if sys.stdout.isatty() else 120)
 
 BookOption = Annotated[str, typer.Option(help="The book.")]
+A_DAY = ["%Y-%m-%d"]
 
 
 @app.command()
 def serve(
     service: Annotated[str, typer.Argument(help=f"{', '.join(ORDER)}, or all.")],
-    workers: Annotated[int, typer.Option(help="Processes on the service's port.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on a port; default: TAEL_WORKERS.")
+    ] = None,
 ) -> None:
     """Runs one service in this process, or all of them as processes that are kept alive."""
+    chosen = {"TAEL_WORKERS": str(workers)} if workers else {}
     if service == "all":
-        _serve_all()
+        _serve_all(chosen)
         return
     if service not in ORDER:
         raise typer.BadParameter(f"{service!r} is none of {', '.join(ORDER)}, all")
-    environment = Services.environment_with(workers)
-    raise SystemExit(subprocess.call([sys.executable, "-m", f"tael_{service}"], env=environment))
+    # In this process's place, so that SIGTERM and Ctrl-C reach the service itself, which drains.
+    command = [sys.executable, "-m", f"tael_{service}"]
+    os.execve(sys.executable, command, {**os.environ, **chosen})  # noqa: S606  no shell
 
 
-def _serve_all() -> None:
+def _serve_all(environment: dict[str, str]) -> None:
     settings = Settings()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    supervisor = Supervisor({}, settings.data_dir / "logs")
+    supervisor = Supervisor(environment, settings.data_dir / "logs")
     supervisor.start()
     try:
         await_healthy(settings, ORDER)
@@ -70,25 +75,32 @@ def _serve_all() -> None:
 
 
 @app.command()
-def setup(book: BookOption = "main", business_date: str = "2026-01-15") -> None:
+def setup(
+    book: BookOption = "main",
+    business_date: Annotated[
+        datetime, typer.Option(formats=A_DAY, help="The first open day.")
+    ] = datetime(2026, 1, 15),  # noqa: DTZ001  a date, which typer reads as this
+) -> None:
     """Seeds a book with its chart and posting rules, a product, the credit policy and an agency."""
     services = Services(Settings())
     with _told():
-        setup_command.seed(services, book, date.fromisoformat(business_date))
-        console.print(f"book {book!r} is open on {business_date}; product cash-12 is published")
+        setup_command.seed(services, book, business_date.date())
+        console.print(f"book {book!r} is set up; product {setup_command.PRODUCT} is published")
     services.close()
 
 
 @app.command()
 def eod(
     book: BookOption = "main",
-    until: Annotated[str, typer.Option(help="Last business date to end; default: one day.")] = "",
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=A_DAY, help="Last business date to end; default: one day."),
+    ] = None,
 ) -> None:
     """Ends the business date, or day after day until a date; can be stopped and run again."""
     services = Services(Settings())
     with _told():
-        last = date.fromisoformat(until) if until else None
-        eod_command.run(services, console, book, last)
+        eod_command.run(services, console, book, until.date() if until else None)
     services.close()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TypeVar
 
 import grpc
 
-from tael_client import Connection, Credentials
+from tael_client import Connection
+from tael_runtime.auth import credentials
 from tael_runtime.settings import Settings
 
 StubT = TypeVar("StubT")
@@ -28,23 +28,10 @@ class Services:
         """A stub that calls as `caller` (or with TAEL_SERVICE_TOKEN, where one is set)."""
         key = (service, caller)
         if key not in self._connections:
-            settings = self.settings
-            credentials = Credentials(
-                caller=caller,
-                token=settings.service_token,
-                root_certificates=settings.tls_certificate and settings.tls_client_authority,
-                certificate=settings.tls_certificate,
-                private_key=settings.tls_key,
-            )
             self._connections[key] = Connection(
-                settings.target(service), credentials, self._timeout
+                self.settings.target(service), credentials(self.settings, caller), self._timeout
             )
         return self._connections[key].stub(make)
-
-    @staticmethod
-    def environment_with(workers: int) -> dict[str, str]:
-        """This process's environment, with a number of workers for the service started."""
-        return {**os.environ, "TAEL_WORKERS": str(workers)} if workers > 1 else dict(os.environ)
 
     def close(self) -> None:
         """Closes every channel."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tael_client import Connection
+from tael_runtime.auth import credentials
 from tael_runtime.settings import Settings
 
 ORDER = ("simulators", "ledger", "servicing", "risk", "origination", "collections", "gateway")
@@ -88,8 +90,8 @@ def await_healthy(settings: Settings, names: tuple[str, ...], seconds: float = 6
     for name in names:
         if name == "gateway":
             continue
-        with grpc.insecure_channel(settings.target(name)) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
+        with Connection(settings.target(name), credentials(settings)) as connection:
+            stub = connection.stub(health_pb2_grpc.HealthStub)
             while not _serving(stub):
                 if time.monotonic() > end:
                     raise TimeoutError(f"{name} does not answer on {settings.target(name)}")

@@ -1,4 +1,4 @@
-"""What a call carries on to the calls it makes: time left, trace, and on whose behalf."""
+"""The call under way: who makes it, and the time left and trace that its own calls carry on."""
 
 from __future__ import annotations
 

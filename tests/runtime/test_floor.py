@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ class Recorder(feature_pb2_grpc.FeatureServiceServicer, event_pb2_grpc.EventServ
     executed: list[str] = field(default_factory=list)
     mood: str = "well"
     seen: list[float | None] = field(default_factory=list)
+    arrived: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
 
     def RecordObservations(  # noqa: N802
         self, request: feature_pb2.RecordObservationsRequest, context: grpc.ServicerContext
@@ -47,6 +50,9 @@ class Recorder(feature_pb2_grpc.FeatureServiceServicer, event_pb2_grpc.EventServ
         def effect(transaction: Any) -> feature_pb2.RecordObservationsResponse:
             if self.mood == "refusing":
                 raise FailedPrecondition(Reason.MAKER_IS_CHECKER, "not today")
+            if self.mood == "slow":
+                self.arrived.set()
+                assert self.let_go.wait(10)
             if self.mood == "broken":
                 raise RuntimeError("secret detail")
             self.executed.append(request.request_id)
@@ -314,7 +320,81 @@ def test_a_call_during_a_restart_of_the_service_succeeds_without_the_caller_noti
     assert servicer.executed == []
 
 
-def test_a_lost_store_is_unavailable_and_comes_back(floor: Floor) -> None:
+def test_a_service_that_stops_ends_the_calls_under_way_and_takes_no_more(floor: Floor) -> None:
+    floor.servicer.mood = "slow"
+    with (
+        ThreadPoolExecutor(2) as pool,
+        Connection(floor.running.address, timeout=0.5) as late,
+    ):
+        under_way = pool.submit(floor.stub.RecordObservations, observe(rid()))
+        assert floor.servicer.arrived.wait(10)
+        stopping = pool.submit(floor.running.stop, 10)
+        wait_until(lambda: _refuses(late), what="the service to refuse new calls")
+        floor.servicer.let_go.set()
+        assert under_way.result(10).recorded == 1
+        stopping.result(10)
+    del floor.house.running["risk"]
+
+
+def _refuses(connection: Connection) -> bool:
+    stub = connection.stub(feature_pb2_grpc.FeatureServiceStub)
+    try:
+        stub.GetFeatures(feature_pb2.GetFeaturesRequest(customer_id="c1"))
+    except grpc.RpcError as error:
+        return refusal(error)[0] == "UNAVAILABLE"
+    return False
+
+
+def test_a_stream_too_many_is_refused_and_a_closed_one_makes_room(house: House) -> None:
+    running, _ = serve(house.settings.model_copy(update={"max_streams": 1}))
+    house.running["risk"] = running
+    house.client("risk", feature_pb2_grpc.FeatureServiceStub).RecordObservations(observe(rid()))
+    watcher = house.client("risk", event_pb2_grpc.EventServiceStub)
+    first = watcher.Watch(event_pb2.WatchRequest())
+    next(first)
+    with pytest.raises(grpc.RpcError) as caught:
+        next(watcher.Watch(event_pb2.WatchRequest()))
+    assert refusal(caught.value) == ("RESOURCE_EXHAUSTED", "TOO_MANY_STREAMS")
+    first.cancel()
+
+    def opens() -> bool:
+        try:
+            return bool(next(watcher.Watch(event_pb2.WatchRequest())).event.position)
+        except grpc.RpcError:
+            return False
+
+    assert wait_until(opens, what="room for a stream")
+
+
+def test_calls_are_counted_by_rpc_and_code_for_prometheus(house: House) -> None:
+    port = free_port()
+    own = house.settings.risk.model_copy(update={"metrics_listen": f"127.0.0.1:{port}"})
+    running, _ = serve(house.settings.model_copy(update={"risk": own}))
+    house.running["risk"] = running
+    stub = house.client("risk", feature_pb2_grpc.FeatureServiceStub)
+    stub.RecordObservations(observe(rid()))
+    with pytest.raises(grpc.RpcError):
+        stub.RecordObservations(observe(""))
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+        text_form = response.read().decode()
+    for code in ("OK", "INVALID_ARGUMENT"):
+        rpc = "/tael.risk.v1.FeatureService/RecordObservations"
+        assert f'tael_rpc_calls_total{{code="{code}",rpc="{rpc}",service="risk"}} 1.0' in text_form
+
+
+def test_a_refusal_by_the_store_is_logged_without_the_values_of_rows(
+    floor: Floor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    floor.house.sql("ALTER TABLE outbox ADD CHECK (type = 'none')", "risk", write=True)
+    with pytest.raises(grpc.RpcError) as caught:
+        floor.stub.RecordObservations(observe(rid(), customer="secret-customer"))
+    assert refusal(caught.value) == ("INTERNAL", "INTERNAL")
+    logged = "".join(capsys.readouterr())
+    assert "violates check constraint" in logged
+    assert "Failing row" not in logged
+
+
+def test_a_lost_connection_is_replaced_without_the_caller_noticing(floor: Floor) -> None:
     floor.stub.RecordObservations(observe(rid()))
     floor.house.sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tael_risk' "
@@ -353,10 +433,11 @@ def test_bearer_tokens_and_the_policy_file_decide_who_may_call(
     assert call_as("clerk") == "PERMISSION_DENIED"
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "localhost.example.com", "127.0.0.1.example.com"])
 def test_a_service_reachable_from_beyond_loopback_refuses_to_start_without_tls_and_auth(
-    house: House,
+    house: House, host: str
 ) -> None:
-    open_to_all = ServiceSettings(listen=f"0.0.0.0:{free_port()}")
+    open_to_all = ServiceSettings(listen=f"{host}:{free_port()}")
     with pytest.raises(SystemExit, match="TAEL_TLS_CERTIFICATE"):
         serve(house.settings.model_copy(update={"risk": open_to_all}))
 
