@@ -42,6 +42,9 @@ STALE_SECONDS = 1.0
 """What waits longer than this lost its sender."""
 
 
+ROWS_AT_ONCE = 100
+
+
 class PostingRefused(FailedPrecondition):
     """The ledger said no."""
 
@@ -118,6 +121,8 @@ class Sender:
     def __init__(self, database: Database, ledger: ledger_pb2_grpc.LedgerServiceStub) -> None:
         self._db = database
         self._ledger = ledger
+        self._turns = [threading.Lock() for _ in range(256)]
+        """Whoever comes to a lane while it is delivered waits, and mostly finds it done."""
 
     def deliver(self, book_id: str, lane: str) -> None:
         """Delivers what waits in the lane, oldest first, and returns when the ledger has it.
@@ -125,8 +130,9 @@ class Sender:
         Raises PostingRefused; passes on the RpcError of a ledger that does not answer.
         """
         waits = _undelivered(book_id) & (outgoing_posting.c.lane == lane)
-        while row := self._first(waits):
-            self._send(row)
+        with self._turns[hash(lane) % len(self._turns)]:
+            for row in self._waiting(waits):
+                self._send(row)
 
     def retry(self, book_id: str) -> None:
         """What the ledger refused before may be sent once more."""
@@ -143,9 +149,10 @@ class Sender:
         Raises as `deliver` does.
         """
         end = time.monotonic() + patience
-        while row := self._first(_undelivered(book_id)):
+        while rows := self._waiting(_undelivered(book_id)):
             try:
-                self._send(row)
+                for row in rows:
+                    self._send(row)
             except grpc.RpcError:
                 if time.monotonic() > end:
                     raise
@@ -175,10 +182,11 @@ class Sender:
         with self._db.engine.connect() as connection:
             return [(row.book_id, row.lane) for row in connection.execute(query)]
 
-    def _first(self, waits: Any) -> Row[Any] | None:
-        query = select(outgoing_posting).where(waits).order_by(outgoing_posting.c.number).limit(1)
+    def _waiting(self, waits: Any) -> Sequence[Row[Any]]:
+        query = select(outgoing_posting).where(waits)
+        query = query.order_by(outgoing_posting.c.number).limit(ROWS_AT_ONCE)
         with self._db.engine.connect() as connection:
-            return connection.execute(query).first()
+            return connection.execute(query).all()
 
     def _send(self, row: Row[Any]) -> None:
         if row.state == "REFUSED":

@@ -129,11 +129,12 @@ def get(transaction: Connection, code: str, version: int = 0) -> Product:
 
 def page(transaction: Connection, after: str, size: int) -> list[Product]:
     """The newest version of each code after `after`, by code."""
+    other = products.alias()
+    newest = select(func.max(other.c.version)).where(other.c.code == products.c.code)
     rows = transaction.execute(
         select(products)
-        .where(products.c.code > after)
-        .distinct(products.c.code)
-        .order_by(products.c.code, products.c.version.desc())
+        .where(products.c.code > after, products.c.version == newest.scalar_subquery())
+        .order_by(products.c.code)
         .limit(size)
     )
     return [_product(row) for row in rows]

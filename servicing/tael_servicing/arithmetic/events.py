@@ -230,7 +230,9 @@ def _paid_off(terms: Terms, loan: Loan, quote: Payoff) -> Loan:
 
 
 def _true_up(loan: Loan, interest: int) -> tuple[Posting, ...]:
-    return nonzero(posting("INTEREST_TRUED_UP", loan, interest=interest))
+    """Off balance there is no income to correct: the memo accrues a little more, or less."""
+    event = "INTEREST_TRUED_UP" if loan.accruing else "INTEREST_ACCRUED"
+    return nonzero(posting(event, loan, interest=interest))
 
 
 def _park(loan: Loan, amount: int) -> Step:
