@@ -34,6 +34,8 @@ class Database:
         """Seals personal data, and keys every hash over it."""
         self.committed = threading.Event()
         """Set after each commit that wrote events through `begin`: wakes the publisher."""
+        self.closing = threading.Event()
+        """Set when the service stops: streams that follow the store end, and hold up no drain."""
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

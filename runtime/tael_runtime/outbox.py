@@ -96,9 +96,12 @@ def publisher(database: Database) -> Callable[[threading.Event], None]:
 def watch(
     database: Database, event_type: type[EventT], after: int, going: Callable[[], bool]
 ) -> Iterator[EventT]:
-    """Events after a position, then new ones as they are published, while `going()`."""
+    """Events after a position, then new ones as they are published, while `going()`.
+
+    Ends without an error when the service stops; the watcher comes back with its position.
+    """
     idle = threading.Event()
-    while going():
+    while going() and not database.closing.is_set():
         with database.engine.connect() as connection:
             rows = connection.execute(
                 select(outbox.c.position, outbox.c.payload)

@@ -218,6 +218,7 @@ class RunningService:
         self._health.enter_graceful_shutdown()
         seconds = self.settings.drain_seconds if grace is None else grace
         ended = self._server.stop(seconds)
+        self.runtime.database.closing.set()
         self._stop.set()
         self.runtime.database.committed.set()
         ended.wait()

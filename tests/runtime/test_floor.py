@@ -345,6 +345,19 @@ def _refuses(connection: Connection) -> bool:
     return False
 
 
+def test_a_watcher_does_not_hold_up_a_service_that_stops(floor: Floor) -> None:
+    floor.stub.RecordObservations(observe(rid()))
+    stream = floor.house.client("risk", event_pb2_grpc.EventServiceStub).Watch(
+        event_pb2.WatchRequest()
+    )
+    next(stream)
+    began = time.monotonic()
+    floor.running.stop(grace=15)
+    assert time.monotonic() - began < 5
+    assert list(stream) == []
+    del floor.house.running["risk"]
+
+
 def test_a_stream_too_many_is_refused_and_a_closed_one_makes_room(house: House) -> None:
     running, _ = serve(house.settings.model_copy(update={"max_streams": 1}))
     house.running["risk"] = running
