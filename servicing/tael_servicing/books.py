@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
@@ -22,6 +22,10 @@ from tael_servicing.tables import book_day
 ResultT = TypeVar("ResultT")
 
 PATIENCE_SECONDS = 10.0
+
+LOCK = "hashtext('book_day'), hashtext(:book)"
+"""Taken before any row of the book, shared by what books online. Unlike a row's lock it queues: the
+cut-off is not kept waiting by those who come after it."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,11 @@ def hold_open(transaction: Connection, book_id: str) -> BookDay:
 
     Raises PastCutOff while the day is being ended: see `on_an_open_day`.
     """
-    row = transaction.execute(
-        select(book_day).where(book_day.c.book_id == book_id).with_for_update(read=True)
-    ).one_or_none()
-    if row is None:
-        raise NotFound("book", book_id)
-    if row.closing:
+    transaction.execute(text(f"SELECT pg_advisory_xact_lock_shared({LOCK})"), {"book": book_id})
+    found = get(transaction, book_id)
+    if found.closing:
         raise PastCutOff
-    return BookDay(**row._asdict())
+    return found
 
 
 def on_an_open_day(work: Callable[[], ResultT]) -> ResultT:
@@ -109,7 +110,8 @@ def on_an_open_day(work: Callable[[], ResultT]) -> ResultT:
 
 
 def cut_off(transaction: Connection, book_id: str) -> None:
-    """From here on nothing books online until the next day is open."""
+    """Waits for what books online now; from here on nothing does until the next day is open."""
+    transaction.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"), {"book": book_id})
     transaction.execute(update(book_day).where(book_day.c.book_id == book_id).values(closing=True))
 
 

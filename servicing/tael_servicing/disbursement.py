@@ -51,8 +51,8 @@ def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
 
     Raises FailedPrecondition LINE_EXCEEDED, LINE_FROZEN, LINE_EXPIRED, CUSTOMER_OVERDUE.
     """
+    book = books.hold_open(transaction, lines.get(transaction, request.line_id).book_id)
     line = lines.lock(transaction, request.line_id)
-    book = books.hold_open(transaction, line.book_id)
     day = book.business_date
     product = products.get(transaction, line.product_code)
     contract = _contract(request, line, product, book)

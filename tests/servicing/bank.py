@@ -232,15 +232,18 @@ class Bank:
 
     def posted(self, loan_id: str, event: str) -> list[dict[str, int]]:
         """The amounts of each posting of that event, oldest first; each is in the ledger."""
-        request = loan_pb2.ListLoanEventsRequest(loan_id=loan_id, page_size=1000)
-        found = self.loans.ListLoanEvents(request).events
+        found = self.told(loan_id)
         assert all(each.entry_sequences for each in found), "all delivered"
         return [dict(each.amounts) for each in found if each.event == event]
 
+    def told(self, loan_id: str) -> list[loan_pb2.LoanEvent]:
+        """Everything the loan posted, oldest first."""
+        request = loan_pb2.ListLoanEventsRequest(loan_id=loan_id, page_size=1000)
+        return list(self.loans.ListLoanEvents(request).events)
+
     def vouchers(self, loan_id: str, event: str) -> list[tuple[str, str, int]]:
         """The lines of the last voucher of that event: (account code, Dr or Cr, amount)."""
-        request = loan_pb2.ListLoanEventsRequest(loan_id=loan_id, page_size=1000)
-        found = [e for e in self.loans.ListLoanEvents(request).events if e.event == event]
+        found = [each for each in self.told(loan_id) if each.event == event]
         lines = []
         for sequence in found[-1].entry_sequences:
             entry = self.ledger.GetEntry(

@@ -96,7 +96,8 @@ def test_a_payout_known_only_days_later_catches_its_interest_up(bank: Bank) -> N
     )
     paid = loan_pb2.LOAN_STATE_NORMAL
     wait_until(lambda: bank.loan(loan.loan_id).state == paid, what="the payout to be known")
-    wait_until(lambda: bank.posted(loan.loan_id, "DISBURSEMENT_PAID"), what="its posting")
+    told = bank.told
+    wait_until(lambda: all(each.entry_sequences for each in told(loan.loan_id)), what="its posting")
     assert bank.owes(loan.loan_id)["interest_accrued"] == 968
     bank.end_day()
     assert bank.owes(loan.loan_id)["interest_accrued"] == 1290

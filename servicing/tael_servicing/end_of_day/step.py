@@ -71,6 +71,11 @@ class Step(ABC):
 
     name: ClassVar[str]
 
+    @property
+    def asks_others(self) -> bool:
+        """Whether it has something to prepare, outside any transaction of ours."""
+        return type(self).prepare is not Step.prepare
+
     def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:  # noqa: ARG002  most steps are one chunk
         """The payloads of its chunks."""
         return [b""]
