@@ -23,7 +23,7 @@ from tael_gateway.errors import BodyTooLarge, NotJson, passed_on, refused
 from tael_gateway.http_rules import Binding, Routes, bindings
 from tael_gateway.openapi import document
 from tael_gateway.streams import streamed
-from tael_gateway.transcode import json_of, request_of
+from tael_gateway.transcode import IDEMPOTENCY_KEY, identify, json_of, request_of
 from tael_runtime.errors import Internal, Reason, TaelError
 from tael_runtime.settings import Settings
 from tael_runtime.telemetry import configure_logging
@@ -65,6 +65,7 @@ class Bridge:
             binding, variables = self._routes.find(request.method, path)
             query = request.query_params.multi_items()
             message = request_of(binding, variables, query, await _body(request))
+            identify(message, request.headers.get(IDEMPOTENCY_KEY))
             trusting = not self._settings.jwt_key
             metadata = metadata_of(request.headers, traceparent, trusting=trusting)
             timeout = timeout_of(request.headers, _default_timeout(binding))

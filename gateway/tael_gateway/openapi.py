@@ -16,7 +16,8 @@ from tael_gateway.transcode import WRITTEN_AS_SCALAR
 DESCRIPTION = """The services' contracts over HTTP and JSON.
 
 Amounts are whole minor units, written as strings. A message in the query is given field by field
-(`bookingDate.year=2026`). A request_id makes a call safe to repeat. Headers: `authorization`,
+(`bookingDate.year=2026`). A request_id makes a call safe to repeat; it goes into
+the body or into the header `Idempotency-Key`. Headers: `authorization`,
 `traceparent`, `x-timeout-seconds` (at most 600), and `tael-caller` where the services trust
 loopback. Streams answer as newline-delimited JSON, or as server-sent events where `accept` asks for
 them; a stream of a file's chunks answers as the file. `GET /healthz` tells each service's health."""
@@ -76,7 +77,11 @@ def _operation(binding: Binding, schemas: Schemas) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": f"{method.containing_service.name}_{method.name}",
         "tags": [method.containing_service.name],
-        "parameters": [*_path_parameters(binding, schemas), *_query_parameters(binding, schemas)],
+        "parameters": [
+            *_path_parameters(binding, schemas),
+            *_query_parameters(binding, schemas),
+            *_header_parameters(binding, schemas),
+        ],
         "responses": {
             "200": {"description": "Done.", "content": _answer(binding, schemas)},
             "default": REFUSED,
@@ -101,6 +106,13 @@ def _query_parameters(binding: Binding, schemas: Schemas) -> Iterator[dict[str, 
         return
     given = frozenset({binding.body, *binding.variables})
     yield from _query_fields(binding.method.input_type, schemas, given, "", ())
+
+
+def _header_parameters(binding: Binding, schemas: Schemas) -> Iterator[dict[str, Any]]:
+    field = binding.method.input_type.fields_by_name.get("request_id")
+    if field is not None:
+        schema = schemas.field(field)
+        yield {"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema}
 
 
 def _query_fields(

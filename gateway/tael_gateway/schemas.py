@@ -101,9 +101,12 @@ class Schemas:
 
 
 def is_required(field: FieldDescriptor) -> bool:
-    """Whether leaving it out breaks the contract: required, or a text of one character or more."""
+    """Whether leaving it out breaks the contract: required, or a text of one character or more.
+
+    A request_id may come in a header instead.
+    """
     rules = _rules(field)
-    if rules.ignore == validate_pb2.IGNORE_IF_ZERO_VALUE:
+    if rules.ignore == validate_pb2.IGNORE_IF_ZERO_VALUE or field.name == "request_id":
         return False
     return bool(rules.required or rules.string.min_len or rules.string.len)
 

@@ -20,6 +20,8 @@ WRITTEN_AS_SCALAR = frozenset(
 )
 """Messages whose JSON is one value, so that a query parameter can hold them."""
 
+IDEMPOTENCY_KEY = "idempotency-key"
+
 _INTO = re.compile(r"Failed to parse (\S+) field: ")
 _UNKNOWN = re.compile(r'Message type "(\S+)" has no field named "([^"]+)".*', re.DOTALL)
 
@@ -44,6 +46,21 @@ def request_of(
         if given and given != _value_at(message, name):
             raise InvalidArgument(name, "differs from the path's; leave it out of the body")
     return message
+
+
+def identify(message: Message, key: str | None) -> None:
+    """Gives the request its request_id: the header Idempotency-Key says it where the body does not.
+
+    A call without one may be repeated as it is. Raises InvalidArgument where the two differ.
+    """
+    if key is None or "request_id" not in message.DESCRIPTOR.fields_by_name:
+        return
+    named: Any = message
+    if named.request_id not in {"", key}:
+        raise InvalidArgument(
+            IDEMPOTENCY_KEY, "differs from the body's requestId; send one of them"
+        )
+    named.request_id = key
 
 
 def json_of(message: Message) -> str:

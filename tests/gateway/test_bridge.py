@@ -70,6 +70,25 @@ def test_the_same_request_id_is_done_once_over_rest_too(client: httpx.Client) ->
     assert reason(other) == (409, "REQUEST_ID_REUSED")
 
 
+def test_the_header_idempotency_key_is_the_request_id(client: httpx.Client) -> None:
+    body, key = book("keyed"), {"idempotency-key": rid()}
+    del body["requestId"]
+    first = client.post("/v1/books", json=body, headers=key)
+    again = client.post("/v1/books", json=body, headers=key)
+    in_the_body = client.post("/v1/books", json=body | {"requestId": key["idempotency-key"]})
+    assert first.status_code == again.status_code == in_the_body.status_code == 200
+    assert first.json() == again.json() == in_the_body.json()
+    other = client.post("/v1/books", json=body | {"legalEntity": "Another"}, headers=key)
+    assert reason(other) == (409, "REQUEST_ID_REUSED")
+
+
+def test_an_idempotency_key_that_contradicts_the_body_is_refused(client: httpx.Client) -> None:
+    key = {"idempotency-key": rid()}
+    both = client.post("/v1/books", json=book("twice"), headers=key)
+    assert violated(both) == ["idempotency-key"]
+    assert client.get("/v1/books/twice").status_code == 404
+
+
 def test_query_parameters_take_both_spellings_lists_and_nested_fields(
     client: httpx.Client,
 ) -> None:

@@ -116,7 +116,9 @@ def test_the_contracts_rules_and_comments_are_in_the_schemas() -> None:
     operation = openapi()["paths"]["/v1/books"]["post"]
     assert operation["description"].startswith("Opens a book")
     schema = openapi()["components"]["schemas"]["tael.ledger.v1.CreateBookRequest"]
-    assert {"requestId", "businessDate"} <= set(schema["required"])
+    assert "businessDate" in schema["required"]
+    assert "requestId" not in schema["required"], "the header Idempotency-Key may hold it"
+    assert "Idempotency-Key" in [parameter["name"] for parameter in operation["parameters"]]
     assert schema["properties"]["currencyCode"]["pattern"] == "^[A-Z]{3}$"
     assert schema["properties"]["legalEntity"]["maxLength"] == 120
     assert schema["properties"]["legalEntity"]["description"] == "The legal entity's name."
