@@ -107,16 +107,29 @@ def list_loans(services: Services, book: str) -> Iterator[loan_pb2.Loan]:
 
 
 def compare_subledger(services: Services, book: str) -> Iterator[str]:
-    """Each loan's balances against the ledger's accounts; a line a difference."""
+    """Each loan's balances against the ledger's accounts, and their sums against the control
+    accounts; a line a difference.
+    """
     ledger = services.stub("ledger", ledger_pb2_grpc.LedgerServiceStub)
+    sums = dict.fromkeys(BUCKETS.values(), 0)
     for loan in list_loans(services, book):
         numbers = [f"{code}:LOAN:{loan.loan_id}" for code in BUCKETS.values()]
         request = ledger_pb2.GetBalancesRequest(book_id=book, account_numbers=numbers)
         balances = ledger.GetBalances(request).balances
         for field, theirs in zip(BUCKETS, balances, strict=True):
             ours: int = getattr(loan.balances, field)
+            sums[BUCKETS[field]] += ours
             if ours != theirs.balance:
                 yield (
                     f"loan {loan.loan_id} {field}: servicing {yuan(ours)}, "
                     f"ledger {yuan(theirs.balance)}"
                 )
+    accounting = services.stub("ledger", accounting_pb2_grpc.AccountingServiceStub)
+    rows = accounting.TrialBalance(accounting_pb2.TrialBalanceRequest(book_id=book)).rows
+    control = {row.account.code: row.balance for row in rows}
+    for code, ours in sums.items():
+        if ours != control.get(code, 0):
+            yield (
+                f"control account {code}: servicing's loans {yuan(ours)}, "
+                f"ledger {yuan(control.get(code, 0))}"
+            )

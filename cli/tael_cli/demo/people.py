@@ -20,7 +20,7 @@ from tael.provider.v1 import simulator_pb2, simulator_pb2_grpc
 from tael_cli.demo.show import Stage
 from tael_cli.services import Services
 from tael_cli.setup import PRODUCT
-from tael_client.values import from_date, money, to_decimal, yuan
+from tael_client.values import from_date, money, yuan
 
 FACE = b"\x89PNG\r\n\x1a\n" + b"a face" * 2000
 CONSENTS = (
@@ -200,9 +200,8 @@ class App:
                 request_id=self._rid(), application_id=person.application.application_id
             )
         ).contract
-        rows = "; ".join(f"{row.name} {row.basis}" for row in contract.cost_table)
-        apr = to_decimal(contract.apr) * 100
-        self._stage.call("app", "origination.PrepareContract", f"APR {apr:.2f} %: {rows}")
+        self._stage.call("app", "origination.PrepareContract")
+        self._stage.cost_table(contract)
         person.contract = self._contracts.SignContract(
             contract_pb2.SignContractRequest(
                 request_id=self._rid(),

@@ -10,10 +10,16 @@ from rich.table import Table
 
 from tael.collections.v1 import collections_pb2
 from tael.ledger.v1 import ledger_pb2
+from tael.origination.v1 import contract_pb2
 from tael.risk.v1 import decision_pb2
 from tael.servicing.v1 import credit_line_pb2, loan_pb2
-from tael_client.values import to_date, yuan
+from tael_client.values import to_date, to_decimal, yuan
 
+MARKS = {
+    decision_pb2.STEP_RESULT_PASS: "✓",
+    decision_pb2.STEP_RESULT_REVIEW: "?",
+    decision_pb2.STEP_RESULT_REJECT: "✗",
+}
 MEMO = "7"
 """GL codes that begin with it are off balance: 收 and 付 instead of 借 and 贷."""
 CONTRA = "7999"
@@ -104,15 +110,36 @@ class Stage:
             f"available {yuan(line.available.minor_units)}"
         )
 
-    def decision(self, decision: decision_pb2.Decision) -> None:
-        """A decision, step by step."""
-        self.say(f"   risk.Decide under policy {decision.policy_version}:")
-        table = Table(show_edge=False)
-        for name in ("step", "result", "reasons"):
-            table.add_column(name)
+    def decision(self, answer: decision_pb2.ExplainDecisionResponse) -> None:
+        """A decision, step by step, and what the rules that fired say."""
+        decision = answer.decision
+        steps = []
         for step in decision.steps:
-            result = decision_pb2.StepResult.Name(step.result).removeprefix("STEP_RESULT_")
-            table.add_row(step.step, result, " ".join(step.reason_codes))
+            reasons = " ".join(["", *step.reason_codes])
+            steps.append(f"{step.step} {MARKS[step.result]}{reasons}")
+        self.say(f"   {decision.policy_version}: {', '.join(steps)}")
+        for rule in answer.rules:
+            read = ", ".join(f"{name} = {value}" for name, value in sorted(rule.inputs.items()))
+            self.say(f"   {rule.code} holds that {rule.description}; {read}")
+        if decision.score:
+            self.say(
+                f"   score {decision.score}, grade {decision.grade}, "
+                f"limit {yuan(decision.limit.minor_units)}, rate {decision.annual_rate.value}"
+            )
+
+    def cost_table(self, contract: contract_pb2.Contract) -> None:
+        """综合融资成本明示表: everything the borrower may be charged."""
+        apr = to_decimal(contract.apr) * 100
+        table = Table(
+            title=f"综合融资成本明示表 cost table: {apr:.2f} % a year, all in", title_justify="left"
+        )
+        for name in ("item", "how it is charged", "by whom", "when"):
+            table.add_column(name)
+        table.add_column("amount", justify="right")
+        for row in contract.cost_table:
+            when = "only if it happens" if row.contingent else "in normal performance"
+            amount = "" if row.contingent else yuan(row.amount)
+            table.add_row(row.name, row.basis, row.charged_by, when, amount)
         self.console.print(table)
 
     def case(self, case: collections_pb2.Case) -> None:

@@ -156,14 +156,8 @@ class Story:
 
     def _decided(self, application: application_pb2.Application) -> None:
         stub = self.services.stub("risk", decision_pb2_grpc.DecisionServiceStub)
-        request = decision_pb2.GetDecisionRequest(decision_id=application.decision_id)
-        decision = stub.GetDecision(request).decision
-        self.stage.decision(decision)
-        if decision.score:
-            self.stage.say(
-                f"   score {decision.score}, grade {decision.grade}, "
-                f"limit {yuan(decision.limit.minor_units)}, rate {decision.annual_rate.value}"
-            )
+        request = decision_pb2.ExplainDecisionRequest(decision_id=application.decision_id)
+        self.stage.decision(stub.ExplainDecision(request))
         if application.line_id:
             self.stage.call("origination", "servicing.GrantCreditLine", "ACTIVE")
             self.stage.line(self.lender.line(application.line_id))
@@ -318,6 +312,8 @@ class Story:
             ZHANG.card_token,
             *[simulator_pb2.Behaviour(failure_code="INSUFFICIENT_FUNDS")] * 24,
         )
+        lender.end_days_before(date(2026, 3, 12))
+        self._reminded(ZHANG)
         lender.end_days_before(date(2026, 3, 16))
         lender.show(self.l1, "PRINCIPAL_OVERDUE")
         entries = lender.vouchers(self.l1, "INTEREST_ACCRUED", since=date(2026, 3, 15))
@@ -328,19 +324,21 @@ class Story:
         self.stage.call("servicing event", "loan_overdue → collections", "case opened")
         self.stage.case(case)
 
+    def _reminded(self, person: Person) -> None:
+        """Three days before the due date servicing says so, and collections texts the customer."""
+        phone = self.services.stub("simulators", simulator_pb2_grpc.SimulatorServiceStub)
+        request = simulator_pb2.ReadTextsRequest(mobile=person.mobile)
+        reminder = wait_for(
+            lambda: [text for text in phone.ReadTexts(request).texts if "验证码" not in text]
+        )[-1]
+        self.stage.call("servicing event", "reminder_due → collections → text message", reminder)
+
     def collections(self) -> None:
-        """Reminder, SMS, IVR, AI, people, a promise broken, the gate's refusals, an agency."""
+        """SMS, IVR, AI, people, a promise broken, the gate's refusals, an agency."""
         self.stage.act("5. Collections: every contact through the gate")
         lender = self.lender
         case = lender.case_of(ZHANG.customer_id)
         team = Collectors(lender, case.case_id)
-        phone = self.services.stub("simulators", simulator_pb2_grpc.SimulatorServiceStub)
-        texts = phone.ReadTexts(simulator_pb2.ReadTextsRequest(mobile=ZHANG.mobile)).texts
-        self.stage.call(
-            "collections",
-            "MessageProvider.SendText, reminders before and on the due day",
-            texts[-1],
-        )
         team.assign()
         team.contact(collections_pb2.CHANNEL_SMS, "您的贷款已逾期，请尽快还款。泰尔示范银行")
         team.contact(collections_pb2.CHANNEL_IVR, "您有一笔贷款已逾期。", "11:00")
