@@ -313,7 +313,7 @@ class Story:
             *[simulator_pb2.Behaviour(failure_code="INSUFFICIENT_FUNDS")] * 24,
         )
         lender.end_days_before(date(2026, 3, 12))
-        self._reminded(ZHANG)
+        self._reminded(ZHANG, "3月15日")
         lender.end_days_before(date(2026, 3, 16))
         lender.show(self.l1, "PRINCIPAL_OVERDUE")
         entries = lender.vouchers(self.l1, "INTEREST_ACCRUED", since=date(2026, 3, 15))
@@ -324,12 +324,12 @@ class Story:
         self.stage.call("servicing event", "loan_overdue → collections", "case opened")
         self.stage.case(case)
 
-    def _reminded(self, person: Person) -> None:
+    def _reminded(self, person: Person, due: str) -> None:
         """Three days before the due date servicing says so, and collections texts the customer."""
         phone = self.services.stub("simulators", simulator_pb2_grpc.SimulatorServiceStub)
         request = simulator_pb2.ReadTextsRequest(mobile=person.mobile)
         reminder = wait_for(
-            lambda: [text for text in phone.ReadTexts(request).texts if "验证码" not in text]
+            lambda: [text for text in phone.ReadTexts(request).texts if due in text]
         )[-1]
         self.stage.call("servicing event", "reminder_due → collections → text message", reminder)
 
