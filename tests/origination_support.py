@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+
+from sqlalchemy import create_engine, text
 
 from support import House, day, rid
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
@@ -22,6 +25,7 @@ from tael.risk.v1 import policy_pb2, policy_pb2_grpc
 from tael.servicing.v1 import product_pb2, product_pb2_grpc
 from tael_cli.setup import PRODUCT, product_terms
 from tael_client.values import money
+from tael_runtime.embedded_postgres import EmbeddedPostgres
 
 TODAY = "2026-01-15"
 FACE = b"\x89PNG a face" * 20_000
@@ -29,6 +33,8 @@ BUREAU_QUERY = customer_pb2.CONSENT_TYPE_BUREAU_QUERY
 EXTERNAL_DATA = customer_pb2.CONSENT_TYPE_EXTERNAL_DATA
 FACE_CONSENT = customer_pb2.CONSENT_TYPE_FACE
 PROVIDER = "tael.provider.v1"
+LONGER_THAN_RISK_WAITS = 3.5
+"""Seconds after which risk has given up on an event once."""
 
 _serial = count(1)
 
@@ -288,3 +294,15 @@ def open_lender(house: House) -> None:
     house.client("risk", policy_pb2_grpc.PolicyServiceStub).PublishPolicy(
         policy_pb2.PublishPolicyRequest(request_id="policy", name="default")
     )
+
+
+@contextmanager
+def unpublished(house: House) -> Iterator[None]:
+    """Origination's events reach nobody while this holds the publisher's lock."""
+    cluster = EmbeddedPostgres(house.settings.data_dir)
+    engine = create_engine(cluster.url(house.settings.database_name, "tael"))
+    take = text("SELECT pg_advisory_lock(hashtext('tael:origination:publisher'))")
+    with engine.connect() as session:
+        session.execute(take)
+        yield
+    engine.dispose()

@@ -65,8 +65,6 @@ class Application:
     submitted_on: date
     """Business date."""
     state: str
-    asked: int
-    """How often risk was asked; more than once only where it had not heard of the consent yet."""
     decision_id: str
     """ "" until risk has decided."""
     reason_codes: list[str]

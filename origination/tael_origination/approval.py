@@ -15,7 +15,6 @@ from tael_client.values import from_date, to_decimal
 from tael_origination import (
     applications,
     archive,
-    consents,
     contract_pdf,
     events,
     facts,
@@ -24,13 +23,8 @@ from tael_origination import (
 from tael_origination.applications import Application, Approved
 from tael_origination.contract_pdf import ApprovalTerms
 from tael_origination.customers import CustomerFile
-from tael_origination.reasons import Reason
 from tael_origination.upstream import Risk, Servicing, loan_request
-from tael_runtime.errors import Unavailable
 from tael_runtime.server import Runtime
-
-NO_CONSENT = "P010"
-"""Risk's reason code."""
 
 
 class Approval:
@@ -65,7 +59,7 @@ class Approval:
         )
         decision = self._risk.decide(
             decision_pb2.DecideRequest(
-                request_id=f"decide:{application.application_id}:{application.asked}",
+                request_id=f"decide:{application.application_id}",
                 stage=decision_pb2.STAGE_APPLICATION,
                 customer_id=person.customer_id,
                 subject_id=application.application_id,
@@ -83,14 +77,7 @@ class Approval:
         )
         with self._db.begin() as transaction:
             current = applications.get(transaction, application.application_id, lock=True)
-            if current.decision_id:
-                return current
-            if not _is_unheard(transaction, current, decision):
-                return self._decide(transaction, current, decision)
-            applications.change(transaction, current.application_id, asked=application.asked + 1)
-        raise Unavailable(
-            Reason.CONSENT_ON_ITS_WAY, "risk has not heard of the consent yet; repeat the request"
-        )
+            return current if current.decision_id else self._decide(transaction, current, decision)
 
     def _decide(
         self, transaction: Connection, application: Application, decision: decision_pb2.Decision
@@ -161,15 +148,3 @@ class Approval:
             pdf,
             self._clock.now(),
         )
-
-
-def _is_unheard(
-    transaction: Connection, application: Application, decision: decision_pb2.Decision
-) -> bool:
-    """Declined for want of a consent that stands here: its event has not reached risk yet.
-
-    Risk waits a few seconds for it; origination killed just after a consent takes longer to come
-    back, and the customer must not be declined for that.
-    """
-    consent = consents.get(transaction, application.consent_id)
-    return NO_CONSENT in decision.reason_codes and consent.is_live(application.submitted_on)

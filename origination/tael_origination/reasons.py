@@ -19,7 +19,6 @@ class Reason(ReasonEnum):
     CONSENT_MISSING = (
         "A consent this needs is not live: not given, withdrawn, or past its last day."
     )
-    CONSENT_ON_ITS_WAY = "Risk has not heard of the consent yet; repeat the same request."
     CONSENT_WITHDRAWN = "The consent was withdrawn before."
     REGISTRY_SILENT = "The registry cannot say now; repeat the same request later."
     TOO_MANY_CARD_TRIES = "The card checks of the day are used up (3); try again tomorrow."

@@ -140,7 +140,6 @@ application = Table(
     Column("bounds", JSONB, nullable=False, comment="the product's, as risk is told"),
     Column("submitted_on", Date, nullable=False),
     Column("state", Text, nullable=False, server_default="SUBMITTED"),
-    Column("asked", Integer, nullable=False, server_default="1", comment="times risk was asked"),
     Column("decision_id", Text, nullable=False, server_default=""),
     Column("reason_codes", ARRAY(Text), nullable=False, server_default="{}"),
     Column("customer_reasons", ARRAY(Text), nullable=False, server_default="{}"),

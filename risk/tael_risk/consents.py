@@ -15,7 +15,7 @@ from tael_client.values import to_date
 from tael_risk.reasons import Reason
 from tael_risk.tables import consent as consents
 from tael_runtime.database import Database
-from tael_runtime.errors import FailedPrecondition
+from tael_runtime.errors import FailedPrecondition, Unavailable
 
 PATIENCE = 3.0
 """Seconds to wait for a consent whose event has not arrived yet."""
@@ -75,11 +75,19 @@ def require_live(transaction: Connection, claim: ConsentClaim) -> None:
 
 
 def await_known(database: Database, consent_id: str) -> None:
-    """Waits until the consent's event has arrived, at most PATIENCE or until the call's deadline."""
+    """Waits until the consent's event has arrived, at most PATIENCE or until the call's deadline.
+
+    Raises Unavailable CONSENT_UNHEARD where it has not: nobody is declined because an event is late.
+    Of no consent ("") there is nothing to wait for.
+    """
     call = call_context.current()
     left = call.seconds_left() if call else None
     end = time.monotonic() + (PATIENCE if left is None else min(PATIENCE, left))
-    while consent_id and not _is_known(database, consent_id) and time.monotonic() < end:
+    while consent_id and not _is_known(database, consent_id):
+        if time.monotonic() >= end:
+            raise Unavailable(
+                Reason.CONSENT_UNHEARD, f"no event has told of consent {consent_id!r} yet"
+            )
         time.sleep(PAUSE)
 
 

@@ -110,9 +110,9 @@ class Decider:
     ) -> Decided:
         """The decision of a case. No transaction is open while anyone outside is asked.
 
-        keep_alive is called before each wait. Raises Unavailable SOURCE_SILENT where a source that
-        must answer does not, FailedPrecondition CONSENT_MISSING where a policy would fetch what no
-        consent allows; then nothing is decided.
+        keep_alive is called before each wait. Raises Unavailable CONSENT_UNHEARD where the consent is
+        not known yet, SOURCE_SILENT where a source that must answer does not; FailedPrecondition
+        CONSENT_MISSING where a policy would fetch what no consent allows; then nothing is decided.
         """
         await_known(self._database, case.consent_id)
         sight = self._first_sight(case)

@@ -17,6 +17,9 @@ class Reason(ReasonEnum):
     CONSENT_MISSING = (
         "No live consent of this customer allows the query; nothing was asked outside."
     )
+    CONSENT_UNHEARD = (
+        "Origination's events have not told of this consent yet; nothing was done, repeat later."
+    )
     SOURCE_SILENT = "An outside source that must answer did not; nothing was decided, repeat later."
     DECISION_UNDER_WAY = "The same request is still being decided; repeat the call."
 

@@ -11,7 +11,13 @@ from typing import TypeVar
 
 import grpc
 import pytest
-from origination_support import BUREAU_QUERY, Applicant, open_lender
+from origination_support import (
+    BUREAU_QUERY,
+    LONGER_THAN_RISK_WAITS,
+    Applicant,
+    open_lender,
+    unpublished,
+)
 
 from support import House, refusal, rid, violations, wait_until
 from tael.origination.v1 import application_pb2, contract_pb2, contract_pb2_grpc, customer_pb2
@@ -246,6 +252,17 @@ def test_what_forbids_a_drawdown_is_named(lender: House) -> None:
         borrower.draw(contract_id)
     assert refusal(refused.value) == ("FAILED_PRECONDITION", "CONSENT_MISSING")
     assert borrower.loans() == []
+
+
+def test_no_drawdown_is_declined_because_risk_has_not_heard_of_the_consent(lender: House) -> None:
+    borrower = Borrower(lender).signed()
+    with ThreadPoolExecutor(1) as pool:
+        with unpublished(lender):
+            borrower.consent(BUREAU_QUERY)
+            answer = pool.submit(borrower.draw, borrower.agreed.contract_id)
+            with pytest.raises(TimeoutError):
+                answer.result(LONGER_THAN_RISK_WAITS)
+        assert answer.result().state == contract_pb2.DRAWDOWN_STATE_RISK_OK
 
 
 def test_a_fourth_drawdown_in_a_day_is_declined(lender: House) -> None:

@@ -18,10 +18,10 @@ from risk.applications import (
     steps_of,
 )
 
-from support import House, violations
+from support import House, refusal, violations
 from tael.origination.v1 import application_pb2
 from tael.provider.v1 import simulator_pb2
-from tael.risk.v1 import decision_pb2
+from tael.risk.v1 import decision_pb2, decision_pb2_grpc
 from tael.servicing.v1 import credit_line_pb2
 from tael_client.values import money
 
@@ -148,17 +148,31 @@ def test_a_score_below_the_cut_off_by_one_fact_changes_the_score_step_alone(desk
     assert list(steps_of(declined)) == [*before, "SCORE"]
 
 
-@pytest.mark.parametrize("consent_id", ["", "cs_never_given"])
-def test_without_a_consent_nobody_outside_is_asked(desk: Desk, consent_id: str) -> None:
+def test_without_a_consent_nobody_outside_is_asked(desk: Desk) -> None:
     who = Applicant()
     desk.introduce(who)
     for method in (MULTI_LENDER, COURT_LIST, BUREAU):
         desk.script(method, who)
     request = desk.request(who)
-    request.consent_id = consent_id
+    request.consent_id = ""
     decision = desk.decisions.Decide(request).decision
     assert list(decision.reason_codes) == ["P010"]
     assert desk.unused(who) == 3
+
+
+def test_a_consent_that_risk_has_not_heard_of_decides_nothing_until_it_has(desk: Desk) -> None:
+    who = Applicant()
+    desk.introduce(who)
+    request = desk.request(who)
+    # A channel of ours would ask again by itself.
+    with grpc.insecure_channel(desk.house.settings.target("risk")) as plain:
+        decide = decision_pb2_grpc.DecisionServiceStub(plain).Decide
+        with pytest.raises(grpc.RpcError) as late:
+            decide(request, metadata=[("tael-caller", "tester")])
+    assert refusal(late.value) == ("UNAVAILABLE", "CONSENT_UNHEARD")
+    assert _count(desk, "decision", who) == 0
+    desk.consent(who)
+    assert outcome_of(desk.decisions.Decide(request).decision) == "APPROVED"
 
 
 @pytest.mark.parametrize("flaw", ["of another customer", "expired", "withdrawn"])

@@ -131,7 +131,6 @@ def upgrade() -> None:
     sa.Column('bounds', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="the product's, as risk is told"),
     sa.Column('submitted_on', sa.Date(), nullable=False),
     sa.Column('state', sa.Text(), server_default='SUBMITTED', nullable=False),
-    sa.Column('asked', sa.Integer(), server_default='1', nullable=False, comment='times risk was asked'),
     sa.Column('decision_id', sa.Text(), server_default='', nullable=False),
     sa.Column('reason_codes', postgresql.ARRAY(sa.Text()), server_default='{}', nullable=False),
     sa.Column('customer_reasons', postgresql.ARRAY(sa.Text()), server_default='{}', nullable=False),
