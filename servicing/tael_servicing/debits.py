@@ -7,10 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import grpc
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, text, update
 
 from tael.provider.v1 import payment_pb2 as provider
 from tael.provider.v1 import payment_pb2_grpc
@@ -20,7 +19,9 @@ from tael_servicing.loans import Held
 from tael_servicing.payouts import NOBODY_KNOWS, Outcome, told
 from tael_servicing.tables import direct_debit as debits
 
-OPEN = ("PREPARED", "SENDING", "UNKNOWN", "SUCCESS")
+ASKED = ("SENDING", "UNKNOWN")
+"""Sent, perhaps, and without an answer that says what became of it."""
+OPEN = ("PREPARED", *ASKED, "SUCCESS")
 IN_FLIGHT_SECONDS = 5.0
 """So long a debit may be on its way before NOT_FOUND means that it never arrived."""
 STATES = {
@@ -93,15 +94,11 @@ def of_loans(
 
 def allocated(transaction: Connection, debit: Debit) -> None:
     """Its money is booked."""
-    _set(transaction, debit, state="ALLOCATED")
+    transaction.execute(update(debits).where(*_is(debit)).values(state="ALLOCATED"))
 
 
-def _set(transaction: Connection, debit: Debit, **values: Any) -> None:
-    transaction.execute(
-        update(debits)
-        .where(debits.c.loan_id == debit.loan_id, debits.c.due_date == debit.due_date)
-        .values(touched_at=func.now(), **values)
-    )
+def _is(debit: Debit) -> tuple[ColumnElement[bool], ...]:
+    return debits.c.loan_id == debit.loan_id, debits.c.due_date == debit.due_date
 
 
 class Debits:
@@ -131,7 +128,7 @@ class Debits:
         What nobody can tell yet stays as it is.
         """
         with self._db.read() as connection:
-            found = of_loans(connection, loan_ids, ("PREPARED", "SENDING", "UNKNOWN"))
+            found = of_loans(connection, loan_ids, ("PREPARED", *ASKED))
         for debit in found:
             if not self._send(debit):
                 self._ask(debit)
@@ -141,11 +138,7 @@ class Debits:
         with self._db.begin() as transaction:
             taken = transaction.execute(
                 update(debits)
-                .where(
-                    debits.c.loan_id == debit.loan_id,
-                    debits.c.due_date == debit.due_date,
-                    text(condition),
-                )
+                .where(*_is(debit), text(condition))
                 .values(state="SENDING", touched_at=func.now())
             ).rowcount
         if not taken:
@@ -163,7 +156,7 @@ class Debits:
         return True
 
     def _ask(self, debit: Debit) -> None:
-        if self._wait_for_sender(debit) not in ("SENDING", "UNKNOWN"):
+        if self._wait_for_sender(debit) not in ASKED:
             return
         request = provider.QueryPaymentRequest(payment_id=debit.payment_id)
         try:
@@ -176,9 +169,7 @@ class Debits:
     def _wait_for_sender(self, debit: Debit) -> str:
         """Its state once whoever sends it has an answer, or is given up."""
         end = time.monotonic() + IN_FLIGHT_SECONDS
-        query = select(debits.c.state).where(
-            debits.c.loan_id == debit.loan_id, debits.c.due_date == debit.due_date
-        )
+        query = select(debits.c.state).where(*_is(debit))
         while True:
             with self._db.engine.connect() as connection:
                 state: str = connection.execute(query).scalar_one()
@@ -187,11 +178,15 @@ class Debits:
             time.sleep(0.02)
 
     def _learn(self, debit: Debit, outcome: Outcome) -> None:
+        """Keeps an answer; one that comes after another was acted on changes nothing any more."""
         with self._db.begin() as transaction:
-            _set(
-                transaction,
-                debit,
-                state=STATES.get(outcome.status, "UNKNOWN"),
-                failure_code=outcome.failure_code,
-                reference=outcome.reference,
+            transaction.execute(
+                update(debits)
+                .where(*_is(debit), debits.c.state.in_(ASKED))
+                .values(
+                    state=STATES.get(outcome.status, "UNKNOWN"),
+                    failure_code=outcome.failure_code,
+                    reference=outcome.reference,
+                    touched_at=func.now(),
+                )
             )

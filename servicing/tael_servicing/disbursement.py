@@ -146,6 +146,7 @@ class Disbursements:
         """The loop that leads on what was left: payouts unknown, callers or processes gone."""
         while not stop.wait(0.25):
             for loan_id in payouts.left_open(self._db):
+                self._payouts.care(loan_id)
                 try:
                     self.proceed(loan_id)
                 except PostingRefused as refused:

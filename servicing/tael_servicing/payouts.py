@@ -72,6 +72,10 @@ class Payouts:
             return self._send(contract)
         return self._ask(contract)
 
+    def care(self, loan_id: str) -> None:
+        """Keeps it from the loop for a while."""
+        self._take(loan_id, "state IN ('READY', 'SENT')")
+
     def _send(self, contract: Contract) -> Outcome:
         request = provider.PayRequest(
             payment_id=contract.payment_id,

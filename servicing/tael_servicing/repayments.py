@@ -157,8 +157,7 @@ def _keep(
 
 def give_back(transaction: Connection, contract: Contract, principal: int, day: date) -> int:
     """Frees a revolving line by repaid principal; what goes back to its commitment (7201)."""
-    line = lines.get(transaction, contract.line_id)
-    if not line.revolving or not principal:
+    if not principal or not lines.get(transaction, contract.line_id).revolving:
         return 0
     line = lines.lock(transaction, contract.line_id)
     line = lines.restore(transaction, line, principal, contract.loan_id, day)

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from servicing.bank import DEBIT, START, Bank
 
 from support import refusal, wait_until
@@ -214,6 +215,25 @@ def test_a_debit_known_after_the_loan_was_settled_is_held_with_the_penalty_it_sp
     )
     bank.end_day()
     assert bank.owes(loan_id) == {"overpayment": 88_849 + 79 + 10}
+    bank.assert_books_agree()
+
+
+def test_an_answer_that_comes_after_the_day_ended_does_not_book_a_debit_again(bank: Bank) -> None:
+    bank.script(DEBIT, "card-tardy", Behaviour(delay=Duration(seconds=7)))
+    loan_id = bank.lend(card="card-tardy").loan_id
+    bank.end_day()
+    bank.lend(card="card-behind")
+    bank.end_days(date(2026, 2, 16))
+    assert bank.posted(loan_id, "REPAYMENT_RECEIVED")[0]["funds_channel"] == 88_849
+
+    def sent_behind() -> bool:
+        """The sender takes one debit after the other, so the late answer has come."""
+        return any(payment.debit for payment in bank.payments("card-behind"))
+
+    wait_until(sent_behind, what="the late answer")
+    bank.end_days(date(2026, 2, 18))
+    assert len(bank.posted(loan_id, "REPAYMENT_RECEIVED")) == 1
+    assert "overpayment" not in bank.owes(loan_id)
     bank.assert_books_agree()
 
 
