@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from sqlalchemy import Connection, func, insert, select, text, update
@@ -13,6 +15,9 @@ from tael_client.values import from_date, money
 from tael_runtime.database import Database
 from tael_servicing.loans import Contract
 from tael_servicing.tables import payout
+
+ANSWER_SECONDS = 4
+"""So long an answer is waited for: a call is over before its payment counts as lost."""
 
 IN_FLIGHT_SECONDS = 5
 """So long a payment may be on its way before NOT_FOUND means that it never arrived."""
@@ -57,6 +62,10 @@ def left_open(database: Database) -> list[str]:
         return list(connection.execute(query.order_by(payout.c.touched_at).limit(200)).scalars())
 
 
+SENT = {"state": "SENT", "sent_at": func.now()}
+"""Written before it is sent."""
+
+
 class Payouts:
     """Sends payouts and asks after them."""
 
@@ -68,7 +77,7 @@ class Payouts:
 
     def settle(self, contract: Contract) -> Outcome:
         """Sends the payout where it was not sent, else asks what became of it."""
-        if self._take(contract.loan_id, "state = 'READY'"):
+        if self._take(contract.loan_id, "state = 'READY'", SENT):
             return self._send(contract)
         return self._ask(contract)
 
@@ -85,7 +94,7 @@ class Payouts:
             memo=contract.loan_id,
         )
         try:
-            return told(self._payments.Pay(request).payment)
+            return told(self._payments.Pay(request, timeout=ANSWER_SECONDS).payment)
         except grpc.RpcError:
             return NOBODY_KNOWS
 
@@ -98,19 +107,17 @@ class Payouts:
             if not isinstance(error, grpc.Call) or error.code() is not grpc.StatusCode.NOT_FOUND:
                 return NOBODY_KNOWS
         lost = f"sent_at < now() - interval '{IN_FLIGHT_SECONDS} seconds'"
-        if self._take(contract.loan_id, f"state = 'SENT' AND {lost}", sends=True):
+        if self._take(contract.loan_id, f"state = 'SENT' AND {lost}", SENT):
             return self._send(contract)
         return NOBODY_KNOWS
 
-    def _take(self, loan_id: str, condition: str, *, sends: bool = False) -> bool:
+    def _take(self, loan_id: str, condition: str, values: Mapping[str, Any] | None = None) -> bool:
         """Notes that it is being cared for; False where the condition does not hold (any more)."""
-        first = condition == "state = 'READY'"
-        values = {"state": "SENT", "sent_at": func.now()} if first or sends else {}
         with self._db.begin() as transaction:
             taken = transaction.execute(
                 update(payout)
                 .where(payout.c.loan_id == loan_id, text(condition))
-                .values(touched_at=func.now(), **values)
+                .values(touched_at=func.now(), **(values or {}))
             )
         return bool(taken.rowcount)
 
