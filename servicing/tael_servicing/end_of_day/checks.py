@@ -36,6 +36,11 @@ class Checks(Step):
 
     name = "checks"
 
+    @property
+    def asks_others(self) -> bool:
+        """The ledger, which must not be waited for while the cut-off's lock is held."""
+        return True
+
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
     ) -> Summary:

@@ -73,7 +73,7 @@ class Step(ABC):
 
     @property
     def asks_others(self) -> bool:
-        """Whether it has something to prepare, outside any transaction of ours."""
+        """Whether it calls another service: then it begins a transaction of its own."""
         return type(self).prepare is not Step.prepare
 
     def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:  # noqa: ARG002  most steps are one chunk
