@@ -98,6 +98,7 @@ class Contacts(collections_pb2_grpc.ContactServiceServicer):
             today = days.business_date(transaction, case.book_id)
             note = f"{told.channel.name}: {result.name} {request.note}".rstrip()
             cases.record(transaction, case.case_id, "OUTCOME", today, note)
+            cases.change(transaction, case.case_id, contacted=True)
             self._follow_up(transaction, case, result, today)
             return pb.RecordOutcomeResponse(contact=contact_message(told))
 

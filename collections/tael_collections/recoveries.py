@@ -13,7 +13,7 @@ from tael_collections.parameters import house_parameters
 from tael_collections.reasons import Reason
 from tael_collections.refresh import absorb
 from tael_collections.tables import recovery
-from tael_collections.upstream import SECONDS, refusal
+from tael_collections.upstream import SECONDS, refusal, unless_silent
 from tael_runtime.database import Database
 from tael_runtime.errors import FailedPrecondition
 from tael_runtime.ids import new_id
@@ -87,7 +87,7 @@ class Booking:
             self._settle(recovery_id, answer)
 
     def resume(self) -> None:
-        """Takes up whatever came in and is not booked yet."""
+        """Takes up whatever came in and is not booked yet; one that waits holds up no other."""
         with self._db.read() as snapshot:
             waiting = snapshot.execute(
                 select(recovery.c.recovery_id)
@@ -96,7 +96,7 @@ class Booking:
             ).scalars()
             ids = list(waiting)
         for recovery_id in ids:
-            self.carry_out(recovery_id)
+            unless_silent(self.carry_out, recovery_id)
 
     def _settle(self, recovery_id: str, answer: loan_pb2.RecordRecoveryResponse) -> None:
         parameters = house_parameters()

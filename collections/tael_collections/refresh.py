@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael.servicing.v1 import loan_pb2
 from tael_client.values import yuan
 from tael_collections import cases, promises
-from tael_collections.arrears import CaseLoan, is_case, measure, seen
+from tael_collections.arrears import PAST_LIFE, CaseLoan, is_case, measure, seen
 from tael_collections.cases import DebtCase
 from tael_collections.parameters import Parameters
 from tael_collections.tables import (
@@ -37,14 +37,12 @@ def absorb(
     cases.lock_debtor(transaction, loan.customer_id)
     case = cases.find_open(transaction, loan.customer_id, loan.book_id)
     delinquent = is_case(loan, tolerance)
-    if case is None:
-        return _open(transaction, loan, day, parameters) if delinquent else None
-    known = {one.loan_id: one for one in cases.loans(transaction, case.case_id)}
+    known = {one.loan_id: one for one in cases.loans(transaction, case.case_id)} if case else {}
     before = known.get(loan.loan_id)
-    if before is None and not delinquent:
+    if _is_old_news(transaction, before, loan) or (before is None and not delinquent):
         return case
-    if before is not None and before.written_off and delinquent and not seen(loan).written_off:
-        return case  # older news than the write-off, which is final
+    if case is None:
+        return _open(transaction, loan, day, parameters)
     if delinquent:
         _keep(transaction, case.case_id, seen(loan))
     else:
@@ -54,6 +52,27 @@ def absorb(
             )
         )
     return _refresh(transaction, case, day)
+
+
+def _is_old_news(transaction: Connection, before: CaseLoan | None, loan: loan_pb2.Loan) -> bool:
+    """Whether a loan is told of as it was before what servicing has answered already.
+
+    A write-off is final and its claim only shrinks, by recoveries, of which servicing tells nothing
+    but its answer; the event of the write-off may arrive after that.
+    """
+    now = seen(loan)
+    if before is None:
+        return now.written_off and _is_posted(transaction, loan.loan_id)
+    if not before.written_off:
+        return False
+    if now.written_off:
+        return now.amount_past_due > before.amount_past_due
+    return loan.state not in PAST_LIFE
+
+
+def _is_posted(transaction: Connection, loan_id: str) -> bool:
+    posted = exists().where(write_off.c.loan_id == loan_id, write_off.c.state == "POSTED")
+    return bool(transaction.execute(select(posted)).scalar())
 
 
 def _open(

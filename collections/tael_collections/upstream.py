@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import grpc
+import structlog
+
+from tael_runtime.refusals import reason_of
+
+log = structlog.get_logger()
 
 SECONDS = 3.0
 """How long a step waits for another service; what is left undone is taken up by a loop."""
@@ -18,8 +25,22 @@ REFUSALS = frozenset(
 )
 
 
+UNPOSTED = "POSTING_REFUSED"
+"""Servicing has done what was asked; the ledger does not take it yet."""
+
+
 def refusal(error: grpc.RpcError) -> str | None:
     """The other's words where it refused for good; None where asking again may help."""
-    if isinstance(error, grpc.Call) and error.code() in REFUSALS:
-        return error.details() or error.code().name
-    return None
+    if not isinstance(error, grpc.Call) or error.code() not in REFUSALS:
+        return None
+    if reason_of(error) == UNPOSTED:
+        return None
+    return error.details() or error.code().name
+
+
+def unless_silent(carry_out: Callable[[str], None], subject: str) -> None:
+    """Carries out what the other service answers; where it does not, the subject waits."""
+    try:
+        carry_out(subject)
+    except grpc.RpcError as error:
+        log.info("waits", subject=subject, why=str(error))

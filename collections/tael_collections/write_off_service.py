@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import grpc
-import structlog
 from sqlalchemy import Connection
 
 from tael.collections.v1 import collections_pb2 as pb
@@ -13,12 +12,11 @@ from tael_collections import cases, recoveries, write_offs
 from tael_collections.messages import case_answer, positive, write_off_message
 from tael_collections.reasons import Reason
 from tael_collections.recoveries import Booking
+from tael_collections.upstream import unless_silent
 from tael_collections.write_offs import Posting
 from tael_runtime.errors import FailedPrecondition
 from tael_runtime.idempotency import claim, keep, once
 from tael_runtime.server import Runtime
-
-log = structlog.get_logger()
 
 
 class WriteOffs(collections_pb2_grpc.WriteOffServiceServicer):
@@ -59,12 +57,7 @@ class WriteOffs(collections_pb2_grpc.WriteOffServiceServicer):
             return pb.ApproveWriteOffResponse()
 
         once(self._db, "ApproveWriteOff", request, pb.ApproveWriteOffResponse, work)
-        try:
-            self._posting.carry_out(request.write_off_id)
-        except grpc.RpcError as error:
-            log.info(
-                "write-off waits for servicing", write_off=request.write_off_id, why=str(error)
-            )
+        unless_silent(self._posting.carry_out, request.write_off_id)
         with self._db.read() as snapshot:
             decided = write_offs.get(snapshot, request.write_off_id)
         if decided["refusal"]:

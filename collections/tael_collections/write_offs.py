@@ -19,7 +19,7 @@ from tael_collections.parameters import house_parameters
 from tael_collections.reasons import Reason
 from tael_collections.refresh import absorb
 from tael_collections.tables import write_off
-from tael_collections.upstream import SECONDS, refusal
+from tael_collections.upstream import SECONDS, refusal, unless_silent
 from tael_runtime.database import Database
 from tael_runtime.errors import FailedPrecondition, NotFound
 from tael_runtime.errors import Reason as FloorReason
@@ -125,7 +125,7 @@ class Posting:
             self._settle(write_off_id, loan, "")
 
     def resume(self) -> None:
-        """Takes up whatever was approved and is not posted yet."""
+        """Takes up whatever was approved and is not posted yet; one that waits holds up no other."""
         with self._db.read() as snapshot:
             waiting = snapshot.execute(
                 select(write_off.c.write_off_id)
@@ -134,7 +134,7 @@ class Posting:
             ).scalars()
             ids = list(waiting)
         for write_off_id in ids:
-            self.carry_out(write_off_id)
+            unless_silent(self.carry_out, write_off_id)
 
     def _settle(self, write_off_id: str, loan: loan_pb2.Loan | None, words: str) -> None:
         with self._db.begin() as transaction:

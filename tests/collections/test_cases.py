@@ -157,6 +157,32 @@ def test_a_written_off_loan_keeps_its_case_as_recovery(
     assert only(floor, debtor).status == pb.CASE_STATUS_CLOSED
 
 
+def test_news_from_before_a_recovery_neither_grow_the_claim_nor_open_a_case_again(
+    floor: House, feed: Feed, debtor: str
+) -> None:
+    case = opened(floor, feed, debtor, dpd=120)
+    floor.sql(
+        "INSERT INTO write_off (write_off_id, case_id, loan_id, state, maker, checker, evidence,"
+        " currency, principal) VALUES (:id, :case, :loan, 'POSTED', 'wang', 'li', '{}', 'CNY', 1)",
+        "collections",
+        write=True,
+        id=f"wo-{debtor}",
+        case=case.case_id,
+        loan=f"ln-{debtor}",
+    )
+    written_off, recovered, paid = (
+        loan(f"ln-{debtor}", debtor, 120, 0, WRITTEN_OFF, written_off_principal=left, allowance=1)
+        for left in (871_151, 800_000, 0)
+    )
+    feed.changed(written_off)
+    feed.changed(recovered)
+    feed.changed(written_off)
+    assert only(floor, debtor).amount_past_due == money(800_000)
+    feed.changed(paid)
+    feed.changed(written_off)
+    assert only(floor, debtor).status == pb.CASE_STATUS_CLOSED
+
+
 def test_cases_go_to_the_able_and_least_loaded_and_held_ones_stay(floor: House, feed: Feed) -> None:
     floor.sql(
         "UPDATE debt_case SET collector = 'gone' WHERE closed_on IS NULL", "collections", write=True
