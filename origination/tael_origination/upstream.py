@@ -9,9 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import grpc
-from google.rpc import error_details_pb2
 from google.type import decimal_pb2
-from grpc_status import rpc_status
 
 from tael.risk.v1 import decision_pb2, decision_pb2_grpc, feature_pb2, feature_pb2_grpc
 from tael.servicing.v1 import (
@@ -25,6 +23,7 @@ from tael.servicing.v1 import (
 from tael_client.values import from_date, from_decimal, money, to_date
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.ids import new_id
+from tael_runtime.refusals import reason_of
 from tael_runtime.server import Runtime
 
 
@@ -170,11 +169,7 @@ def refusal_to_lend(error: grpc.RpcError) -> str:
     """The reason of a final refusal of DisburseLoan; "" where asking again may yet lead to a loan."""
     if not isinstance(error, grpc.Call):
         return ""
-    status = rpc_status.from_call(error)
-    info = error_details_pb2.ErrorInfo()
-    reason = next(
-        (info.reason for detail in (status.details if status else ()) if detail.Unpack(info)), ""
-    )
+    reason = reason_of(error)
     return reason if error.code() in NEVER or reason in NOT_LENT else ""
 
 
