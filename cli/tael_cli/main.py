@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +19,7 @@ from tael_cli.demo import run as run_demo
 from tael_cli.services import Services
 from tael_cli.supervisor import ORDER, Supervisor, await_healthy
 from tael_runtime.embedded_postgres import EmbeddedPostgres
+from tael_runtime.main import await_stop, stop_signals
 from tael_runtime.settings import Settings
 
 app = typer.Typer(
@@ -58,9 +57,7 @@ def serve(
 
 def _serve_all(environment: dict[str, str]) -> None:
     settings = Settings()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_signals()
     supervisor = Supervisor(environment, settings.data_dir / "logs")
     supervisor.start()
     try:
@@ -68,7 +65,7 @@ def _serve_all(environment: dict[str, str]) -> None:
         for name in ORDER:
             console.print(f"  {name:<12} {settings.target(name)}")
         console.print(f"  logs in {settings.data_dir / 'logs'}; Ctrl-C stops everything")
-        stopping.wait()
+        await_stop(stopping)
     finally:
         console.print("draining…")
         supervisor.stop()

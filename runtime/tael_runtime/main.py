@@ -36,25 +36,39 @@ def run(load: Callable[[], Service]) -> None:
         _serve(load(), settings)
 
 
+def stop_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+def await_stop(stopping: threading.Event) -> None:
+    """Blocks until one of them came.
+
+    Python runs handlers in the main thread, which sleeps on where the signal went to another one:
+    so it wakes now and then.
+    """
+    while not stopping.wait(0.2):
+        pass
+
+
 def _serve(service: Service, settings: Settings) -> None:
     from tael_runtime.server import RunningService  # noqa: PLC0415  after the workers are spawned
     from tael_runtime.telemetry import configure_logging  # noqa: PLC0415
 
     configure_logging(service.name, settings.log_level)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_signals()
     running = RunningService(service, settings, reuse_port=settings.workers > 1)
     print(f"{service.name} listens on {running.address}", flush=True)
-    stopping.wait()
+    await_stop(stopping)
     running.stop()
 
 
 def _supervise(count: int) -> None:
     """Keeps `count` workers alive until told to stop."""
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_signals()
     module = sys.modules["__main__"].__spec__
     assert module is not None, "run a service as python -m tael_<service>"
     command = [sys.executable, "-m", module.name.removesuffix(".__main__")]
