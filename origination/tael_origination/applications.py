@@ -73,7 +73,8 @@ class Application:
     rate: Decimal | None
     approved_limit: int | None
     """Set: a line is to be granted, or is."""
-    approved_on: date | None
+    decided_on: date | None
+    """Business date of the yes or no."""
     line_id: str
 
     @property
@@ -82,8 +83,8 @@ class Application:
         if self.approved_limit is None:
             return None
         assert self.rate is not None, "application_limit"
-        assert self.approved_on is not None, "application_approved"
-        return Approved(self.approved_limit, self.rate, self.approved_on)
+        assert self.decided_on is not None, "application_decided"
+        return Approved(self.approved_limit, self.rate, self.decided_on)
 
     @property
     def awaits_line(self) -> bool:
@@ -107,6 +108,7 @@ class Application:
             approved_rate=from_decimal(approved.rate) if approved else None,
             line_id=self.line_id,
             submitted_on=from_date(self.submitted_on),
+            decided_on=from_date(self.decided_on) if self.decided_on else None,
         )
 
 

@@ -92,12 +92,12 @@ class Approval:
         }
         if decision.outcome == decision_pb2.OUTCOME_APPROVED:
             values["approved_limit"] = values["machine_limit"]
-            values["approved_on"] = application.submitted_on
+            values["decided_on"] = application.submitted_on
         elif decision.outcome == decision_pb2.OUTCOME_REVIEW:
             values["state"] = "REVIEW"
             reviews.open_review(transaction, application.application_id, self._clock.now())
         else:
-            values["state"] = "REJECTED"
+            values |= {"state": "REJECTED", "decided_on": application.submitted_on}
         decided = applications.change(transaction, application.application_id, **values)
         if not decided.awaits_line:
             events.application_changed(transaction, decided.message())

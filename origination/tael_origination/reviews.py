@@ -98,10 +98,12 @@ def confirm(
             transaction,
             application_id,
             approved_limit=current.proposed_limit,
-            approved_on=today,
+            decided_on=today,
         )
     else:
-        rejected = applications.change(transaction, application_id, state="REJECTED")
+        rejected = applications.change(
+            transaction, application_id, state="REJECTED", decided_on=today
+        )
         events.application_changed(transaction, rejected.message())
     return _change(transaction, application_id, state="CONFIRMED", confirmer=confirmer)
 

@@ -146,7 +146,7 @@ application = Table(
     Column("machine_limit", BigInteger, comment="the decision's; the most a reviewer may give"),
     Column("rate", Numeric, comment="the decision's"),
     Column("approved_limit", BigInteger, comment="set: a line is to be granted, or is"),
-    Column("approved_on", Date),
+    Column("decided_on", Date),
     Column("line_id", Text, nullable=False, server_default=""),
     CheckConstraint(
         "state IN ('SUBMITTED', 'REVIEW', 'APPROVED', 'REJECTED')", name="application_state"
@@ -159,7 +159,8 @@ application = Table(
         name="application_limit",
     ),
     CheckConstraint(
-        "(approved_limit IS NULL) = (approved_on IS NULL)", name="application_approved"
+        "(decided_on IS NOT NULL) = (approved_limit IS NOT NULL OR state = 'REJECTED')",
+        name="application_decided",
     ),
     Index("application_customer", "customer_id", "application_id"),
     Index(

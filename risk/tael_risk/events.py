@@ -40,11 +40,12 @@ def apply_servicing(transaction: Connection, event: servicing.Event) -> None:
 def _application(event: origination.Event) -> NewObservation:
     application = event.application_changed.application
     state = application_pb2.ApplicationState.Name(application.state)
+    decided = application.HasField("decided_on")
     return NewObservation(
         observation_id=event.event_id,
         customer_id=application.customer_id,
         kind="APPLICATION_STATE",
-        date=to_date(application.submitted_on),
+        date=to_date(application.decided_on if decided else application.submitted_on),
         facts={
             "application_id": application.application_id,
             "state": state.removeprefix("APPLICATION_STATE_"),

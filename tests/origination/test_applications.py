@@ -85,6 +85,7 @@ def test_a_good_applicant_is_approved_and_has_a_line(lender: House) -> None:
     application = applicant.apply()
     assert application.state == APPROVED, application
     assert application.submitted_on == day(TODAY)
+    assert application.decided_on == day(TODAY)
     assert application.decision_id
     (line,) = lines_of(lender, applicant.customer_id)
     assert line.line_id == application.line_id
@@ -273,6 +274,7 @@ def test_people_may_decline_what_the_machine_could_not_decide(lender: House) -> 
     Reviewer(lender, "wang").propose(application_id)
     confirmed = Reviewer(lender, "li").confirm(application_id)
     assert confirmed.application.state == REJECTED
+    assert confirmed.application.decided_on == day(TODAY)
     assert lines_of(lender, applicant.customer_id) == []
 
 

@@ -162,11 +162,20 @@ class Desk:
         self._apply("servicing", event, apply_servicing)
 
     def application_changed(
-        self, who: Applicant, name: str, state: application_pb2.ApplicationState.ValueType
+        self,
+        who: Applicant,
+        name: str,
+        state: application_pb2.ApplicationState.ValueType,
+        submitted_on: str = TODAY,
+        decided_on: str = "",
     ) -> None:
         """Tells risk of an application as origination's event does."""
         application = application_pb2.Application(
-            application_id=name, customer_id=who.customer_id, state=state, submitted_on=day(TODAY)
+            application_id=name,
+            customer_id=who.customer_id,
+            state=state,
+            submitted_on=day(submitted_on),
+            decided_on=day(decided_on) if decided_on else None,
         )
         event = origination.Event(
             application_changed=origination.ApplicationChanged(application=application),

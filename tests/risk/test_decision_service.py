@@ -264,6 +264,21 @@ def test_another_open_application_is_in_the_way_and_the_application_itself_is_no
     assert list(desk.decide(who).reason_codes) == ["P009"]
 
 
+@pytest.mark.parametrize(
+    ("decided_on", "codes"),
+    [("2026-02-20", ["P009"]), ("2026-02-01", [])],
+    ids=["near", "long ago"],
+)
+def test_the_days_after_a_rejection_run_from_the_rejection(
+    desk: Desk, decided_on: str, codes: list[str]
+) -> None:
+    who = desk.good()
+    rejected = application_pb2.APPLICATION_STATE_REJECTED
+    desk.application_changed(who, "ap_other", rejected, "2026-01-30", decided_on)
+    reasons = desk.decide(who).reason_codes
+    assert [code for code in reasons if code == "P009"] == codes
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"business_date": {"month": 13}}, "business_date"),
     ({"loan": {"amount": {"currency_code": "USD"}}}, "loan.amount.currency_code"),
