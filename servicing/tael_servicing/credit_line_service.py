@@ -86,7 +86,7 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
         def work(transaction: Connection) -> pb.FreezeCreditLineResponse:
             line = self._change(
                 transaction,
-                request.line_id,
+                request,
                 lambda found, day: lines.freeze(transaction, found, request.reason, day),
             )
             return pb.FreezeCreditLineResponse(line=line.message())
@@ -103,7 +103,7 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
         def work(transaction: Connection) -> pb.UnfreezeCreditLineResponse:
             line = self._change(
                 transaction,
-                request.line_id,
+                request,
                 lambda found, day: lines.unfreeze(transaction, found, day),
             )
             return pb.UnfreezeCreditLineResponse(line=line.message())
@@ -129,10 +129,11 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
     def _change(
         self,
         transaction: Connection,
-        line_id: str,
+        request: pb.FreezeCreditLineRequest | pb.UnfreezeCreditLineRequest,
         change: Callable[[CreditLine, date], CreditLine],
     ) -> CreditLine:
-        found = lines.lock(transaction, line_id)
+        found = lines.lock(transaction, request.line_id)
+        found.check_etag(request.etag)
         day = books.get(transaction, found.book_id).business_date
         changed = change(found, day)
         events.line_changed(transaction, day, changed)

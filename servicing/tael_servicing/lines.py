@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from tael.servicing.v1 import credit_line_pb2 as pb
 from tael_client.values import from_date, from_decimal, money
-from tael_runtime.errors import FailedPrecondition, NotFound
+from tael_runtime.errors import Aborted, FailedPrecondition, NotFound
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import credit_line, line_movement
 
@@ -57,7 +57,20 @@ class CreditLine:
             valid_to=from_date(self.valid_to),
             state=pb.LineState.Value(f"LINE_STATE_{self.state}"),
             freeze_reason=self.freeze_reason,
+            etag=self.etag,
         )
+
+    @property
+    def etag(self) -> str:
+        """Changes with every movement."""
+        return str(self.movements)
+
+    def check_etag(self, etag: str) -> None:
+        """Raises Aborted STALE_ETAG where the line moved since it was read; an empty one matches."""
+        if etag and etag != self.etag:
+            raise Aborted(
+                Reason.STALE_ETAG, f"the line has moved: its etag is {self.etag!r}, not {etag!r}"
+            )
 
     def check_drawable(self, principal: int, day: date) -> None:
         """Raises FailedPrecondition LINE_EXPIRED, LINE_FROZEN or LINE_EXCEEDED."""

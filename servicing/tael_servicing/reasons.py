@@ -8,6 +8,7 @@ from tael_runtime.errors import ReasonEnum
 class Reason(ReasonEnum):
     """Servicing's reasons."""
 
+    STALE_ETAG = "Somebody changed it since it was read; read it again."
     LOAN_CLOSED = "The loan is closed; nothing can be paid on it."
     LOAN_WRITTEN_OFF = "The loan is written off; record the money as a recovery."
     PREPAYMENT_WHILE_OVERDUE = "Something due is unpaid; pay it before prepaying."
