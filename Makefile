@@ -7,18 +7,18 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+SERVICES := $(VENV)/.services
 STAMP := $(VENV)/.installed
-export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test check serve protos docs clean lint types imports contracts format
 
-demo: $(STAMP)
+demo: $(SERVICES)
 	@$(PY) -m tael_cli demo
 
 test: $(STAMP)
 	$(PY) -m pytest -n 2 --dist worksteal
 
-serve: $(STAMP)
+serve: $(SERVICES)
 	@$(PY) -m tael_cli serve all
 
 check: lint types imports contracts
@@ -47,11 +47,16 @@ protos: $(STAMP)
 	$(PY) build_stubs.py
 
 # Debian without python3-venv has no ensurepip: then the system's pip fills the environment.
-$(STAMP): pyproject.toml constraints.txt build_stubs.py $(shell find protos/tael -name '*.proto')
+$(SERVICES): pyproject.toml constraints.txt build_stubs.py $(shell find protos/tael -name '*.proto')
 	@echo "Preparing $(VENV) (once)…"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV) 2>/dev/null || { rm -rf $(VENV) && $(PYTHON) -m venv --without-pip $(VENV); }
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m pip --python $(PY) install -q pip
 	@$(PY) -m pip install -q -c constraints.txt hatchling editables grpcio-tools mypy-protobuf protovalidate googleapis-common-protos
+	@$(PY) -m pip install -q -c constraints.txt --no-build-isolation -e '.[demo]'
+	@touch $(SERVICES)
+
+$(STAMP): $(SERVICES)
+	@echo "Adding what tests and checks need (once)…"
 	@$(PY) -m pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $(STAMP)
 
