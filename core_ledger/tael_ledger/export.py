@@ -76,7 +76,7 @@ def beancount(connection: Connection, book: Book, chart: Chart) -> Iterator[str]
     yield f'option "operating_currency" "{currency}"\n\n'
     first: date | None = None
     last = book.business_date
-    for voucher in _vouchers(connection, book.book_id):
+    for voucher in vouchers(connection, book.book_id):
         head = voucher[0]
         if first is None:
             first = head.booking_date
@@ -119,11 +119,11 @@ COLUMNS = (
 
 def comma_separated(connection: Connection, book: Book, chart: Chart) -> Iterator[str]:
     """One row a line; amounts in minor units."""
-    yield _row(COLUMNS)
-    for voucher in _vouchers(connection, book.book_id):
+    yield row_text(COLUMNS)
+    for voucher in vouchers(connection, book.book_id):
         for row in voucher:
             name = chart[row.number.partition(":")[0]].full_name
-            yield _row(
+            yield row_text(
                 (
                     row.sequence,
                     row.booking_date,
@@ -156,7 +156,7 @@ def in_chunks(texts: Iterable[str]) -> Iterator[bytes]:
         yield "".join(held).encode()
 
 
-def _vouchers(connection: Connection, book_id: str) -> Iterator[list[Row[Any]]]:
+def vouchers(connection: Connection, book_id: str) -> Iterator[list[Row[Any]]]:
     """The lines of each entry with its head, streamed by sequence."""
     rows = connection.execute(
         select(
@@ -165,6 +165,8 @@ def _vouchers(connection: Connection, book_id: str) -> Iterator[list[Row[Any]]]:
             line.c.debit,
             line.c.credit,
             account.c.number,
+            account.c.gl_code,
+            account.c.owner_type,
         )
         .join(line, (line.c.book_id == entry.c.book_id) & (line.c.sequence == entry.c.sequence))
         .join(
@@ -190,7 +192,8 @@ def _quoted(text: str) -> str:
     return f'"{" ".join(escaped.split())}"'
 
 
-def _row(values: Iterable[Any]) -> str:
+def row_text(values: Iterable[Any]) -> str:
+    """One CSV record, its line end included."""
     buffer = StringIO()
     csv.writer(buffer).writerow(values)
     return buffer.getvalue()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import grpc
+from sqlalchemy import Connection
 
 from tael.ledger.v1 import proof_pb2 as pb
 from tael.ledger.v1 import proof_pb2_grpc
-from tael_ledger import books, closing, export, messages
+from tael_ledger import books, canonical, closing, export, messages
+from tael_ledger.books import Book
 from tael_ledger.catalogue import Catalogue
+from tael_ledger.chart import Chart
 from tael_ledger.journal import Anchor
 from tael_ledger.proof import Proof
 from tael_runtime.database import Database
@@ -66,11 +69,18 @@ class Proving(proof_pb2_grpc.ProofServiceServicer):
         self, request: pb.ExportJournalRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.ExportJournalResponse]:
         """The journal as text."""
-        write = (
-            export.comma_separated if request.format == pb.EXPORT_FORMAT_CSV else export.beancount
-        )
         with self._database.read() as connection:
             chart = self._catalogue.chart(connection, request.book_id)
             book = books.get(connection, request.book_id)
-            for chunk in export.in_chunks(write(connection, book, chart)):
+            for chunk in export.in_chunks(_texts(connection, book, chart, request.format)):
                 yield pb.ExportJournalResponse(chunk=chunk)
+
+
+def _texts(
+    connection: Connection, book: Book, chart: Chart, form: pb.ExportFormat.ValueType
+) -> Iterator[str]:
+    if form == pb.EXPORT_FORMAT_CANONICAL:
+        return canonical.canonical(connection, book.book_id)
+    if form == pb.EXPORT_FORMAT_CSV:
+        return export.comma_separated(connection, book, chart)
+    return export.beancount(connection, book, chart)
