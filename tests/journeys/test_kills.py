@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import shutil
@@ -13,18 +14,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
-from fractions import Fraction
 from itertools import cycle
-from math import floor
 from pathlib import Path
 from typing import TypeVar
 
 import grpc
 import pytest
 from google.type import decimal_pb2
+from rich.console import Console
 
 from support import House, refusal, wait_until
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc, proof_pb2, proof_pb2_grpc
+from tael.origination.v1 import contract_pb2
 from tael.provider.v1 import simulator_pb2, simulator_pb2_grpc
 from tael.servicing.v1 import (
     credit_line_pb2,
@@ -38,8 +39,11 @@ from tael.servicing.v1 import (
     repayment_pb2,
     repayment_pb2_grpc,
 )
+from tael_cli import setup
 from tael_cli.audit import compare_subledger
 from tael_cli.audit import list_loans as every_loan
+from tael_cli.demo.people import App, Person
+from tael_cli.demo.show import Stage
 from tael_cli.services import Services
 from tael_cli.setup import PRODUCT, product_terms
 from tael_client.values import from_date, money
@@ -240,19 +244,79 @@ def _paid_out(house: House, loan_id: str) -> None:
     )
 
 
-def test_an_end_of_day_killed_anywhere_ends_in_the_same_books(bank: House) -> None:
-    line_id = grant(bank, WAVE * PRINCIPAL)
-    for number in range(WAVE):
-        disburse(bank, line_id, number)
-    dice = random.Random(11)
-    nights = 2 * len(VICTIMS)
-    with ThreadPoolExecutor(1) as batch:
-        for night, victim in zip(range(nights), cycle(VICTIMS), strict=False):
-            ending = batch.submit(end_day, bank, START + timedelta(days=night))
-            time.sleep(dice.uniform(0, 0.2))
-            strike(bank, victim)
-            ending.result()
-    listed = list_loans(bank)
-    exact = Fraction(10_000 * nights, 31)
-    assert {loan.balances.interest_accrued for loan in listed} == {floor(exact + Fraction(1, 2))}
-    assert_sound(bank)
+# The same life, undisturbed and struck in the middle of everything ---------------------------------
+
+SERVICES = ("simulators", "ledger", "servicing", "risk", "origination", "collections")
+ZHANG = ("张伟", "110101199003077897", "13800138001", "6222021234567890128")
+LI = ("李娜", "320501198512123333", "13800138002", "6217001234567890122")
+
+Struck = Callable[[str, Callable[[], T]], T]
+"""Calls something; in the disturbed life, while the named service is killed."""
+
+
+def undisturbed(_victim: str, call: Callable[[], T]) -> T:
+    return call()
+
+
+def disturbed(house: House, dice: random.Random) -> Struck[T]:
+    def struck(victim: str, call: Callable[[], T]) -> T:
+        with ThreadPoolExecutor(1) as caller:
+            under_way = caller.submit(call)
+            time.sleep(dice.uniform(0.01, 0.2))
+            strike(house, victim)
+            return under_way.result()
+
+    return struck
+
+
+def lead_a_life(house: House, struck: Struck[object]) -> bytes:
+    """Six loans, six repayments, six nights: one of each a service. The canonical journal."""
+    house.spawn(*SERVICES)
+    house.set_clock("2026-01-15T10:00")
+    services = Services(house.settings)
+    setup.seed(services, "main", START)
+    stage = Stage(Console(file=io.StringIO()))
+    apps = []
+    for facts in (ZHANG, LI):
+        apps.append(App(services, stage, Person(*facts), START))
+        apps[-1].register()
+        apps[-1].apply(2_000_000)
+        apps[-1].sign_contract()
+    repayments = house.client("servicing", repayment_pb2_grpc.RepaymentServiceStub)
+    loans: list[str] = []
+    for number, victim in enumerate(SERVICES):
+        app = apps[number // 3]
+        loan = struck(victim, lambda: app.draw(500_000 + 10_000 * number))  # noqa: B023  called at once
+        assert isinstance(loan, contract_pb2.Drawdown)
+        assert loan.state == contract_pb2.DRAWDOWN_STATE_PAID
+        loans.append(loan.loan_id)
+    for number, victim in enumerate(SERVICES):
+        request = repayment_pb2.RepayRequest(
+            request_id=f"repay-{number}", loan_id=loans[number], amount=money(10_000 + number)
+        )
+        struck(victim, lambda: insist(lambda: repayments.Repay(request)))  # noqa: B023
+    for night, victim in enumerate(SERVICES):
+        struck(victim, lambda: end_day(house, START + timedelta(days=night)))  # noqa: B023
+    services.close()
+    assert_sound(house)
+    proof = house.client("ledger", proof_pb2_grpc.ProofServiceStub)
+    export = proof_pb2.ExportJournalRequest(
+        book_id="main", format=proof_pb2.EXPORT_FORMAT_CANONICAL
+    )
+    return b"".join(part.chunk for part in proof.ExportJournal(export))
+
+
+def test_each_service_killed_in_the_middle_of_everything_leaves_the_books_of_a_quiet_life(
+    data_dir: Path,
+) -> None:
+    with House(data_dir) as quiet:
+        expected = lead_a_life(quiet, undisturbed)
+    with House(data_dir) as struck:
+        found = lead_a_life(struck, disturbed(struck, random.Random(11)))
+        outside = struck.client("simulators", simulator_pb2_grpc.SimulatorServiceStub)
+        payments = outside.ListPayments(simulator_pb2.ListPaymentsRequest()).payments
+    assert len([line for line in expected.splitlines() if b"LOAN_DISBURSED" in line]) >= 12
+    assert found.decode() == expected.decode()
+    assert sorted(p.minor_units for p in payments if p.moved) == [
+        500_000 + 10_000 * number for number in range(6)
+    ]
