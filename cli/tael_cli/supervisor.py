@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tael_client import Connection
 from tael_runtime.auth import credentials
+from tael_runtime.main import SUPERVISOR
 from tael_runtime.settings import Settings
 
 ORDER = ("simulators", "ledger", "servicing", "risk", "origination", "collections", "gateway")
@@ -24,7 +25,7 @@ class Supervisor:
     """Starts services, watches them, starts again what dies, stops them all."""
 
     def __init__(self, environment: dict[str, str], log_dir: Path | None = None) -> None:
-        self._environment = {**os.environ, **environment}
+        self._environment = {**os.environ, **environment, SUPERVISOR: str(os.getpid())}
         self._log_dir = log_dir
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stop = threading.Event()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import ssl
+import threading
+import time
 from typing import Any
 
 import uvicorn
 
+from tael_runtime.main import orphaned
 from tael_runtime.settings import Settings
 
 
@@ -43,8 +47,15 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn drains, then raises the signal again for whoever ran it: here nobody
         signal.signal(number, lambda *_: None)
+    threading.Thread(target=_stop_when_orphaned, name="supervised", daemon=True).start()
     print(f"gateway listens on {settings.service('gateway').listen}", flush=True)
     uvicorn.run("tael_gateway.app:from_environment", factory=True, **chosen)
+
+
+def _stop_when_orphaned() -> None:
+    while not orphaned():
+        time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

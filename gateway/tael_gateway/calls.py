@@ -100,10 +100,10 @@ def _open(settings: Settings, target: str) -> grpc.aio.Channel:
         ("grpc.min_reconnect_backoff_ms", 50),
         ("grpc.max_reconnect_backoff_ms", 1000),
     ]
-    if not (settings.tls_certificate and settings.tls_key and settings.tls_client_authority):
+    if not (settings.tls_certificate and settings.tls_key and settings.server_roots):
         return grpc.aio.insecure_channel(target, options=options)
     tls = grpc.ssl_channel_credentials(
-        settings.tls_client_authority.read_bytes(),
+        settings.server_roots.read_bytes(),
         settings.tls_key.read_bytes(),
         settings.tls_certificate.read_bytes(),
     )

@@ -33,7 +33,7 @@ def credentials(settings: Settings, caller: str = "") -> Credentials:
     return Credentials(
         caller=caller,
         token=settings.service_token,
-        root_certificates=settings.tls_certificate and settings.tls_client_authority,
+        root_certificates=settings.server_roots,
         certificate=settings.tls_certificate,
         private_key=settings.tls_key,
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tael_runtime.server import Service
 
 WORKER = "TAEL_WORKER_PROCESS"
+SUPERVISOR = "TAEL_SUPERVISOR"
+"""Process id of what started this process and cares for it: without it, it stops too."""
 
 
 def run(load: Callable[[], Service]) -> None:
@@ -45,13 +47,19 @@ def stop_signals() -> threading.Event:
 
 
 def await_stop(stopping: threading.Event) -> None:
-    """Blocks until one of them came.
+    """Blocks until one of them came, or the supervisor is gone.
 
     Python runs handlers in the main thread, which sleeps on where the signal went to another one:
     so it wakes now and then.
     """
-    while not stopping.wait(0.2):
+    while not stopping.wait(0.2) and not orphaned():
         pass
+
+
+def orphaned() -> bool:
+    """Whether the supervisor that started this process died without stopping it."""
+    supervisor = os.environ.get(SUPERVISOR)
+    return supervisor is not None and os.getppid() != int(supervisor)
 
 
 def _serve(service: Service, settings: Settings) -> None:
@@ -72,9 +80,9 @@ def _supervise(count: int) -> None:
     module = sys.modules["__main__"].__spec__
     assert module is not None, "run a service as python -m tael_<service>"
     command = [sys.executable, "-m", module.name.removesuffix(".__main__")]
-    environment = {**os.environ, WORKER: "1"}
+    environment = {**os.environ, WORKER: "1", SUPERVISOR: str(os.getpid())}
     workers = [subprocess.Popen(command, env=environment) for _ in range(count)]
-    while not stopping.wait(0.5):
+    while not stopping.wait(0.5) and not orphaned():
         workers = [
             worker if worker.poll() is None else subprocess.Popen(command, env=environment)
             for worker in workers

@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     tls_certificate: Path | None = None
     """PEM; with tls_key turns TLS on."""
     tls_key: Path | None = None
+    tls_authority: Path | None = None
+    """PEM of the authority of the services' certificates; default: tls_certificate signs itself."""
     tls_client_authority: Path | None = None
     """PEM of the authority of client certificates: mutual TLS."""
     jwt_key: str = ""
@@ -120,6 +122,11 @@ class Settings(BaseSettings):
         if self.workers > 1 and any(getattr(self, name).metrics_listen for name in PORTS):
             raise ValueError("metrics_listen is for one process; with workers, use none")
         return self
+
+    @property
+    def server_roots(self) -> Path | None:
+        """By what the other services' certificates are proven; None = they speak without TLS."""
+        return self.tls_certificate and (self.tls_authority or self.tls_certificate)
 
     def check_exposure(self, listen: str) -> None:
         """Refuses to listen beyond loopback without TLS and authentication (DESIGN.md §6)."""

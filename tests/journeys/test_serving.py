@@ -82,3 +82,14 @@ def test_one_service_with_two_workers_ends_with_the_command_that_began_it(house:
         served.send_signal(signal.SIGTERM)
         assert served.wait(30) == 0
     assert pids(house, "ledger") == []
+
+
+def test_services_whose_supervisor_is_killed_stop_and_leave_no_orphan(house: House) -> None:
+    served = serve(house, "all")
+    for name in ORDER:
+        house.await_ready(name, 60)
+    served.kill()
+    served.wait()
+    wait_until(
+        lambda: not [pid for name in ORDER for pid in pids(house, name)], 30, "the orphans to stop"
+    )

@@ -8,12 +8,17 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import jwt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sqlalchemy import MetaData, text
 
@@ -23,6 +28,7 @@ from tael.risk.v1 import feature_pb2, feature_pb2_grpc
 from tael_client import Connection, Credentials
 from tael_client import context as call_context
 from tael_runtime import idempotency, outbox, work
+from tael_runtime.auth import credentials
 from tael_runtime.errors import FailedPrecondition, Reason
 from tael_runtime.server import Assembly, RunningService, Runtime, Service
 from tael_runtime.settings import ServiceSettings, Settings
@@ -478,3 +484,49 @@ def test_the_services_role_may_not_change_append_only_tables(house: House) -> No
 
     service = Service("risk", "tael_runtime", with_floor(metadata), build)
     house.running["risk"] = RunningService(service, house.settings)
+
+
+def test_with_tls_a_service_is_reached_only_by_who_trusts_its_certificate(
+    house: House, tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    tls = {"tls_certificate": certificate, "tls_key": key}
+    settings = house.settings.model_copy(update=tls)
+    running, _ = serve(settings)
+    house.running["risk"] = running
+    target = running.address.replace("127.0.0.1", "localhost")
+    with Connection(target, credentials(settings)) as connection:
+        stub = connection.stub(feature_pb2_grpc.FeatureServiceStub)
+        assert stub.RecordObservations(observe(rid())).recorded == 1
+    with Connection(target, Credentials(), timeout=2) as plain:
+        stub = plain.stub(feature_pb2_grpc.FeatureServiceStub)
+        with pytest.raises(grpc.RpcError):
+            stub.RecordObservations(observe(rid()))
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate of "localhost" and its key, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    today = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return paths
