@@ -84,18 +84,23 @@ class House:
         return self
 
     def spawn(self, *names: str) -> Self:
-        """Starts services as processes; they can be killed."""
+        """Starts services as processes; they can be killed. Their logs are in `log_of`."""
         environment = {**os.environ, **self.environment()}
         for name in names:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", f"tael_{name}"],
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            with self.log_of(name).open("ab") as log:
+                self.processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", f"tael_{name}"],
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                )
         for name in names:
             self.await_ready(name)
         return self
+
+    def log_of(self, name: str) -> Path:
+        """What a spawned service wrote."""
+        return self.data_dir / f"{name}-{self.settings.database_name}.log"
 
     def environment(self) -> dict[str, str]:
         """The settings as TAEL_* variables."""

@@ -31,10 +31,10 @@ from tael_runtime.errors import (
     TaelError,
     Unavailable,
 )
-from tael_runtime.telemetry import Metrics
+from tael_runtime.telemetry import Metrics, audit_logger
 
 log = structlog.get_logger()
-audit = structlog.get_logger("audit")
+audit = audit_logger()
 
 FOREIGN = ("/grpc.health.", "/grpc.reflection.")
 
@@ -95,6 +95,7 @@ class Pipeline(grpc.ServerInterceptor):
         call = _Call(rpc, context)
         with self._reported(call), self._admitted(call):
             if isinstance(request, Message):
+                call.subject = _subject(request)
                 validate(request)
             return inner(request, context)
         return _abort(context, call)
@@ -108,6 +109,7 @@ class Pipeline(grpc.ServerInterceptor):
     ) -> Iterator[Any]:
         call = _Call(rpc, context)
         with self._reported(call), self._admitted(call):
+            call.subject = _subject(request)
             validate(request)
             with self._one_stream():
                 yield from inner(request, context)
@@ -190,6 +192,7 @@ class Pipeline(grpc.ServerInterceptor):
             "call",
             rpc=call.rpc,
             caller=call.context.caller,
+            subject=call.subject,
             code=code,
             ms=round(seconds * 1000, 1),
             trace_id=call.context.trace_id,
@@ -207,7 +210,18 @@ class _Call:
             for key, value in context.invocation_metadata()
         }
         self.context = _call_context(self.metadata, context)
+        self.subject: dict[str, str] = {}
+        """On what: the ids that the request names."""
         self.status: status_pb2.Status | None = None
+
+
+def _subject(request: Message) -> dict[str, str]:
+    """The request's own ids, request_id among them; ids of tael's are no personal data."""
+    return {
+        field.name: value
+        for field, value in request.ListFields()
+        if field.name.endswith("_id") and isinstance(value, str)
+    }
 
 
 def _abort(context: grpc.ServicerContext, call: _Call) -> NoReturn:

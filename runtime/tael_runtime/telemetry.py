@@ -22,9 +22,14 @@ def _with_call(_logger: Any, _name: str, event: EventDict) -> EventDict:
 
 def configure_logging(service: str, level: str) -> None:
     """JSON lines on standard error; once a process."""
+
+    def with_service(_logger: Any, _name: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        return event
+
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            with_service,
             _with_call,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -35,7 +40,13 @@ def configure_logging(service: str, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
+
+
+def audit_logger() -> Any:
+    """The logger of audit records: TAEL_LOG_LEVEL does not silence it."""
+    return structlog.wrap_logger(
+        None, wrapper_class=structlog.make_filtering_bound_logger(logging.INFO), kind="audit"
+    )
 
 
 class Metrics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import urllib.request
@@ -24,6 +25,7 @@ from sqlalchemy import MetaData, text
 
 from support import House, day, free_port, refusal, rid, violations, wait_until
 from tael.origination.v1 import event_pb2, event_pb2_grpc
+from tael.provider.v1 import payment_pb2, payment_pb2_grpc
 from tael.risk.v1 import feature_pb2, feature_pb2_grpc
 from tael_client import Connection, Credentials
 from tael_client import context as call_context
@@ -530,3 +532,17 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
         )
     )
     return paths
+
+
+def test_every_call_leaves_an_audit_record_whatever_the_log_level(house: House) -> None:
+    house.spawn("simulators")
+    with pytest.raises(grpc.RpcError):
+        house.client(
+            "simulators", payment_pb2_grpc.PaymentProviderServiceStub, caller="ann"
+        ).QueryPayment(payment_pb2.QueryPaymentRequest(payment_id="p-unknown"))
+    lines = house.log_of("simulators").read_text()
+    (record,) = [json.loads(line) for line in lines.splitlines() if '"audit"' in line]
+    assert record["rpc"].endswith("/QueryPayment")
+    assert record["caller"] == "ann"
+    assert record["subject"] == {"payment_id": "p-unknown"}
+    assert (record["code"], record["service"]) == ("NOT_FOUND", "simulators")
