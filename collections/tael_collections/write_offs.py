@@ -22,7 +22,7 @@ from tael_collections.tables import write_off
 from tael_collections.upstream import SECONDS, refusal, unless_silent
 from tael_runtime.database import Database
 from tael_runtime.errors import FailedPrecondition, NotFound
-from tael_runtime.errors import Reason as FloorReason
+from tael_runtime.four_eyes import check_second_person
 from tael_runtime.idempotency import current_caller
 from tael_runtime.ids import new_id
 
@@ -77,7 +77,7 @@ def propose(
 
 
 def decide(transaction: Connection, write_off_id: str, *, approve: bool) -> None:
-    """The second person's word; FailedPrecondition MAKER_IS_CHECKER from the first."""
+    """The second person's word; PermissionDenied MAKER_IS_CHECKER from the first."""
     case = cases.lock(transaction, get(transaction, write_off_id)["case_id"])
     proposed = get(transaction, write_off_id)
     if proposed["state"] != "PROPOSED":
@@ -85,10 +85,7 @@ def decide(transaction: Connection, write_off_id: str, *, approve: bool) -> None
             Reason.WRITE_OFF_DECIDED, f"it is {proposed['state']}", write_off_id
         )
     checker = current_caller()
-    if checker == proposed["maker"]:
-        raise FailedPrecondition(
-            FloorReason.MAKER_IS_CHECKER, f"{checker} proposed it; another decides", write_off_id
-        )
+    check_second_person(proposed["maker"], checker)
     state = "APPROVED" if approve else "REFUSED"
     _set(transaction, write_off_id, state=state, checker=checker)
     today = days.business_date(transaction, case.book_id)

@@ -14,7 +14,7 @@ from tael_ledger.reasons import Reason
 from tael_ledger.tables import book as books
 from tael_ledger.tables import posting_rule, posting_rules_version
 from tael_runtime.errors import FailedPrecondition, NotFound
-from tael_runtime.errors import Reason as RuntimeReason
+from tael_runtime.four_eyes import check_second_person
 
 PROPOSED, APPROVED = "PROPOSED", "APPROVED"
 DEFAULTS = "tael-defaults"
@@ -71,18 +71,15 @@ def approve(
 ) -> RulesVersion:
     """The checker's word. The book is locked by the caller.
 
-    Raises NotFound; FailedPrecondition RULES_NOT_PROPOSED, MAKER_IS_CHECKER or, where the day it
-    was to take effect has been closed meanwhile, EFFECTIVE_DATE_PASSED.
+    Raises NotFound; PermissionDenied MAKER_IS_CHECKER; FailedPrecondition RULES_NOT_PROPOSED or,
+    where the day it was to take effect has been closed meanwhile, EFFECTIVE_DATE_PASSED.
     """
     version = get(transaction, book_id, number)
     if version.state != PROPOSED:
         raise FailedPrecondition(
             Reason.RULES_NOT_PROPOSED, f"version {number} was approved by {version.checker}"
         )
-    if version.maker == checker:
-        raise FailedPrecondition(
-            RuntimeReason.MAKER_IS_CHECKER, f"{checker} proposed version {number}"
-        )
+    check_second_person(version.maker, checker)
     check_effective(version.effective_from, business_date)
     transaction.execute(
         update(posting_rules_version)

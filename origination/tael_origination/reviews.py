@@ -14,8 +14,8 @@ from tael_origination import applications, events
 from tael_origination.fields import read_amount
 from tael_origination.reasons import Reason
 from tael_origination.tables import review
-from tael_runtime.errors import FailedPrecondition, InvalidArgument, PermissionDenied
-from tael_runtime.errors import Reason as CommonReason
+from tael_runtime.errors import FailedPrecondition, InvalidArgument
+from tael_runtime.four_eyes import check_second_person
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,7 @@ def confirm(
         raise FailedPrecondition(
             Reason.REVIEW_NOT_PROPOSED, f"the review is {current.state}", application_id
         )
-    if confirmer == current.reviewer:
-        raise PermissionDenied(
-            CommonReason.MAKER_IS_CHECKER, f"{confirmer} proposed it; a second person confirms"
-        )
+    check_second_person(current.reviewer, confirmer)
     if not yes:
         return _change(transaction, application_id, state="CLAIMED")
     if current.approve:

@@ -34,6 +34,7 @@ class Reason(ReasonEnum):
     DEADLINE_TOO_SHORT = "The deadline passed before the work was done."
     TOO_MANY_STREAMS = "As many streams are open as the service allows; close one, or try later."
     MAKER_IS_CHECKER = "The same person may not propose and approve."
+    CALLER_UNNAMED = "Only a named person may approve; the call came from nobody in particular."
     INTERNAL = "A fault in tael itself; the log has it under the trace id."
 
 

@@ -23,6 +23,9 @@ from tael_runtime.tables import request as requests
 
 ResponseT = TypeVar("ResponseT", bound=Message)
 
+UNNAMED = "system"
+"""The caller where none is named: another service, or whoever loopback trusts."""
+
 
 def content_hash(message: Message) -> bytes:
     """SHA-256 over a canonical form: fields by number, defaults and request_id left out."""
@@ -62,7 +65,7 @@ def _value(write: Callable[[bytes], None], field: FieldDescriptor, value: Any) -
 def current_caller() -> str:
     """The authenticated caller of the rpc under way; "system" outside one."""
     call = call_context.current()
-    return (call.caller if call else "") or "system"
+    return (call.caller if call else "") or UNNAMED
 
 
 def once(

@@ -207,8 +207,14 @@ def test_the_same_person_may_not_approve_the_rules_they_proposed(bank: Bank) -> 
     approve = accounting_pb2.ApprovePostingRulesRequest(
         request_id=rid(), book_id="main", version=proposed.version
     )
-    error = refused(bank, lambda: accounting.ApprovePostingRules(approve))
-    assert refusal(error)[1] == "MAKER_IS_CHECKER"
+    for caller, reason in (
+        ("maker", "MAKER_IS_CHECKER"),
+        ("Maker", "MAKER_IS_CHECKER"),
+        ("", "CALLER_UNNAMED"),
+    ):
+        again = bank.house.client("ledger", accounting_pb2_grpc.AccountingServiceStub, caller)
+        error = refused(bank, lambda: again.ApprovePostingRules(approve))  # noqa: B023  called at once
+        assert refusal(error) == ("PERMISSION_DENIED", reason)
 
 
 def test_a_stale_etag_is_told_to_read_again(bank: Bank) -> None:

@@ -108,7 +108,7 @@ def test_the_good_are_approved_at_12_percent_the_bad_declined_the_middling_revie
     assert not any("E002" in reason for reason in WANG.application.customer_reasons)
     assert life.line(ZHANG.application.line_id).annual_rate.value == "0.12"
     assert CHEN.application.approved_limit.minor_units == 1_000_000
-    assert "reviewer.liu proposed it; a second person confirms" in life.text
+    assert "reviewer.liu proposed it; a second person decides" in life.text
 
 
 def test_disbursement_is_loan_against_deposit_and_the_payout_leaves_through_the_central_bank(

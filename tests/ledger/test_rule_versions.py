@@ -84,7 +84,7 @@ def test_the_maker_may_not_be_the_checker(book: LedgerUnderTest) -> None:
     publish(book, with_commission_on(book, "6601"))
     with pytest.raises(grpc.RpcError) as error:
         approve(book, 2, "tester")
-    assert refusal(error.value) == ("FAILED_PRECONDITION", "MAKER_IS_CHECKER")
+    assert refusal(error.value) == ("PERMISSION_DENIED", "MAKER_IS_CHECKER")
     approve(book, 2, "checker")
     with pytest.raises(grpc.RpcError) as error:
         approve(book, 2, "third")
