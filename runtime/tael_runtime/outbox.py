@@ -117,13 +117,6 @@ def watch(
             idle.wait(0.05)
 
 
-def newest_position(database: Database) -> int:
-    """The position of the newest published event."""
-    with database.engine.connect() as connection:
-        query = select(outbox.c.position).order_by(outbox.c.position.desc().nulls_last()).limit(1)
-        return connection.execute(query).scalar() or 0
-
-
 def consumer(
     database: Database,
     source: str,
@@ -178,13 +171,6 @@ def apply(
             .where(consumer_cursor.c.source == source)
             .values(position=event.position)
         )
-
-
-def consumed_position(database: Database, source: str) -> int:
-    """How far this service has applied a source's events."""
-    with database.engine.connect() as connection:
-        query = select(consumer_cursor.c.position).where(consumer_cursor.c.source == source)
-        return connection.execute(query).scalar() or 0
 
 
 def _cancel_on_stop(stop: threading.Event, ended: threading.Event, stream: Any) -> None:
