@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import grpc
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from tael_gateway import contracts
@@ -19,6 +19,7 @@ from tael_gateway.calls import (
     timeout_of,
     traceparent_of,
 )
+from tael_gateway.docs import CONTENT_POLICY, page
 from tael_gateway.errors import BodyTooLarge, NotJson, passed_on, refused
 from tael_gateway.http_rules import Binding, Routes, bindings
 from tael_gateway.openapi import document
@@ -41,6 +42,7 @@ class Bridge:
         self._settings = settings
         self._routes = Routes(served)
         self._document = document(served, contracts.image())
+        self._page = page(self._document)
         self._backends: Backends | None = None
 
     @property
@@ -83,6 +85,10 @@ class Bridge:
         """The OpenAPI document of every route."""
         return JSONResponse(self._document)
 
+    async def docs(self, _request: Request) -> Response:
+        """The same, for people to read."""
+        return HTMLResponse(self._page, headers={"content-security-policy": CONTENT_POLICY})
+
     async def healthz(self, _request: Request) -> Response:
         """Every service's health; 503 unless all of them serve."""
         targets = await self.backends.health()
@@ -120,6 +126,7 @@ def build(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             Route("/openapi.json", bridge.openapi),
+            Route("/docs", bridge.docs),
             Route("/healthz", bridge.healthz),
             Route("/{path:path}", bridge.handle, methods=ANY_VERB),
         ],

@@ -20,7 +20,8 @@ Amounts are whole minor units, written as strings. A message in the query is giv
 the body or into the header `Idempotency-Key`. Headers: `authorization`,
 `traceparent`, `x-timeout-seconds` (at most 600), and `tael-caller` where the services trust
 loopback. Streams answer as newline-delimited JSON, or as server-sent events where `accept` asks for
-them; a stream of a file's chunks answers as the file. `GET /healthz` tells each service's health."""
+them; a stream of a file's chunks answers as the file. `GET /docs` is this document as a page,
+`GET /healthz` tells each service's health."""
 
 STATUS: Schema = {
     "type": "object",

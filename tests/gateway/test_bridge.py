@@ -195,8 +195,13 @@ def test_a_caller_names_itself_while_nothing_is_authenticated(client: httpx.Clie
     assert violated(named) == ["tael-caller"]
 
 
-def test_a_callers_deadline_goes_along(client: httpx.Client) -> None:
-    late = client.get("/v1/books", headers={"x-timeout-seconds": "0.000001"})
+def test_a_callers_deadline_goes_along(client: httpx.Client, house: House) -> None:
+    cluster = EmbeddedPostgres(house.settings.data_dir)
+    engine = create_engine(cluster.url(house.settings.database_name, "tael"))
+    with engine.begin() as holding:
+        holding.execute(text("LOCK TABLE ledger.book IN ACCESS EXCLUSIVE MODE"))
+        late = client.get("/v1/books", headers={"x-timeout-seconds": "0.3"})
+    engine.dispose()
     assert reason(late) == (504, "DEADLINE_TOO_SHORT")
     for wrong in ("soon", "0", "-1", "nan", "601"):
         refused = client.get("/v1/books", headers={"x-timeout-seconds": wrong})
