@@ -10,6 +10,7 @@ import schemathesis
 from gateway.rest import book, bridge
 from hypothesis import HealthCheck, Phase, given, settings
 from openapi_spec_validator import validate
+from schemathesis.specs.openapi.checks import content_type_conformance
 
 from support import House
 
@@ -30,7 +31,9 @@ def test_the_openapi_document_is_valid(client: httpx.Client) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_no_generated_request_is_answered_with_a_fault(client: httpx.Client) -> None:
+def test_no_generated_request_is_answered_with_a_fault_or_an_unannounced_media_type(
+    client: httpx.Client,
+) -> None:
     schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
     faults: list[str] = []
     tried = 0
@@ -52,6 +55,7 @@ def test_no_generated_request_is_answered_with_a_fault(client: httpx.Client) -> 
             answer = case.call(base_url=str(client.base_url))
             if answer.status_code >= 500:
                 faults.append(f"{case.as_curl_command()}: {answer.status_code} {answer.text[:300]}")
+            case.validate_response(answer, checks=[content_type_conformance])
 
         ask()
     assert faults == []
