@@ -11,10 +11,11 @@ from tael_client.values import from_date
 from tael_collections import cases, days, holds
 from tael_collections.assignment import Collector, PoolCase, assign
 from tael_collections.buckets import Bucket
-from tael_collections.messages import case_answer, case_message, day
+from tael_collections.messages import case_answer, case_message
 from tael_collections.reasons import Reason
 from tael_collections.tables import business_day, case_history, debt_case, promise
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
+from tael_runtime.fields import read_date
 from tael_runtime.idempotency import once
 from tael_runtime.server import Runtime
 
@@ -108,7 +109,7 @@ class Cases(collections_pb2_grpc.CaseServiceServicer):
         self, request: pb.HoldCaseRequest, context: grpc.ServicerContext
     ) -> pb.HoldCaseResponse:
         """Stops all contact until a day."""
-        until = day("until", request.until)
+        until = read_date("until", request.until)
 
         def work(transaction: Connection) -> pb.HoldCaseResponse:
             case = cases.lock_open(transaction, request.case_id)

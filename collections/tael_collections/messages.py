@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 
-from google.type import date_pb2
 from sqlalchemy import Connection, RowMapping
 
 from tael.collections.v1 import collections_pb2 as pb
-from tael.type.v1 import money_pb2
-from tael_client.values import from_date, from_instant, money, to_date
+from tael_client.values import from_date, from_instant, money
 from tael_collections import cases
 from tael_collections.arrears import CaseLoan
 from tael_collections.cases import DebtCase
 from tael_collections.contacts import Contact
 from tael_collections.promises import Promise
-from tael_runtime.errors import InvalidArgument
-from tael_runtime.errors import Reason as FloorReason
-
-
-def day(field: str, value: date_pb2.Date) -> date:
-    """A date of a request; InvalidArgument INVALID_DATE where it is none."""
-    try:
-        return to_date(value)
-    except ValueError as error:
-        raise InvalidArgument(field, str(error), FloorReason.INVALID_DATE) from error
-
-
-def positive(field: str, value: money_pb2.Money, currency: str) -> int:
-    """Minor units of a positive amount in the case's currency."""
-    if value.currency_code != currency:
-        raise InvalidArgument(f"{field}.currency_code", f"must be {currency}, the case's")
-    if value.minor_units <= 0:
-        raise InvalidArgument(f"{field}.minor_units", "must be positive")
-    return value.minor_units
 
 
 def case_answer(transaction: Connection, case: DebtCase) -> pb.Case:

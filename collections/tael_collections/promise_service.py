@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 from tael.collections.v1 import collections_pb2 as pb
 from tael.collections.v1 import collections_pb2_grpc
 from tael_collections import cases, days, promise_book
-from tael_collections.messages import day, positive, promise_message
+from tael_collections.messages import promise_message
 from tael_collections.parameters import house_parameters
 from tael_collections.tables import promise
+from tael_runtime.fields import read_amount, read_date
 from tael_runtime.idempotency import once
 from tael_runtime.server import Runtime
 
@@ -25,11 +26,11 @@ class Promises(collections_pb2_grpc.PromiseServiceServicer):
         self, request: pb.RecordPromiseRequest, context: grpc.ServicerContext
     ) -> pb.RecordPromiseResponse:
         """Records a promise where the rules allow it."""
-        due_date = day("due_date", request.due_date)
+        due_date = read_date("due_date", request.due_date)
 
         def work(transaction: Connection) -> pb.RecordPromiseResponse:
             case = cases.lock_open(transaction, request.case_id)
-            amount = positive("amount", request.amount, case.currency)
+            amount = read_amount("amount", request.amount, case.currency)
             today = days.business_date(transaction, case.book_id)
             made = promise_book.record(
                 transaction, case, amount, due_date, today, house_parameters()

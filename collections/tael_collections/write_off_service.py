@@ -9,12 +9,13 @@ from tael.collections.v1 import collections_pb2 as pb
 from tael.collections.v1 import collections_pb2_grpc
 from tael.servicing.v1 import loan_pb2, loan_pb2_grpc
 from tael_collections import cases, recoveries, write_offs
-from tael_collections.messages import case_answer, positive, write_off_message
+from tael_collections.messages import case_answer, write_off_message
 from tael_collections.reasons import Reason
 from tael_collections.recoveries import Booking
 from tael_collections.upstream import unless_silent
 from tael_collections.write_offs import Posting
 from tael_runtime.errors import FailedPrecondition
+from tael_runtime.fields import read_amount
 from tael_runtime.idempotency import claim, keep, once
 from tael_runtime.server import Runtime
 
@@ -82,7 +83,7 @@ class WriteOffs(collections_pb2_grpc.WriteOffServiceServicer):
             kept = claim(transaction, self._db.cipher, "RecordRecovery", request)
             if kept is None:
                 case = cases.lock_open(transaction, request.case_id)
-                amount = positive("amount", request.amount, case.currency)
+                amount = read_amount("amount", request.amount, case.currency)
                 recovery_id = recoveries.take(transaction, case, request.loan_id, amount)
                 keep(transaction, "RecordRecovery", request, recovery_id.encode())
             else:

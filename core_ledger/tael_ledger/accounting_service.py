@@ -13,6 +13,7 @@ from tael_ledger.catalogue import Catalogue
 from tael_ledger.posting_rules import check
 from tael_runtime import idempotency
 from tael_runtime.database import Database
+from tael_runtime.fields import optional_date, read_date
 
 
 class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
@@ -36,7 +37,7 @@ class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
         self, request: pb.PublishPostingRulesRequest, context: grpc.ServicerContext
     ) -> pb.PublishPostingRulesResponse:
         """Proposes the next version."""
-        effective_from = messages.read_date("effective_from", request.effective_from)
+        effective_from = read_date("effective_from", request.effective_from)
         rules = messages.read_rules(request.rules)
         with self._database.read() as connection:
             check(rules, self._catalogue.chart(connection, request.book_id))
@@ -115,7 +116,7 @@ class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
         self, request: pb.TrialBalanceRequest, context: grpc.ServicerContext
     ) -> pb.TrialBalanceResponse:
         """Totals a GL code."""
-        booking_date = messages.optional_date(request, "booking_date")
+        booking_date = optional_date(request, "booking_date")
         with self._database.read() as connection:
             chart = self._catalogue.chart(connection, request.book_id)
             totals = closing.trial_balance(connection, request.book_id, booking_date)
@@ -137,7 +138,7 @@ class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
         self, request: pb.CloseDayRequest, context: grpc.ServicerContext
     ) -> pb.CloseDayResponse:
         """Closes the business date."""
-        business_date = messages.read_date("business_date", request.business_date)
+        business_date = read_date("business_date", request.business_date)
 
         def close(transaction: Connection) -> pb.CloseDayResponse:
             closed = closing.close_day(

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date
-
-from google.protobuf.message import Message
-from google.type import date_pb2
 
 from tael.ledger.v1 import accounting_pb2, ledger_pb2
-from tael_client.values import from_date, from_instant, to_date
+from tael_client.values import from_date, from_instant
 from tael_ledger.accounts import Account
 from tael_ledger.books import Book
 from tael_ledger.chart import DEBIT, Chart, GlAccount
@@ -19,22 +15,10 @@ from tael_ledger.journal import Anchor, Entry
 from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting
 from tael_ledger.rules_store import RulesVersion
 from tael_ledger.statements import StatementLine
-from tael_runtime.errors import InvalidArgument, Reason
+from tael_runtime.errors import InvalidArgument
+from tael_runtime.fields import read_date
 
 DEFAULT_PAGE = 100
-
-
-def read_date(field: str, value: date_pb2.Date) -> date:
-    """A required date. Raises InvalidArgument INVALID_DATE."""
-    try:
-        return to_date(value)
-    except ValueError as error:
-        raise InvalidArgument(field, f"no calendar date: {error}", Reason.INVALID_DATE) from error
-
-
-def optional_date(message: Message, field: str) -> date | None:
-    """A date that may be left out."""
-    return read_date(field, getattr(message, field)) if message.HasField(field) else None
 
 
 def _lender(value: str) -> ledger_pb2.LenderType.ValueType:

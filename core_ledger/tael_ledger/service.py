@@ -25,12 +25,13 @@ from tael_ledger.columns import (
 )
 from tael_ledger.group_commit import GroupCommit
 from tael_ledger.journal import Entry, EntryFilter, Receipt, RequestKey, entry_of
-from tael_ledger.paging import number_key, numbers_key, text_key, token
 from tael_ledger.posting import Posted
 from tael_ledger.requests import Desk, PostingRequest, RecordedEvents, Reversal
 from tael_runtime import idempotency
 from tael_runtime.database import Database
 from tael_runtime.errors import InvalidArgument
+from tael_runtime.fields import optional_date, read_date
+from tael_runtime.paging import number_key, numbers_key, text_key, token
 
 
 class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
@@ -55,7 +56,7 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
             time_zone=time_zone,
             lender_type=messages.lender_type(request.lender_type) or "BANK",
             vat_mode=messages.vat_mode(request.vat_mode) or "NONE",
-            business_date=messages.read_date("business_date", request.business_date),
+            business_date=read_date("business_date", request.business_date),
             rules_version=1,
         )
         return idempotency.once(
@@ -117,7 +118,7 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
             key=_key("RecordEvents", request.request_id),
             content_hash=idempotency.content_hash(request),
             events=messages.read_events(request.events),
-            booking_date=messages.optional_date(request, "booking_date"),
+            booking_date=optional_date(request, "booking_date"),
         )
         receipt, entries = self._post(request.book_id, events)
         return pb.RecordEventsResponse(
@@ -203,8 +204,8 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
             source_prefix=request.source_prefix,
             owner_type=request.owner.owner_type,
             owner_id=request.owner.owner_id,
-            from_booking_date=messages.optional_date(request, "from_booking_date"),
-            to_booking_date=messages.optional_date(request, "to_booking_date"),
+            from_booking_date=optional_date(request, "from_booking_date"),
+            to_booking_date=optional_date(request, "to_booking_date"),
         )
         after = number_key(request.page_token)
         with self._database.read() as connection:
@@ -238,8 +239,8 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> pb.GetBalancesResponse:
         """Balances now or as of a date."""
         as_of = AsOf(
-            booking_date=messages.optional_date(request, "booking_date"),
-            value_date=messages.optional_date(request, "value_date"),
+            booking_date=optional_date(request, "booking_date"),
+            value_date=optional_date(request, "value_date"),
         )
         with self._database.read() as connection:
             chart = self._catalogue.chart(connection, request.book_id)
@@ -285,13 +286,13 @@ def _key(rpc: str, request_id: str) -> RequestKey:
 def _header(header: pb.EventColumnsHeader) -> Header:
     return Header(
         event=header.event,
-        value_date=messages.read_date("header.value_date", header.value_date),
+        value_date=read_date("header.value_date", header.value_date),
         product=header.product,
         accrual_status=messages.accrual_status(header.accrual_status),
         owner_type=header.owner_type,
         amount_types=list(header.amount_types),
         source=header.source,
-        booking_date=messages.optional_date(header, "booking_date"),
+        booking_date=optional_date(header, "booking_date"),
     )
 
 

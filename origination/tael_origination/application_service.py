@@ -11,8 +11,8 @@ from tael_origination import applications, customers, reviews
 from tael_origination.approval import Approval
 from tael_origination.requests import made_before, made_once
 from tael_origination.upstream import Servicing
-from tael_runtime.errors import InvalidArgument
 from tael_runtime.idempotency import current_caller, once
+from tael_runtime.paging import number_key, token
 from tael_runtime.server import Runtime
 
 DEFAULT_PAGE = 50
@@ -84,11 +84,11 @@ class Reviews(application_pb2_grpc.ReviewServiceServicer):
         if request.state:
             state = pb.ReviewState.Name(request.state).removeprefix("REVIEW_STATE_")
         with self._db.read() as snapshot:
-            found = reviews.page(snapshot, state, _after(request.page_token), size + 1)
+            found = reviews.page(snapshot, state, number_key(request.page_token), size + 1)
             messages = [reviews.message(snapshot, one) for one in found[:size]]
         more = len(found) > size
         return pb.ListReviewsResponse(
-            reviews=messages, next_page_token=str(found[size - 1].number) if more else ""
+            reviews=messages, next_page_token=token(found[size - 1].number) if more else ""
         )
 
     def ClaimReview(
@@ -140,11 +140,3 @@ class Reviews(application_pb2_grpc.ReviewServiceServicer):
         with self._db.read() as snapshot:
             review = reviews.message(snapshot, reviews.get(snapshot, application_id))
         return pb.ConfirmReviewResponse(review=review)
-
-
-def _after(page_token: str) -> int:
-    if not page_token:
-        return 0
-    if not page_token.isdecimal():
-        raise InvalidArgument("page_token", "is not one this service gave")
-    return int(page_token)

@@ -13,11 +13,11 @@ from tael.origination.v1 import application_pb2 as pb
 from tael_client.values import from_date, from_decimal, money
 from tael_origination import checks, consents, customers, events
 from tael_origination.checks import Kind, Result
-from tael_origination.fields import read_amount
 from tael_origination.reasons import Reason
 from tael_origination.tables import application, card
 from tael_origination.upstream import Product
 from tael_runtime.errors import FailedPrecondition, NotFound
+from tael_runtime.fields import read_amount
 from tael_runtime.ids import new_id
 
 OPEN = ("SUBMITTED", "REVIEW")

@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 from tael.origination.v1 import customer_pb2 as pb
 from tael.origination.v1 import customer_pb2_grpc
 from tael_origination import consents, customers
-from tael_origination.fields import read_date, shanghai_day
+from tael_origination.today import shanghai_day
 from tael_runtime.errors import InvalidArgument
+from tael_runtime.fields import read_date
 from tael_runtime.idempotency import once
 from tael_runtime.server import Runtime
 

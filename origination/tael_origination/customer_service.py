@@ -9,8 +9,8 @@ from tael.origination.v1 import customer_pb2 as pb
 from tael.origination.v1 import customer_pb2_grpc
 from tael_origination import customers, events
 from tael_origination.customers import CustomerFile
-from tael_origination.fields import shanghai_day
 from tael_origination.identifiers import IdentityNumber, read_identity_number
+from tael_origination.today import shanghai_day
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.idempotency import current_caller, once
 from tael_runtime.server import Runtime

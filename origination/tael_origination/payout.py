@@ -22,10 +22,10 @@ from tael_origination.contract_pdf import DrawdownTerms
 from tael_origination.customers import CustomerFile
 from tael_origination.digital_signature import LenderSigner
 from tael_origination.drawdowns import Drawdown
-from tael_origination.fields import read_amount
 from tael_origination.reasons import Reason
 from tael_origination.upstream import Risk, Servicing, loan_request, refusal_to_lend
 from tael_runtime.errors import FailedPrecondition
+from tael_runtime.fields import read_amount
 from tael_runtime.ids import new_id
 from tael_runtime.server import Runtime
 

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, insert, select, update
 from tael.origination.v1 import application_pb2 as pb
 from tael_client.values import from_instant, money
 from tael_origination import applications, events
-from tael_origination.fields import read_amount
 from tael_origination.reasons import Reason
 from tael_origination.tables import review
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
+from tael_runtime.fields import read_amount
 from tael_runtime.four_eyes import check_second_person
 
 

@@ -16,9 +16,9 @@ from tael.provider.v1 import identity_pb2
 from tael_origination import checks, customers, events
 from tael_origination.checks import Finding, Kind, Result
 from tael_origination.customers import CustomerFile, Person
-from tael_origination.fields import shanghai_day
 from tael_origination.reasons import Reason
 from tael_origination.requests import made_once
+from tael_origination.today import shanghai_day
 from tael_runtime.errors import AlreadyExists, Unavailable
 from tael_runtime.errors import Reason as CommonReason
 from tael_runtime.server import Runtime

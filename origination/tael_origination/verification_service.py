@@ -16,10 +16,10 @@ from tael_origination import cards, checks, consents, customers, events, phone_c
 from tael_origination.checks import Finding, Kind, Result
 from tael_origination.customers import CustomerFile, Person
 from tael_origination.face_stream import read_face
-from tael_origination.fields import shanghai_day
 from tael_origination.identifiers import passes_luhn
 from tael_origination.reasons import Reason
 from tael_origination.requests import WRONG_CODE, made_once
+from tael_origination.today import shanghai_day
 from tael_origination.verification import Verifier, read_result
 from tael_runtime.errors import (
     FailedPrecondition,

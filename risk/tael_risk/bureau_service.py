@@ -11,9 +11,9 @@ from tael.risk.v1 import bureau_pb2, bureau_pb2_grpc
 from tael_client.values import from_instant
 from tael_risk.bureau import BureauDesk, Query, Question, queries_about, query_and_figures
 from tael_risk.consents import ConsentClaim, await_known
-from tael_risk.fields import read_date
 from tael_risk.people import read_person
 from tael_runtime import idempotency
+from tael_runtime.fields import read_date
 from tael_runtime.ids import new_id
 from tael_runtime.server import Runtime
 

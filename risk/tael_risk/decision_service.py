@@ -15,13 +15,13 @@ from tael_risk.deciding import Case, Decider, Terms
 from tael_risk.decision_messages import decision_message, to_stage
 from tael_risk.decisions import evaluate
 from tael_risk.features import Registry
-from tael_risk.fields import read_date
-from tael_risk.paging import from_token, to_token
 from tael_risk.people import read_person
 from tael_risk.policy_store import PolicyBook
 from tael_risk.reasons import Reason
 from tael_runtime.errors import InvalidArgument, Unavailable
+from tael_runtime.fields import read_date
 from tael_runtime.idempotency import current_caller
+from tael_runtime.paging import text_key, token
 from tael_runtime.server import Runtime
 
 CURRENCY = "CNY"
@@ -96,7 +96,7 @@ class Decisions(decision_pb2_grpc.DecisionServiceServicer):
     ) -> decision_pb2.ListDecisionsResponse:
         """A customer's decisions, newest first."""
         del context
-        size, before = request.page_size or PAGE, from_token(request.page_token)
+        size, before = request.page_size or PAGE, text_key(request.page_token)
         with self._database.engine.connect() as connection:
             found = decision_store.decisions_about(
                 connection, request.customer_id, before, size + 1
@@ -104,7 +104,7 @@ class Decisions(decision_pb2_grpc.DecisionServiceServicer):
         more = len(found) > size
         page = found[:size]
         return decision_pb2.ListDecisionsResponse(
-            decisions=page, next_page_token=to_token(page[-1].decision_id) if more else ""
+            decisions=page, next_page_token=token(page[-1].decision_id) if more else ""
         )
 
     def ExplainDecision(

@@ -8,12 +8,12 @@ from sqlalchemy import Connection
 from tael.risk.v1 import feature_pb2, feature_pb2_grpc
 from tael_client.values import from_instant
 from tael_risk.features import FeatureDefinition, Registry, format_value
-from tael_risk.fields import read_date
 from tael_risk.observation_store import NewObservation, load, record
 from tael_risk.observations import FeatureValue, Perspective, compute_features, fact_faults
 from tael_risk.personal_data import personal_fault
 from tael_runtime import idempotency
 from tael_runtime.errors import InvalidFields
+from tael_runtime.fields import read_date
 from tael_runtime.server import Runtime
 
 LONGEST_FACT = 200

@@ -14,13 +14,14 @@ from tael.servicing.v1 import credit_line_pb2_grpc
 from tael_client.values import to_decimal
 from tael_runtime import idempotency
 from tael_runtime.errors import InvalidArgument
+from tael_runtime.fields import read_amount, read_date
 from tael_runtime.ids import new_id
-from tael_servicing import bookings, books, events, lines, messages, products
+from tael_runtime.paging import number_key, token
+from tael_servicing import bookings, books, events, lines, products
 from tael_servicing.bookings import Batch
 from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
 from tael_servicing.lines import CreditLine
-from tael_servicing.paging import number_key, token
 from tael_servicing.products import Product, rate_problem
 from tael_servicing.terms import cost_cap, loan_terms
 
@@ -142,7 +143,7 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
 
 def _granted(request: pb.GrantCreditLineRequest, product: Product, book: BookDay) -> CreditLine:
     """The line asked for. Raises InvalidArgument with the field that no line can have."""
-    limit = messages.positive("limit", request.limit, book.currency_code)
+    limit = read_amount("limit", request.limit, book.currency_code)
     cap = cost_cap(product.terms)
     if problem := rate_problem(request.annual_rate, cap * 0, cap):
         raise InvalidArgument("annual_rate", problem)
@@ -152,7 +153,7 @@ def _granted(request: pb.GrantCreditLineRequest, product: Product, book: BookDay
     ).daily_penalty_rate
     if limit * penalty.numerator * LONGEST_NIGHTS >= LARGEST_NUMERATOR:
         raise InvalidArgument("limit", "is too large for exact interest at this rate")
-    valid_to = messages.required_date(request, "valid_to")
+    valid_to = read_date("valid_to", request.valid_to)
     if valid_to <= book.business_date:
         raise InvalidArgument("valid_to", f"must lie after the business date, {book.business_date}")
     if not OWNER_ID.fullmatch(request.customer_id):

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from tael.provider.v1 import payment_pb2 as provider
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
+from tael_runtime.fields import read_amount
 from tael_runtime.ids import new_id
 from tael_servicing import (
     bookings,
@@ -24,7 +25,6 @@ from tael_servicing import (
     lines,
     loan_store,
     loans,
-    messages,
     outgoing,
     payouts,
     products,
@@ -74,7 +74,7 @@ def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
 def _contract(
     request: pb.DisburseLoanRequest, line: CreditLine, product: Product, book: BookDay
 ) -> Contract:
-    principal = messages.positive("principal", request.principal, book.currency_code)
+    principal = read_amount("principal", request.principal, book.currency_code)
     terms = product.terms
     if not terms.min_principal <= principal <= terms.max_principal:
         raise InvalidArgument(

@@ -8,7 +8,8 @@ import grpc
 
 from tael.servicing.v1 import end_of_day_pb2 as pb
 from tael.servicing.v1 import end_of_day_pb2_grpc
-from tael_servicing import books, messages
+from tael_runtime.fields import optional_date, read_date
+from tael_servicing import books
 from tael_servicing.desk import Desk
 from tael_servicing.end_of_day import run
 from tael_servicing.end_of_day.run import DayEnds
@@ -26,7 +27,7 @@ class EndOfDay(end_of_day_pb2_grpc.EndOfDayServiceServicer):
         self, request: pb.RunEndOfDayRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.RunEndOfDayResponse]:
         """Ends a business date."""
-        day = messages.required_date(request, "business_date")
+        day = read_date("business_date", request.business_date)
         with self._db.read() as connection:
             known = books.find(connection, request.book_id)
         if known is None:
@@ -39,7 +40,7 @@ class EndOfDay(end_of_day_pb2_grpc.EndOfDayServiceServicer):
         self, request: pb.GetEndOfDayRequest, context: grpc.ServicerContext
     ) -> pb.GetEndOfDayResponse:
         """One run."""
-        day = messages.optional_date(request, "business_date")
+        day = optional_date(request, "business_date")
         with self._db.read() as connection:
             run_id = run.find(connection, request.book_id, day)
             return pb.GetEndOfDayResponse(run=run.describe(connection, run_id))

@@ -13,6 +13,8 @@ from tael.servicing.v1 import loan_pb2_grpc
 from tael_client.values import to_decimal
 from tael_runtime import idempotency
 from tael_runtime.errors import InvalidArgument
+from tael_runtime.fields import optional_date, read_amount
+from tael_runtime.paging import number_key, text_key, token
 from tael_servicing import (
     books,
     disbursement,
@@ -27,7 +29,6 @@ from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
 from tael_servicing.disbursement import Disbursements
 from tael_servicing.loans import Held
-from tael_servicing.paging import number_key, text_key, token
 from tael_servicing.products import rate_problem
 from tael_servicing.tables import loan, loan_posting, loan_state
 from tael_servicing.terms import cost_cap, loan_terms
@@ -50,8 +51,8 @@ class Loans(loan_pb2_grpc.LoanServiceServicer):
         with self._db.read() as connection:
             product = products.get(connection, request.product_code)
             book = books.get(connection, product.book_id)
-        principal = messages.positive("principal", request.principal, book.currency_code)
-        start = messages.optional_date(request, "start_date") or book.business_date
+        principal = read_amount("principal", request.principal, book.currency_code)
+        start = optional_date(request, "start_date") or book.business_date
         rate = to_decimal(product.terms.annual_rate)
         if request.HasField("annual_rate"):
             cap = cost_cap(product.terms)
@@ -159,7 +160,7 @@ class Loans(loan_pb2_grpc.LoanServiceServicer):
 
         def work(transaction: Connection) -> pb.RecordRecoveryResponse:
             book, held = self._hold(transaction, request.loan_id)
-            amount = messages.positive("amount", request.amount, book.currency_code)
+            amount = read_amount("amount", request.amount, book.currency_code)
             after, principal, interest = write_offs.recover(
                 transaction, held, amount, request.source, book.business_date
             )

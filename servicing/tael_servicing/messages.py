@@ -3,47 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from google.protobuf.message import Message
-
 from tael.servicing.v1 import loan_pb2 as pb
-from tael.type.v1 import money_pb2
-from tael_client.values import from_date, from_decimal, money, to_date
-from tael_runtime.errors import InvalidArgument, Reason
+from tael_client.values import from_date, from_decimal, money
 from tael_servicing.arithmetic.loan import InstalmentState, Loan, Owed, balances
 from tael_servicing.arithmetic.schedules import Instalment
 from tael_servicing.loans import UNPAID_OUT, Held
-
-
-def optional_date(message: Message, field: str) -> date | None:
-    """The date in a field, None where it is not given. Raises InvalidArgument."""
-    if not message.HasField(field):
-        return None
-    try:
-        return to_date(getattr(message, field))
-    except ValueError as error:
-        raise InvalidArgument(field, str(error), Reason.INVALID_DATE) from error
-
-
-def required_date(message: Message, field: str) -> date:
-    """The date in a field that the contract requires. Raises InvalidArgument."""
-    found = optional_date(message, field)
-    assert found is not None, f"the contract requires {field}"
-    return found
-
-
-def positive(field: str, amount: money_pb2.Money, currency: str) -> int:
-    """The minor units of an amount that must be positive and of this currency."""
-    if amount.currency_code != currency:
-        raise InvalidArgument(
-            f"{field}.currency_code", f"is {amount.currency_code}; the book's is {currency}"
-        )
-    if amount.minor_units <= 0:
-        raise InvalidArgument(f"{field}.minor_units", "must be positive")
-    return amount.minor_units
 
 
 def loan(held: Held) -> pb.Loan:

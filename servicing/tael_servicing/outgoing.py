@@ -16,13 +16,12 @@ from typing import Any, Protocol
 import grpc
 import structlog
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from tael_runtime.database import Database
 from tael_runtime.errors import FailedPrecondition
+from tael_runtime.refusals import reason_of
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import outgoing_posting
 
@@ -240,12 +239,7 @@ class Sender:
 
 def _why(error: grpc.Call) -> str:
     """ "NO_POSTING_RULE: …": the ledger's reason and words."""
-    status = rpc_status.from_call(error)
-    info = error_details_pb2.ErrorInfo()
-    for detail in status.details if status is not None else ():
-        if detail.Unpack(info):
-            return f"{info.reason}: {error.details()}"
-    return f"{error.code().name}: {error.details()}"
+    return f"{reason_of(error) or error.code().name}: {error.details()}"
 
 
 def packed(*messages: Message) -> tuple[bytes, ...]:

@@ -10,9 +10,9 @@ from tael.servicing.v1 import product_pb2_grpc
 from tael_client.values import from_date
 from tael_runtime import idempotency
 from tael_runtime.errors import FailedPrecondition
+from tael_runtime.paging import text_key, token
 from tael_servicing import books, products
 from tael_servicing.desk import Desk
-from tael_servicing.paging import text_key, token
 from tael_servicing.reasons import Reason
 
 

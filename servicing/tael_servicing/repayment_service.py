@@ -10,6 +10,7 @@ from tael.servicing.v1 import repayment_pb2_grpc
 from tael_client.values import from_date, money
 from tael_runtime import idempotency
 from tael_runtime.errors import InvalidArgument
+from tael_runtime.fields import optional_date, read_amount
 from tael_servicing import books, loan_store, loans, messages, repayments
 from tael_servicing.arithmetic.prepayment import Keep, payoff, prepay
 from tael_servicing.arithmetic.replay import advance
@@ -30,7 +31,7 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
         with self._db.read() as connection:
             held = loan_store.get(connection, request.loan_id)
         loans.check_paid_out(held)
-        day = messages.optional_date(request, "date") or held.loan.business_date
+        day = optional_date(request, "date") or held.loan.business_date
         if day < held.loan.business_date:
             raise InvalidArgument("date", f"lies before the day, {held.loan.business_date}")
         parts = payoff(held.terms, advance(held.terms, held.loan, day).loan)
@@ -71,7 +72,7 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
 
         def work(transaction: Connection) -> pb.RepayResponse:
             book = books.hold_open(transaction, loan_store.book_of(transaction, request.loan_id))
-            amount = messages.positive("amount", request.amount, book.currency_code)
+            amount = read_amount("amount", request.amount, book.currency_code)
             held = loan_store.lock(transaction, request.loan_id)
             receipt = repayments.receipt_of(request, amount)
             after, repayment = repayments.book(transaction, held, receipt, book.business_date)
