@@ -18,6 +18,14 @@ from tael_client import context as call_context
 StubT = TypeVar("StubT")
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+CHANNEL_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+"""Of every channel of tael's: large messages, and a service that starts again is found again soon."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +57,7 @@ class Connection:
     ) -> None:
         self.target = target
         self._credentials = credentials or Credentials()
-        options = [
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 50),
-            ("grpc.max_reconnect_backoff_ms", 1000),
-            ("grpc.use_local_subchannel_pool", 1),
-        ]
+        options = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         self._channel = _open(target, self._credentials, options)
         policy = _Policy(self._credentials, timeout)
         self._intercepted = grpc.intercept_channel(self._channel, policy)

@@ -12,7 +12,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tael_client.connection import MAX_MESSAGE_BYTES
+from tael_client.connection import CHANNEL_OPTIONS
 from tael_client.context import new_traceparent
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.settings import Settings
@@ -93,21 +93,14 @@ class Backends:
 
 
 def _open(settings: Settings, target: str) -> grpc.aio.Channel:
-    options = [
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.initial_reconnect_backoff_ms", 50),
-        ("grpc.min_reconnect_backoff_ms", 50),
-        ("grpc.max_reconnect_backoff_ms", 1000),
-    ]
     if not (settings.tls_certificate and settings.tls_key and settings.server_roots):
-        return grpc.aio.insecure_channel(target, options=options)
+        return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
     tls = grpc.ssl_channel_credentials(
         settings.server_roots.read_bytes(),
         settings.tls_key.read_bytes(),
         settings.tls_certificate.read_bytes(),
     )
-    return grpc.aio.secure_channel(target, tls, options=options)
+    return grpc.aio.secure_channel(target, tls, options=CHANNEL_OPTIONS)
 
 
 async def _health(channel: grpc.aio.Channel) -> str:
