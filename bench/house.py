@@ -1,0 +1,178 @@
+"""What a bench measures, started fresh: a PostgreSQL of its own, and ledgers as processes on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+import psycopg2
+from sqlalchemy import make_url
+
+from bench.processes import Process
+from tael.ledger.v1.accounting_pb2_grpc import AccountingServiceStub
+from tael.ledger.v1.ledger_pb2 import CreateBookRequest
+from tael.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from tael.ledger.v1.proof_pb2_grpc import ProofServiceStub
+from tael_client import Connection, Credentials
+from tael_client.values import from_date
+from tael_runtime.embedded_postgres import SUPERUSER, EmbeddedPostgres
+
+StubT = TypeVar("StubT")
+
+BOOK = "main"
+FIRST_DAY = date(2026, 1, 1)
+GROUP_OF_ONE = {"TAEL_LEDGER__GROUP_SIZE": "1"}
+"""The ledger whose transactions hold one request each."""
+
+
+class Store:
+    """A fresh data folder and its PostgreSQL; both are gone at the end."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="tael-bench-"))
+        self._cluster = EmbeddedPostgres(self.folder)
+        self._cluster.start()
+        self._ledgers: list[Ledger] = []
+
+    def ledger(self, name: str, environment: Mapping[str, str] | None = None) -> Ledger:
+        """A ledger with a database of its own, and a book in it."""
+        ledger = Ledger(self, name, environment or {})
+        self._ledgers.append(ledger)
+        ledger.await_ready()
+        ledger.create_book()
+        return ledger
+
+    def address(self, database: str) -> dict[str, Any]:
+        """How libpq reaches a database as the superuser."""
+        url = make_url(self._cluster.url(database, SUPERUSER))
+        return {
+            "host": url.query["host"],
+            "port": url.query["port"],
+            "user": SUPERUSER,
+            "dbname": database,
+        }
+
+    def close(self) -> None:
+        """Ends the ledgers and deletes everything."""
+        for ledger in self._ledgers:
+            ledger.close()
+        self._cluster.destroy()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            for ledger in self._ledgers:
+                print(ledger.log_end(), file=sys.stderr)
+        self.close()
+
+
+class Ledger:
+    """One ledger process. Built by `Store.ledger`."""
+
+    def __init__(self, store: Store, name: str, environment: Mapping[str, str]) -> None:
+        self.database = f"bench_{name}"
+        self.target = f"127.0.0.1:{_free_port()}"
+        self._store = store
+        self._log = store.folder / f"{name}.log"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tael_ledger"],
+                env={
+                    **os.environ,
+                    "TAEL_DATA_DIR": str(store.folder),
+                    "TAEL_DATABASE_NAME": self.database,
+                    "TAEL_LEDGER__LISTEN": self.target,
+                    "TAEL_LOG_LEVEL": "WARNING",
+                    **environment,
+                },
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.process = Process(self._process.pid)
+        self._connection = Connection(self.target, Credentials(caller="bench"), timeout=600)
+        self.journal = self._connection.stub(LedgerServiceStub)
+        self.accounting = self._connection.stub(AccountingServiceStub)
+        self.proof = self._connection.stub(ProofServiceStub)
+
+    def await_ready(self, seconds: float = 60) -> None:
+        """Returns once it answers; raises RuntimeError with its log where it ended or does not."""
+        end = time.monotonic() + seconds
+        with grpc.insecure_channel(self.target) as channel:
+            ready = grpc.channel_ready_future(channel)
+            while self._process.poll() is None and time.monotonic() < end:
+                try:
+                    ready.result(timeout=0.2)
+                except grpc.FutureTimeoutError:
+                    continue
+                return
+        raise RuntimeError(f"the ledger does not start: {self.log_end()}")
+
+    def create_book(self) -> None:
+        """Opens the book that benches post in, on FIRST_DAY."""
+        self.journal.CreateBook(
+            CreateBookRequest(
+                request_id="book",
+                book_id=BOOK,
+                legal_entity="Bench",
+                currency_code="CNY",
+                business_date=from_date(FIRST_DAY),
+            )
+        )
+
+    def connect(self) -> Any:
+        """A psycopg2 connection as the superuser, in the ledger's schema; close it."""
+        address = self._store.address(self.database)
+        return psycopg2.connect(**address, options="-c search_path=ledger")
+
+    def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """What a statement gives, run and committed on its own."""
+        with closing(self.connect()) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement, values)
+                return list(cursor.fetchall()) if cursor.description else []
+
+    def log_end(self) -> str:
+        """The last lines it wrote."""
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._connection.close()
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun

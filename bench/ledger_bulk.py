@@ -1,0 +1,91 @@
+"""PostEntries in thousands, against pgbench's TPC-B on the same PostgreSQL, in rounds that alternate."""
+
+from __future__ import annotations
+
+import sys
+import time
+from statistics import median
+from typing import Annotated
+
+import typer
+
+from bench.house import FIRST_DAY, Store
+from bench.load import Generator, Requests, Run
+from bench.postings import COLUMN_LIMIT, POST_ENTRIES, entries_request, event_columns
+from bench.report import Figure, milliseconds, rate, say, show, verdict
+from bench.rounds import alternate, ratio
+from bench.tpc_b import TpcB
+
+TARGET_RATE = 20_000
+TARGET_RATIO = 8
+
+
+def main(
+    callers: Annotated[int, typer.Option(min=1)] = 4,
+    entries: Annotated[int, typer.Option(min=1, help="In a request.")] = 1000,
+    loans: Annotated[int, typer.Option(min=1, help="Accounts debited in turn.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
+    seconds: Annotated[int, typer.Option(min=1, help="Of a round of each side.")] = 6,
+    clients: Annotated[int, typer.Option(min=1, help="pgbench's.")] = 8,
+    scale: Annotated[int, typer.Option(min=1, help="pgbench's.")] = 10,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes, to see it run.")] = False,
+) -> None:
+    """Entries in thousands against TPC-B."""
+    rounds, seconds, loans = (2, 2, 10_000) if quick else (rounds, seconds, loans)
+    with Store() as store, Generator() as generator:
+        ledger = store.ledger("bulk")
+        for start in range(0, loans, COLUMN_LIMIT):
+            some = range(start, min(start + COLUMN_LIMIT, loans))
+            ledger.journal.RecordEventColumns(iter(event_columns(some, FIRST_DAY)))
+        say("preparing requests and pgbench")
+        # Neighbours in a request are far apart in the book, as the day brings them.
+        step = max(1, loans // entries)
+        requests = Requests(
+            [entries_request(range(start, loans, step), FIRST_DAY) for start in range(step)]
+        )
+        pgbench = TpcB(store, scale, clients)
+        runs: list[Run] = []
+        cpu: list[float] = []
+
+        def post() -> float:
+            before = ledger.process.cpu_seconds(), time.process_time()
+            run = generator.run(ledger.target, POST_ENTRIES, requests, callers, seconds)
+            if run.failures:
+                raise RuntimeError(f"{len(run.failures)} requests failed: {run.failures[0]}")
+            runs.append(run)
+            cpu.append((ledger.process.cpu_seconds() - before[0]) / run.entries)
+            say(f"{rate(run.rate)}; generator {time.process_time() - before[1]:.2f} s of CPU")
+            return run.rate
+
+        say("warming up")
+        alternate(1, post, lambda: pgbench.transactions_a_second(min(2, seconds)))
+        runs.clear()
+        cpu.clear()
+        posted, transactions = alternate(
+            rounds, post, lambda: pgbench.transactions_a_second(seconds)
+        )
+    times, found = ratio(posted, transactions), median(posted)
+    latencies = [latency for run in runs for latency in run.latencies]
+    whole = Run(latencies=latencies)
+    figures = [
+        Figure(
+            f"PostEntries of {entries:,}, {callers} callers",
+            f"{rate(found)} entries",
+            f"{rate(median(transactions))} TPC-B",
+            times,
+            f"≥ {TARGET_RATIO} ×, ≥ {rate(TARGET_RATE)}",
+            times >= TARGET_RATIO and found >= TARGET_RATE,
+        ),
+        Figure(
+            "  latency p50, p99 of a request",
+            f"{milliseconds(whole.latency(0.5))}, {milliseconds(whole.latency(0.99))}",
+        ),
+        Figure("  server's CPU an entry", f"{median(cpu) * 1e6:.1f} µs"),
+    ]
+    notes = [f"pgbench: {clients} clients, scale {scale}, prepared statements"]
+    show("Entries in thousands, one income account", figures, notes)
+    sys.exit(verdict(figures, quick=quick))
+
+
+if __name__ == "__main__":
+    typer.run(main)

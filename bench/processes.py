@@ -1,0 +1,60 @@
+"""What a process used, from /proc: its CPU time and its memory, those of its children included."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+RESET_PEAK = "5"
+"""Written to clear_refs: the peak of the resident set becomes what it is now."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process and what it started."""
+
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        return sum(_cpu_seconds(pid) for pid in self._family())
+
+    def peak_mib(self) -> float:
+        """The most memory held resident since `reset_peak`, a process's shared pages with it."""
+        return sum(_peak_kib(pid) for pid in self._family()) / 1024
+
+    def reset_peak(self) -> None:
+        """Begins a new peak."""
+        for pid in self._family():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                Path(f"/proc/{pid}/clear_refs").write_text(RESET_PEAK)
+
+    def _family(self) -> Iterator[int]:
+        waiting = [self.pid]
+        while waiting:
+            pid = waiting.pop()
+            yield pid
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    waiting += map(int, children.read_text().split())
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        # The name in brackets may hold anything; utime and stime are the 12th and 13th after it.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _peak_kib(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(row.split()[1]) for row in status.splitlines() if row.startswith("VmHWM")), 0)
