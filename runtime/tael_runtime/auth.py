@@ -4,6 +4,7 @@ and how our own processes prove themselves to one another.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ e = some(where (p.eft == allow))
 [matchers]
 m = r.role == p.role && keyMatch(r.rpc, p.rpc)
 """
+
+MOST_KEPT = 4096
+"""Tokens and answers kept, so that they need not be proven and asked again; then begun anew."""
 
 
 def credentials(settings: Settings, caller: str = "") -> Credentials:
@@ -53,6 +57,8 @@ class Authenticator:
     def __init__(self, settings: Settings) -> None:
         self._key = settings.jwt_key
         self._algorithms = settings.jwt_algorithms
+        self._proven: dict[str, tuple[Principal, float]] = {}
+        """By token: whom it proves, and until when; a signature is checked once."""
 
     def authenticate(self, metadata: Mapping[str, str]) -> Principal:
         """The token's subject and roles; with no key configured, the name a loopback caller gives."""
@@ -61,6 +67,15 @@ class Authenticator:
         scheme, _, token = metadata.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated(Reason.UNAUTHENTICATED, "send authorization: Bearer <token>")
+        principal, expires = self._proven.get(token, (None, 0.0))
+        if principal is None or time.time() >= expires:
+            principal, expires = self._prove(token)
+            if len(self._proven) >= MOST_KEPT:
+                self._proven.clear()
+            self._proven[token] = principal, expires
+        return principal
+
+    def _prove(self, token: str) -> tuple[Principal, float]:
         try:
             claims = jwt.decode(
                 token, self._key, algorithms=self._algorithms, options={"require": ["sub", "exp"]}
@@ -70,7 +85,8 @@ class Authenticator:
         roles = claims.get("roles", [])
         if not isinstance(roles, list):
             raise Unauthenticated(Reason.UNAUTHENTICATED, "claim roles must be a list")
-        return Principal(str(claims["sub"]), tuple(str(role) for role in roles))
+        principal = Principal(str(claims["sub"]), tuple(str(role) for role in roles))
+        return principal, float(claims["exp"])
 
 
 class Authorizer:
@@ -82,25 +98,43 @@ class Authorizer:
     def __init__(self, policy_file: Path | None) -> None:
         self._path = policy_file
         self._lock = Lock()
-        self._stamp = 0
-        self._enforcer: casbin.Enforcer | None = None
+        self._policy: _Policy | None = None
 
     def check(self, principal: Principal, rpc: str) -> None:
         """Raises PermissionDenied unless one of the caller's roles may."""
         if self._path is None:
             return
-        enforcer = self._current(self._path)
-        if not any(enforcer.enforce(role, rpc) for role in principal.roles):
+        if not self._current(self._path).allows(principal.roles, rpc):
             raise PermissionDenied(
                 Reason.PERMISSION_DENIED, f"{principal.name} has no role that may call {rpc}"
             )
 
-    def _current(self, path: Path) -> casbin.Enforcer:
+    def _current(self, path: Path) -> _Policy:
         stamp = path.stat().st_mtime_ns
-        with self._lock:
-            if self._enforcer is None or stamp != self._stamp:
-                model = casbin.Model()
-                model.load_model_from_text(MODEL)
-                self._enforcer = casbin.Enforcer(model, casbin.persist.FileAdapter(str(path)))
-                self._stamp = stamp
-            return self._enforcer
+        policy = self._policy
+        if policy is None or stamp != policy.stamp:
+            with self._lock:
+                policy = self._policy = _Policy(path, stamp)
+        return policy
+
+
+class _Policy:
+    """The policy file as it stood, and what it answered."""
+
+    def __init__(self, path: Path, stamp: int) -> None:
+        self.stamp = stamp
+        model = casbin.Model()
+        model.load_model_from_text(MODEL)
+        self._enforcer = casbin.Enforcer(model, casbin.persist.FileAdapter(str(path)))
+        self._answers: dict[tuple[tuple[str, ...], str], bool] = {}
+
+    def allows(self, roles: tuple[str, ...], rpc: str) -> bool:
+        """Whether one of the roles may call."""
+        key = roles, rpc
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = any(self._enforcer.enforce(role, rpc) for role in roles)
+            if len(self._answers) >= MOST_KEPT:
+                self._answers.clear()
+            self._answers[key] = answer
+        return answer

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent import futures
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, TypeVar
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from sqlalchemy import MetaData
 
 from tael_client import Connection
-from tael_client.connection import MAX_MESSAGE_BYTES
 from tael_runtime import outbox
+from tael_runtime.asynchronous import LoopFace
 from tael_runtime.auth import Authenticator, Authorizer, credentials
 from tael_runtime.clock import Clock, FileClock, SystemClock
 from tael_runtime.crypto import Cipher
 from tael_runtime.database import Database, open_database
 from tael_runtime.embedded_postgres import EmbeddedPostgres
+from tael_runtime.faces import Face, Handlers, Served, ThreadedFace
+from tael_runtime.faults import Faults
 from tael_runtime.pipeline import Pipeline
 from tael_runtime.settings import Settings
-from tael_runtime.telemetry import Metrics
+from tael_runtime.telemetry import AuditLog, Metrics
 
 log = structlog.get_logger()
 
@@ -46,6 +46,9 @@ class Service:
     """Every table of its schema (`tables.with_floor`)."""
     build: Callable[[Runtime], Assembly]
     """Makes its servicers and loops."""
+    asynchronous: bool = False
+    """Whether it is served from an event loop, so that unary rpcs may be `async def`: for rpcs that
+    only await what another thread does. Threads serve better where handlers use the store."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Assembly:
 
     protos: Sequence[ModuleType]
     """The _pb2 modules whose services it implements."""
-    servicers: Sequence[tuple[Callable[[Any, grpc.Server], None], Any]]
+    servicers: Sequence[tuple[Callable[[Any, Any], None], Any]]
     """(add_XServicer_to_server, servicer)."""
     loops: dict[str, Loop] = field(default_factory=dict)
     """By name."""
@@ -114,71 +117,43 @@ class RunningService:
         self.runtime = Runtime(settings, database, clock, database.cipher)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._metrics_end: Callable[[], None] = lambda: None
-        try:
+        with ExitStack() as ends:
+            ends.callback(self.runtime.close)
             self._assembly = service.build(self.runtime)
-            self._server = self._make_server(reuse_port)
-            self._health = health.HealthServicer()
-            self._register()
-            self.address = self._bind(own.listen)
-        except BaseException:
-            self._metrics_end()
-            self.runtime.close()
-            raise
+            ends.callback(self._assembly.close)
+            self._face = self._make_face(ends, reuse_port)
+            self.address = self._face.bind(own.listen)
+            self._ends = ends.pop_all()
         self._start()
 
-    def _make_server(self, reuse_port: bool) -> grpc.Server:
-        settings = self.settings
-        metrics = Metrics(self.service.name)
-        if listen := settings.service(self.service.name).metrics_listen:
-            self._metrics_end = metrics.serve(listen)
+    def _make_face(self, ends: ExitStack, reuse_port: bool) -> Face:
+        settings, name = self.settings, self.service.name
+        metrics = Metrics(name)
+        if listen := settings.service(name).metrics_listen:
+            ends.callback(metrics.serve(listen))
+        audit = AuditLog(name)
+        ends.callback(audit.close)
         pipeline = Pipeline(
-            self.service.name,
             Authenticator(settings),
             Authorizer(settings.policy_file),
             metrics,
+            audit,
+            Faults(name),
             threading.BoundedSemaphore(settings.max_streams),
         )
-        return grpc.server(
-            futures.ThreadPoolExecutor(
-                settings.threads + settings.max_streams, thread_name_prefix=self.service.name
-            ),
-            interceptors=[pipeline],
-            maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
-            options=[
-                ("grpc.so_reuseport", int(reuse_port)),
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ],
-        )
-
-    def _register(self) -> None:
+        handlers = Handlers()
         for add, servicer in self._assembly.servicers:
-            add(servicer, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = [
+            add(servicer, handlers)
+        services = [
             descriptor.full_name
             for module in self._assembly.protos
             for descriptor in module.DESCRIPTOR.services_by_name.values()
         ]
-        for name in ("", *names):
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        reflection.enable_server_reflection(
-            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
-        )
-
-    def _bind(self, listen: str) -> str:
-        settings = self.settings
-        host = listen.rpartition(":")[0]
-        if settings.tls_certificate and settings.tls_key:
-            authority = settings.tls_client_authority
-            tls = grpc.ssl_server_credentials(
-                [(settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())],
-                authority.read_bytes() if authority else None,
-                require_client_auth=authority is not None,
-            )
-            return f"{host}:{self._server.add_secure_port(listen, tls)}"
-        return f"{host}:{self._server.add_insecure_port(listen)}"
+        around = {rpc: pipeline.around(rpc, each) for rpc, each in handlers.by_rpc.items()}
+        served = Served(name, Handlers(around), services, settings, reuse_port)
+        face = LoopFace(served) if self.service.asynchronous else ThreadedFace(served)
+        ends.callback(face.close)
+        return face
 
     def _start(self) -> None:
         loops = {"publisher": outbox.publisher(self.runtime.database), **self._assembly.loops}
@@ -193,7 +168,7 @@ class RunningService:
             )
             self._threads.append(thread)
             thread.start()
-        self._server.start()
+        self._face.start()
         log.info("serving", service=self.service.name, address=self.address)
 
     def _keep(self, name: str, loop: Loop) -> None:
@@ -215,18 +190,14 @@ class RunningService:
 
     def stop(self, grace: float | None = None) -> None:
         """Refuses new calls, lets those under way end, stops the loops, closes the store."""
-        self._health.enter_graceful_shutdown()
-        seconds = self.settings.drain_seconds if grace is None else grace
-        ended = self._server.stop(seconds)
+        ended = self._face.stop(self.settings.drain_seconds if grace is None else grace)
         self.runtime.database.closing.set()
         self._stop.set()
         self.runtime.database.committed.set()
         ended.wait()
         for thread in self._threads:
             thread.join(timeout=5)
-        self._assembly.close()
-        self._metrics_end()
-        self.runtime.close()
+        self._ends.close()
 
     def wait(self) -> None:
         """Blocks until stopped."""

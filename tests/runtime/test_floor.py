@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -99,6 +100,15 @@ class Recorder(feature_pb2_grpc.FeatureServiceServicer, event_pb2_grpc.EventServ
             yield event_pb2.WatchResponse(event=event)
 
 
+class AwaitingRecorder(Recorder):
+    """The same, but RecordObservations awaits what a thread does."""
+
+    async def RecordObservations(  # type: ignore[override]  # noqa: N802  a coroutine may serve too
+        self, request: feature_pb2.RecordObservationsRequest, context: grpc.ServicerContext
+    ) -> feature_pb2.RecordObservationsResponse:
+        return await asyncio.to_thread(super().RecordObservations, request, context)
+
+
 @dataclass
 class Floor:
     """The running test service and a client of it."""
@@ -106,17 +116,22 @@ class Floor:
     house: House
     running: RunningService
     servicer: Recorder
+    face: str
 
     @property
     def stub(self) -> feature_pb2_grpc.FeatureServiceStub:
         return self.house.client("risk", feature_pb2_grpc.FeatureServiceStub)
 
 
-def serve(settings: Settings) -> tuple[RunningService, Recorder]:
+FACES = ["threads", "loop", "awaiting"]
+"""A thread a call; an event loop with threads for synchronous handlers; coroutines on that loop."""
+
+
+def serve(settings: Settings, face: str = "threads") -> tuple[RunningService, Recorder]:
     made: list[Recorder] = []
 
     def build(runtime: Runtime) -> Assembly:
-        made.append(Recorder(runtime))
+        made.append((AwaitingRecorder if face == "awaiting" else Recorder)(runtime))
         return Assembly(
             protos=[feature_pb2, event_pb2],
             servicers=[
@@ -125,15 +140,21 @@ def serve(settings: Settings) -> tuple[RunningService, Recorder]:
             ],
         )
 
-    service = Service("risk", "tael_runtime", with_floor(MetaData()), build)
+    service = Service("risk", "tael_runtime", with_floor(MetaData()), build, face != "threads")
     return RunningService(service, settings), made[0]
 
 
+@pytest.fixture(params=FACES)
+def face(request: pytest.FixtureRequest) -> str:
+    """How the service is served."""
+    return str(request.param)
+
+
 @pytest.fixture
-def floor(house: House) -> Floor:
-    running, servicer = serve(house.settings)
+def floor(house: House, face: str) -> Floor:
+    running, servicer = serve(house.settings, face)
     house.running["risk"] = running
-    return Floor(house, running, servicer)
+    return Floor(house, running, servicer, face)
 
 
 def observe(request_id: str, customer: str = "c1") -> feature_pb2.RecordObservationsRequest:
@@ -322,7 +343,7 @@ def test_a_call_during_a_restart_of_the_service_succeeds_without_the_caller_noti
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(stub.RecordObservations, request)
         time.sleep(0.2)
-        running, servicer = serve(floor.house.settings)
+        running, servicer = serve(floor.house.settings, floor.face)
         floor.house.running["risk"] = running
         assert waiting.result(20).recorded == 1
     assert servicer.executed == []
@@ -366,8 +387,8 @@ def test_a_watcher_does_not_hold_up_a_service_that_stops(floor: Floor) -> None:
     del floor.house.running["risk"]
 
 
-def test_a_stream_too_many_is_refused_and_a_closed_one_makes_room(house: House) -> None:
-    running, _ = serve(house.settings.model_copy(update={"max_streams": 1}))
+def test_a_stream_too_many_is_refused_and_a_closed_one_makes_room(house: House, face: str) -> None:
+    running, _ = serve(house.settings.model_copy(update={"max_streams": 1}), face)
     house.running["risk"] = running
     house.client("risk", feature_pb2_grpc.FeatureServiceStub).RecordObservations(observe(rid()))
     watcher = house.client("risk", event_pb2_grpc.EventServiceStub)
@@ -387,10 +408,10 @@ def test_a_stream_too_many_is_refused_and_a_closed_one_makes_room(house: House) 
     assert wait_until(opens, what="room for a stream")
 
 
-def test_calls_are_counted_by_rpc_and_code_for_prometheus(house: House) -> None:
+def test_calls_are_counted_by_rpc_and_code_for_prometheus(house: House, face: str) -> None:
     port = free_port()
     own = house.settings.risk.model_copy(update={"metrics_listen": f"127.0.0.1:{port}"})
-    running, _ = serve(house.settings.model_copy(update={"risk": own}))
+    running, _ = serve(house.settings.model_copy(update={"risk": own}), face)
     house.running["risk"] = running
     stub = house.client("risk", feature_pb2_grpc.FeatureServiceStub)
     stub.RecordObservations(observe(rid()))
@@ -426,13 +447,13 @@ def test_a_lost_connection_is_replaced_without_the_caller_noticing(floor: Floor)
 
 
 def test_bearer_tokens_and_the_policy_file_decide_who_may_call(
-    house: House, tmp_path: Path
+    house: House, face: str, tmp_path: Path
 ) -> None:
     policy = tmp_path / "policy.csv"
     policy.write_text("p, clerk, /tael.risk.v1.FeatureService/*\n")
     key = "k" * 32
     settings = house.settings.model_copy(update={"jwt_key": key, "policy_file": policy})
-    running, _ = serve(settings)
+    running, _ = serve(settings, face)
     house.running["risk"] = running
 
     def call_as(*roles: str, signed_with: str = key) -> str:
@@ -489,12 +510,12 @@ def test_the_services_role_may_not_change_append_only_tables(house: House) -> No
 
 
 def test_with_tls_a_service_is_reached_only_by_who_trusts_its_certificate(
-    house: House, tmp_path: Path
+    house: House, face: str, tmp_path: Path
 ) -> None:
     certificate, key = self_signed(tmp_path)
     tls = {"tls_certificate": certificate, "tls_key": key}
     settings = house.settings.model_copy(update=tls)
-    running, _ = serve(settings)
+    running, _ = serve(settings, face)
     house.running["risk"] = running
     target = running.address.replace("127.0.0.1", "localhost")
     with Connection(target, credentials(settings)) as connection:
@@ -540,8 +561,15 @@ def test_every_call_leaves_an_audit_record_whatever_the_log_level(house: House) 
         house.client(
             "simulators", payment_pb2_grpc.PaymentProviderServiceStub, caller="ann"
         ).QueryPayment(payment_pb2.QueryPaymentRequest(payment_id="p-unknown"))
-    lines = house.log_of("simulators").read_text()
-    (record,) = [json.loads(line) for line in lines.splitlines() if '"audit"' in line]
+    (line,) = wait_until(
+        lambda: [
+            line
+            for line in house.log_of("simulators").read_text().splitlines()
+            if '"audit"' in line
+        ],
+        what="the audit record",
+    )
+    record = json.loads(line)
     assert record["rpc"].endswith("/QueryPayment")
     assert record["caller"] == "ann"
     assert record["subject"] == {"payment_id": "p-unknown"}

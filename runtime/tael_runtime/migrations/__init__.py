@@ -7,6 +7,7 @@ New revision of a service, from the difference between its tables.py and its mig
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -32,6 +33,10 @@ def config(package: str) -> Config:
         "version_locations", "\n".join(str(path) for path in paths).replace("%", "%%")
     )
     return options
+
+
+def _next_number(own: Sequence[Path]) -> int:
+    return int(own[-1].stem.rpartition("_")[2]) + 1 if own else 1
 
 
 def upgrade(owner: Engine, schema: str, package: str) -> None:
@@ -61,6 +66,6 @@ def revise(package: str, message: str, owner: Engine, schema: str) -> None:
             head=f"{schema}@head" if own else "base",
             branch_label=None if own else schema,
             version_path=str(_versions(package)),
-            rev_id=f"{schema}_{len(own) + 1:03d}",
+            rev_id=f"{schema}_{_next_number(own):03d}",
             splice=False,
         )

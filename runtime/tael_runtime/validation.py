@@ -1,0 +1,77 @@
+"""Requests held against their contract's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import protovalidate
+from google.protobuf.message import DecodeError, Message
+
+from tael_runtime.errors import InvalidArgument, InvalidFields
+
+
+class Received(NamedTuple):
+    """A request as it came off the wire."""
+
+    message: Message | None
+    """None: the bytes are no message of the rpc's."""
+    zero: bool
+    """Whether there is a zero byte in it: without one, no text holds a NUL character."""
+
+
+def receiver(parse: Callable[[bytes], Message]) -> Callable[[bytes], Received]:
+    """A deserializer that keeps what only the bytes tell cheaply."""
+
+    def receive(raw: bytes) -> Received:
+        try:
+            return Received(parse(raw), b"\0" in raw)
+        except DecodeError:
+            return Received(None, zero=False)
+
+    return receive
+
+
+def validated(received: Received) -> Any:
+    """The message, held against its contract's rules (protovalidate).
+
+    Raises InvalidFields with every violated field, why, and what would be right; InvalidArgument
+    where there is no message.
+    """
+    message = received.message
+    if message is None:
+        raise InvalidArgument("request", "the bytes are no message of this rpc's type")
+    found = [(path, "holds a NUL character") for path in _nul_fields(message, received)]
+    for violation in protovalidate.collect_violations(message):
+        elements = violation.proto.field.elements if violation.proto.field else ()
+        path = ".".join(_element(element) for element in elements)
+        found.append((path or "request", violation.proto.message))
+    if found:
+        raise InvalidFields(found)
+    return message
+
+
+def _nul_fields(message: Message, received: Received) -> Iterator[str]:
+    """Text fields with a NUL character, which PostgreSQL cannot keep."""
+    return _fields_with_nul(message, "") if received.zero else iter(())
+
+
+def _fields_with_nul(message: Message, prefix: str) -> Iterator[str]:
+    for field, value in message.ListFields():
+        path = f"{prefix}{field.name}"
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            texts = [text for pair in value.items() for text in pair if isinstance(text, str)]
+            yield from [path] * any("\0" in text for text in texts)
+            continue
+        for place, item in enumerate(value) if field.is_repeated else [(None, value)]:
+            here = path if place is None else f"{path}[{place}]"
+            if isinstance(item, Message):
+                yield from _fields_with_nul(item, f"{here}.")
+            elif isinstance(item, str) and "\0" in item:
+                yield here
+
+
+def _element(element: Any) -> str:
+    name: str = element.field_name
+    kind = getattr(element, "subscript", None)
+    return f"{name}[{kind.value}]" if kind is not None else name
