@@ -1,4 +1,4 @@
-"""PostEntries in thousands, against pgbench's TPC-B on the same PostgreSQL, in rounds that alternate."""
+"""PostEntries in thousands, held against pgbench's TPC-B on the same PostgreSQL, round by round."""
 
 from __future__ import annotations
 
