@@ -21,6 +21,7 @@ import psycopg2
 from sqlalchemy import make_url
 
 from bench.processes import Process
+from tael.ledger.v1.accounting_pb2 import CloseDayRequest
 from tael.ledger.v1.accounting_pb2_grpc import AccountingServiceStub
 from tael.ledger.v1.ledger_pb2 import CreateBookRequest
 from tael.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -134,6 +135,12 @@ class Ledger:
                 currency_code="CNY",
                 business_date=from_date(FIRST_DAY),
             )
+        )
+
+    def close_day(self, day: date) -> None:
+        """Closes the open business date; the next calendar day opens."""
+        self.accounting.CloseDay(
+            CloseDayRequest(request_id=f"close-{day}", book_id=BOOK, business_date=from_date(day))
         )
 
     def connect(self) -> Any:
