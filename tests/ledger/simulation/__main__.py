@@ -1,0 +1,37 @@
+"""`python -m ledger.simulation --seed 1 --minutes 10`: episode after episode, seed after seed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from ledger.simulation.run import Shape, SimulationError, own_house, simulate
+
+
+def main() -> int:
+    """0 where every episode ended as the oracle says; 1 with the seed and the story of one that
+    did not. An episode alone: `--seed <its seed> --minutes 0`."""
+    parser = argparse.ArgumentParser(prog="python -m ledger.simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="of the first episode")
+    parser.add_argument("--minutes", type=float, default=1.0, help="no episode begins after these")
+    parser.add_argument("--steps", type=int, default=Shape.steps, help="of an episode")
+    given = parser.parse_args()
+    end = time.monotonic() + 60 * given.minutes
+    with own_house() as house:
+        seed = given.seed
+        while True:
+            try:
+                operations = simulate(house, seed, Shape(steps=given.steps))
+            except SimulationError as error:
+                sys.stdout.write(f"{error}\n")
+                return 1
+            sys.stdout.write(f"seed {seed}: {operations} operations as foretold\n")
+            sys.stdout.flush()
+            seed += 1
+            if time.monotonic() >= end:
+                return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

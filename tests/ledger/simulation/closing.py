@@ -1,0 +1,105 @@
+"""The oracle on closing: days, months, years."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date, timedelta
+
+from ledger.simulation.drafting import net_lines
+from ledger.simulation.operations import Accepted, Operation
+from ledger.simulation.reservations import expire
+from ledger.simulation.state import Entry, State
+
+from tael.ledger.v1 import accounting_pb2 as ac
+from tael.ledger.v1 import ledger_pb2 as pb
+from tael_client.values import from_date, to_date
+
+ONE_DAY = timedelta(days=1)
+PROFIT, APPROPRIATION = "4103", "4104"
+RESULT = (pb.ACCOUNT_CLASS_INCOME, pb.ACCOUNT_CLASS_EXPENSE)
+
+
+def close_day(state: State, operation: Operation) -> Accepted | set[str]:
+    """The next day opens; what was reserved until this one expires."""
+    request: ac.CloseDayRequest = operation.parts[0]
+    closed = to_date(request.business_date)
+    if closed not in state.closed_days:
+        if closed != state.business_date:
+            return {"NOT_THE_BUSINESS_DATE"}
+        expire(state, closed)
+        state.put(state.closed_days, closed, len(state.entries))
+        state.put(state.dates, "business", closed + ONE_DAY)
+    answer = ac.CloseDayResponse(next_business_date=from_date(closed + ONE_DAY))
+    answer.head.sequence = state.closed_days[closed]
+    return Accepted(answer)
+
+
+def month_end(first_day: date) -> date:
+    """The last day of a month."""
+    return (first_day + timedelta(days=31)).replace(day=1) - ONE_DAY
+
+
+def close_period(state: State, operation: Operation) -> Accepted | set[str]:
+    """Income and expense into 4103; at the year's end 4103 into 4104."""
+    request: ac.ClosePeriodRequest = operation.parts[0]
+    first = to_date(request.period).replace(day=1)
+    if first in state.closed_periods:
+        return Accepted(ac.ClosePeriodResponse(period=state.closed_periods[first]))
+    reasons = set()
+    last = month_end(first)
+    if last < state.first_day:
+        return {"NOT_A_PERIOD"}
+    if last >= state.business_date:
+        reasons.add("PERIOD_STILL_OPEN")
+    before = first - ONE_DAY
+    if before >= state.first_day and before.replace(day=1) not in state.closed_periods:
+        reasons.add("EARLIER_PERIOD_OPEN")
+    if reasons:
+        return reasons
+    period = ac.Period(
+        first_day=from_date(first),
+        last_day=from_date(last),
+        state=ac.PERIOD_STATE_CLOSED,
+        profit=result_of(state, max(first, state.first_day), last),
+        closed_by=operation.caller,
+    )
+    period.sequence = _carry(state, last, PROFIT, lambda code: _is_result(state, code))
+    if last.month == 12:
+        period.year_end_sequence = _carry(state, last, APPROPRIATION, lambda code: code == PROFIT)
+    state.put(state.closed_periods, first, period)
+    return Accepted(ac.ClosePeriodResponse(period=period))
+
+
+def _is_result(state: State, code: str) -> bool:
+    return state.chart[code].account_class in RESULT
+
+
+def result_of(state: State, first: date, last: date) -> int:
+    """Income less expense booked over some days, what was carried left out."""
+    return sum(
+        line.credit - line.debit
+        for entry in state.entries.values()
+        if first <= entry.booking_date <= last and not entry.carries
+        for line in entry.lines
+        if _is_result(state, line.number.split(":", maxsplit=1)[0])
+    )
+
+
+def _carry(state: State, last: date, into: str, takes: Callable[[str], bool]) -> int:
+    """Brings the accounts taken to zero as of a period's end; the entry's sequence, or 0."""
+    standing: dict[str, int] = defaultdict(int)
+    for entry in state.entries.values():
+        if entry.booking_date <= last or entry.carries:
+            for line in entry.lines:
+                if takes(line.number.split(":", maxsplit=1)[0]):
+                    standing[line.number] += line.debit - line.credit
+    sums = {number: (max(-net, 0), max(net, 0)) for number, net in sorted(standing.items()) if net}
+    total = sum(standing.values())
+    if total:
+        sums[into] = (max(total, 0), max(-total, 0))
+    lines = net_lines(sums)
+    if not lines:
+        return 0
+    entry, _ = state.post(Entry("PERIOD_CLOSED", last, lines, carries=True))
+    return entry.sequence

@@ -1,0 +1,85 @@
+"""What goes wrong while callers call."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import psycopg2
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from support import House, wait_until
+from tael_runtime.embedded_postgres import EmbeddedPostgres
+
+Fault = Callable[[House, random.Random], None]
+
+
+def kill_ledger(house: House, dice: random.Random) -> None:
+    """SIGKILL to the ledger, and a start again."""
+    time.sleep(dice.uniform(0, 0.05))
+    house.kill("ledger")
+    house.spawn("ledger")
+
+
+def kill_postmaster(house: House, dice: random.Random) -> None:
+    """SIGKILL to the postmaster; the ledger revives the cluster."""
+    time.sleep(dice.uniform(0, 0.05))
+    (pid_file,) = house.data_dir.rglob("postmaster.pid")
+    os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGKILL)
+    wait_until(lambda: _reachable(house), 60, "the cluster to be revived")
+
+
+def _reachable(house: House) -> bool:
+    with suppress(DBAPIError, psycopg2.Error):
+        return bool(house.sql("SELECT 1", "public"))
+    return False
+
+
+def cut_sessions(house: House, dice: random.Random) -> None:
+    """Ends the ledger's sessions, some times."""
+    for _ in range(dice.randint(1, 4)):
+        time.sleep(dice.uniform(0, 0.03))
+        house.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND usename = 'tael_ledger'",
+            "ledger",
+        )
+
+
+def hold_the_book(house: House, dice: random.Random) -> None:
+    """Another session holds the rows of the books, so that every commit waits."""
+    engine = create_engine(
+        EmbeddedPostgres(house.data_dir).url(house.settings.database_name, "tael")
+    )
+    with engine.begin() as side:
+        side.execute(text("SELECT FROM ledger.book FOR UPDATE"))
+        time.sleep(dice.uniform(0.05, 0.3))
+    engine.dispose()
+
+
+FAULTS: dict[str, tuple[int, Fault]] = {
+    "kill the ledger": (2, kill_ledger),
+    "kill the postmaster": (1, kill_postmaster),
+    "cut the ledger's sessions": (4, cut_sessions),
+    "hold the book": (4, hold_the_book),
+}
+"""Weights and deeds by name."""
+
+
+@contextmanager
+def misfortune(house: House, name: str, dice: random.Random) -> Iterator[None]:
+    """A fault by name while the block runs; it is over when the block is left. "" = none."""
+    if not name:
+        yield
+        return
+    _, fault = FAULTS[name]
+    with ThreadPoolExecutor(1) as saboteur:
+        under_way = saboteur.submit(fault, house, dice)
+        yield
+        under_way.result()

@@ -1,0 +1,193 @@
+"""The oracle on everything that posts: events, entries, columns, opening balances, reversals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from google.type import date_pb2
+from ledger.simulation.drafting import column_drafts, drafts_of, imbalance, line_of
+from ledger.simulation.operations import Accepted, Operation
+from ledger.simulation.state import Entry, Line, State
+
+from tael.ledger.v1 import ledger_pb2 as pb
+from tael_client.values import to_date
+
+RESERVED_EVENTS = frozenset({"OPENING_BALANCE"})
+
+
+def booking_reasons(state: State, request: pb.RecordEventsRequest) -> set[str]:
+    """Reasons against the booking date asked for, where one is."""
+    if not request.HasField("booking_date"):
+        return set()
+    asked = to_date(request.booking_date)
+    if asked < state.business_date:
+        return {"DAY_CLOSED"}
+    return {"NOT_THE_BUSINESS_DATE"} if asked > state.business_date else set()
+
+
+def future(state: State, value_date: date_pb2.Date) -> set[str]:
+    """The reason against a value date to come."""
+    return {"VALUE_DATE_IN_FUTURE"} if to_date(value_date) > state.business_date else set()
+
+
+def record_events(state: State, operation: Operation) -> Accepted | set[str]:
+    """All of them or none."""
+    request: pb.RecordEventsRequest = operation.parts[0]
+    reasons = booking_reasons(state, request)
+    drafts: list[Entry] = []
+    for event in request.events:
+        reasons |= future(state, event.value_date)
+        found = drafts_of(state, event, to_date(event.value_date))
+        if isinstance(found, set):
+            reasons |= found
+        else:
+            drafts += found
+    entries, refused = _post_all(state, drafts)
+    return reasons | refused or Accepted(
+        pb.RecordEventsResponse(entries=[state.entry_message(entry) for entry in entries])
+    )
+
+
+def _post_all(state: State, drafts: Iterable[Entry]) -> tuple[list[Entry], set[str]]:
+    entries, reasons = [], set()
+    for draft in drafts:
+        entry, refused = state.post(draft)
+        entries.append(entry)
+        reasons |= refused
+    return entries, reasons
+
+
+def record_event_columns(state: State, operation: Operation) -> Accepted | set[str]:
+    """One compound entry a chunk and step; counts only are answered."""
+    header: pb.EventColumnsHeader = operation.parts[0].header
+    reasons = booking_reasons(state, header) | future(state, header.value_date)
+    drafts: list[Entry] = []
+    for part in operation.parts[1:]:
+        found = column_drafts(state, header, part.chunk, to_date(header.value_date))
+        if isinstance(found, set):
+            reasons |= found
+        else:
+            drafts += found
+    entries, refused = _post_all(state, drafts)
+    return reasons | refused or Accepted(
+        pb.RecordEventColumnsResponse(
+            first_sequence=entries[0].sequence if entries else 0,
+            entries=len(entries),
+            lines=sum(len(entry.lines) for entry in entries),
+        )
+    )
+
+
+def post_entries(state: State, operation: Operation) -> Accepted | set[str]:
+    """Each for itself; with `atomic`, all or none."""
+    request: pb.PostEntriesRequest = operation.parts[0]
+    if reasons := booking_reasons(state, request):
+        return reasons
+    answer = pb.PostEntriesResponse()
+    refusals: list[frozenset[str]] = []
+    for place, new in enumerate(request.entries):
+        mark = state.mark()
+        entry, reasons = _post_new(state, new)
+        if reasons and request.atomic:
+            later = [_post_new(state, other)[1] for other in request.entries[place + 1 :]]
+            return reasons.union(*later)
+        if reasons:
+            state.back_to(mark)
+            refusals.append(frozenset(reasons))
+            answer.refusals.add(entry=place)
+        answer.sequences.append(0 if reasons else entry.sequence)
+    return Accepted(answer, tuple(refusals))
+
+
+def _post_new(state: State, new: pb.NewEntry) -> tuple[Entry, set[str]]:
+    lines = tuple(line_of(line) for line in new.lines)
+    reasons = imbalance(state, lines) | future(state, new.value_date)
+    if new.event in RESERVED_EVENTS:
+        reasons.add("RESERVED_EVENT")
+    draft = Entry(
+        new.event,
+        to_date(new.value_date),
+        lines,
+        new.source,
+        new.narrative,
+        metadata=dict(new.metadata),
+    )
+    entry, refused = state.post(draft)
+    return entry, reasons | refused
+
+
+def column_lines(operation: Operation) -> tuple[Line, ...]:
+    """The lines of a stream of LineColumns."""
+    return tuple(
+        Line(number, debit, credit)
+        for part in operation.parts[1:]
+        for number, debit, credit in zip(
+            part.chunk.account_numbers, part.chunk.debits, part.chunk.credits, strict=True
+        )
+    )
+
+
+def post_columns(state: State, operation: Operation) -> Accepted | set[str]:
+    """One compound entry."""
+    header: pb.PostColumnsHeader = operation.parts[0].header
+    lines = column_lines(operation)
+    reasons = booking_reasons(state, header) | future(state, header.value_date)
+    reasons |= imbalance(state, lines)
+    if header.event in RESERVED_EVENTS:
+        reasons.add("RESERVED_EVENT")
+    draft = Entry(header.event, to_date(header.value_date), lines, header.source, header.narrative)
+    entry, refused = state.post(draft)
+    return reasons | refused or Accepted(
+        pb.PostColumnsResponse(sequence=entry.sequence, lines=len(lines))
+    )
+
+
+def import_opening_balances(state: State, operation: Operation) -> Accepted | set[str]:
+    """One OPENING_BALANCE entry, when the control totals are met."""
+    header: pb.OpeningBalancesHeader = operation.parts[0].header
+    lines = column_lines(operation)
+    reasons = imbalance(state, lines) | future(state, header.value_date)
+    if len({line.number for line in lines}) < len(lines):
+        reasons.add("INVALID_FIELD")
+    net: Counter[str] = Counter()
+    for line in lines:
+        net[line.number.split(":", maxsplit=1)[0]] += line.debit - line.credit
+    totals = header.totals
+    found = (len(lines), sum(line.debit for line in lines), sum(line.credit for line in lines))
+    if found != (totals.accounts, totals.debits, totals.credits) or any(
+        net[total.gl_code] != total.net for total in totals.gl_codes
+    ):
+        reasons.add("CONTROL_TOTAL_MISMATCH")
+    draft = Entry("OPENING_BALANCE", to_date(header.value_date), lines, header.source)
+    entry, refused = state.post(draft)
+    return reasons | refused or Accepted(
+        pb.ImportOpeningBalancesResponse(sequence=entry.sequence, accounts=len(lines))
+    )
+
+
+def reverse_entry(state: State, operation: Operation) -> Accepted | set[str]:
+    """The origin's lines in red ink or on the other sides, worth the origin's day."""
+    request: pb.ReverseEntryRequest = operation.parts[0]
+    origin = state.entries.get(request.sequence)
+    if origin is None:
+        return {"RESOURCE_NOT_FOUND"}
+    if origin.reversal_of:
+        return {"REVERSAL_NOT_REVERSIBLE"}
+    if origin.sequence in state.reversals:
+        return {"ALREADY_REVERSED"}
+    contra = request.kind == pb.REVERSAL_KIND_CONTRA
+    draft = replace(
+        origin,
+        lines=tuple(
+            Line(ln.number, ln.credit, ln.debit)
+            if contra
+            else Line(ln.number, -ln.debit, -ln.credit)
+            for ln in origin.lines
+        ),
+        narrative=request.reason,
+        reversal_of=origin.sequence,
+    )
+    entry, reasons = state.post(draft)
+    return reasons or Accepted(pb.ReverseEntryResponse(entry=state.entry_message(entry)))

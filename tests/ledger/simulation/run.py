@@ -1,0 +1,185 @@
+"""Episodes: a fresh book, bursts and questions from one seed, and everything compared at the end."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import grpc
+from google.protobuf.message import Message
+from ledger.simulation import queries
+from ledger.simulation.callers import Callers, insist
+from ledger.simulation.draws import World
+from ledger.simulation.faults import misfortune
+from ledger.simulation.linearise import Call, settle
+from ledger.simulation.operations import Operation, brief
+from ledger.simulation.state import Rules, State
+from ledger.simulation.workload import draw_burst
+
+from support import House
+from tael.ledger.v1 import accounting_pb2 as ac
+from tael.ledger.v1 import ledger_pb2 as pb
+from tael.ledger.v1 import proof_pb2 as pr
+from tael_client.values import from_date, to_date
+from tael_runtime.embedded_postgres import EmbeddedPostgres
+
+CALLERS = 6
+FIRST_DAY = date(2025, 12, 1)
+REMEMBERED = 12
+"""Bursts that a failure tells."""
+
+
+class SimulationError(AssertionError):
+    """The ledger is not what the oracle says; the message has the seed, the step and what was done."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How long an episode is, and how rough."""
+
+    steps: int = 150
+    fault_chance: float = 0.06
+    question_chance: float = 0.4
+    faults: bool = True
+
+
+class Episode:
+    """One book's life, drawn from one seed."""
+
+    def __init__(self, house: House, callers: Callers, seed: int, shape: Shape) -> None:
+        self.house, self.callers, self.seed, self.shape = house, callers, seed, shape
+        self.step = 0
+        self.sent: list[Operation] = []
+        self.answers: dict[tuple[str, str, str], Message] = {}
+        """What was answered first, in full."""
+        self.told: deque[str] = deque(maxlen=REMEMBERED)
+        self.state = self._open_book()
+
+    def run(self) -> None:
+        """Every step, then everything compared. Raises SimulationError."""
+        try:
+            while self.step < self.shape.steps:
+                self.step += 1
+                self._advance()
+            self._compare_all()
+        except (AssertionError, grpc.RpcError) as error:
+            raise SimulationError(
+                f"seed {self.seed}, step {self.step}: {error}\n\nbefore it:\n"
+                + "\n".join(self.told)
+            ) from error
+
+    def _open_book(self) -> State:
+        dice = random.Random(f"{self.seed}/book")
+        first_day = FIRST_DAY + timedelta(days=dice.randint(0, 90))
+        request = pb.CreateBookRequest(
+            request_id=str(uuid4()),
+            book_id=f"seed-{self.seed}-{uuid4().hex[:8]}",
+            legal_entity="Simulated",
+            currency_code="CNY",
+            business_date=from_date(first_day),
+            lender_type=dice.choice((0, 1, 2, 3)),
+            vat_mode=dice.choice((0, 1, 2, 3)),
+        )
+        book = insist(lambda: self.callers.ledger.CreateBook(request)).book
+        accounting = self.callers.accounting
+        chart = insist(
+            lambda: accounting.GetChartOfAccounts(
+                ac.GetChartOfAccountsRequest(book_id=book.book_id)
+            )
+        )
+        published = insist(
+            lambda: accounting.GetPostingRules(ac.GetPostingRulesRequest(book_id=book.book_id))
+        )
+        state = State(book, first_day, {row.code: row for row in chart.accounts})
+        version = published.version
+        state.rules[1] = Rules(
+            1,
+            to_date(version.effective_from),
+            tuple(published.rules),
+            version.description,
+            version.maker,
+            version.checker,
+        )
+        return state
+
+    def _world(self, purpose: str) -> World:
+        dice = random.Random(f"{self.seed}/{self.step}/{purpose}")
+        return World(self.state, dice, self.step, sent=self.sent)
+
+    def _advance(self) -> None:
+        burst = draw_burst(
+            self._world("burst"),
+            most=CALLERS,
+            fault_chance=self.shape.fault_chance if self.shape.faults else 0.0,
+        )
+        self.told.append(f"step {self.step}, fault: {burst.fault or 'none'}")
+        self.told[-1] += "".join(f"\n  {operation}" for operation in burst.operations)
+        with misfortune(self.house, burst.fault, self._world("fault").dice):
+            heard = self.callers.all_at_once(burst.operations, burst.hang_ups)
+        calls = [Call(*pair) for pair in zip(burst.operations, heard, strict=True)]
+        self.told[-1] += "".join(f"\n  heard {brief(call.heard)[:300]}" for call in calls)
+        settle(self.state, calls)
+        self._keep(calls)
+        if self._world("ask").chance(self.shape.question_chance):
+            queries.ask(self._world("question"), self.callers)
+
+    def _keep(self, calls: list[Call]) -> None:
+        """The same request is answered the same, anchor and all, whoever repeats it."""
+        for call in calls:
+            if isinstance(call.heard, str):
+                continue
+            first = self.answers.setdefault(call.operation.key, call.heard)
+            assert first == call.heard, (
+                f"{call.operation} was answered {brief(first)} and then {brief(call.heard)}"
+            )
+            self.sent.append(call.operation)
+
+    def _compare_all(self) -> None:
+        for query in (queries.trial_balance, queries.entries, queries.prove):
+            for repetition in range(3):
+                query(self._world(f"end/{repetition}"), self.callers)
+        self._check_anchors()
+
+    def _check_anchors(self) -> None:
+        """Every anchor that an answer carried lies on the chain."""
+        anchors = {
+            answer.anchor.digest: answer.anchor
+            for answer in self.answers.values()
+            if isinstance(answer, pb.RecordEventsResponse)
+        }
+        chosen = self._world("anchors").dice.sample(sorted(anchors), min(8, len(anchors)))
+        for digest in chosen:
+            request = pr.ProveRequest(book_id=self.state.book.book_id, anchor=anchors[digest])
+            parts = insist(lambda request=request: list(self.callers.proof.Prove(request)))
+            found = [brief(part.finding) for part in parts if part.HasField("finding")]
+            assert not found, found
+
+
+@contextmanager
+def own_house() -> Iterator[House]:
+    """A ledger as a process over a cluster of its own, that can be killed."""
+    folder = Path(tempfile.mkdtemp(prefix="tael-simulation-"))
+    folder.chmod(0o755)  # so that the cluster lies in it, whoever PostgreSQL runs as
+    try:
+        with House(folder) as house:
+            house.spawn("ledger")
+            yield house
+    finally:
+        EmbeddedPostgres(folder).destroy()
+        shutil.rmtree(folder)
+
+
+def simulate(house: House, seed: int, shape: Shape) -> int:
+    """One episode; how many operations were answered. Raises SimulationError."""
+    with Callers(house.settings.target("ledger"), CALLERS) as callers:
+        episode = Episode(house, callers, seed, shape)
+        episode.run()
+        return len(episode.sent)
