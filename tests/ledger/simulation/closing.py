@@ -8,16 +8,14 @@ from datetime import date, timedelta
 
 from ledger.simulation.drafting import net_lines
 from ledger.simulation.operations import Accepted, Operation
+from ledger.simulation.readings import ONE_DAY, code_of, income_statement, is_result, lines_until
 from ledger.simulation.reservations import expire
 from ledger.simulation.state import Entry, State
 
 from tael.ledger.v1 import accounting_pb2 as ac
-from tael.ledger.v1 import ledger_pb2 as pb
 from tael_client.values import from_date, to_date
 
-ONE_DAY = timedelta(days=1)
 PROFIT, APPROPRIATION = "4103", "4104"
-RESULT = (pb.ACCOUNT_CLASS_INCOME, pb.ACCOUNT_CLASS_EXPENSE)
 
 
 def close_day(state: State, operation: Operation) -> Accepted | set[str]:
@@ -61,39 +59,39 @@ def close_period(state: State, operation: Operation) -> Accepted | set[str]:
         first_day=from_date(first),
         last_day=from_date(last),
         state=ac.PERIOD_STATE_CLOSED,
-        profit=result_of(state, max(first, state.first_day), last),
+        profit=income_statement(state, first, last).profit,
         closed_by=operation.caller,
     )
-    period.sequence = _carry(state, last, PROFIT, lambda code: _is_result(state, code))
+    period.sequence = _carry(state, last, PROFIT, lambda code: is_result(state, code))
     if last.month == 12:
         period.year_end_sequence = _carry(state, last, APPROPRIATION, lambda code: code == PROFIT)
     state.put(state.closed_periods, first, period)
     return Accepted(ac.ClosePeriodResponse(period=period))
 
 
-def _is_result(state: State, code: str) -> bool:
-    return state.chart[code].account_class in RESULT
-
-
-def result_of(state: State, first: date, last: date) -> int:
-    """Income less expense booked over some days, what was carried left out."""
-    return sum(
-        line.credit - line.debit
-        for entry in state.entries.values()
-        if first <= entry.booking_date <= last and not entry.carries
-        for line in entry.lines
-        if _is_result(state, line.number.split(":", maxsplit=1)[0])
-    )
+def periods(state: State) -> list[ac.Period]:
+    """Months from the book's first to the open one."""
+    found = []
+    first = state.first_day.replace(day=1)
+    while first <= state.business_date:
+        last = month_end(first)
+        so_far = ac.Period(
+            first_day=from_date(first),
+            last_day=from_date(last),
+            state=ac.PERIOD_STATE_OPEN,
+            profit=income_statement(state, first, last).profit,
+        )
+        found.append(state.closed_periods.get(first, so_far))
+        first = last + ONE_DAY
+    return found
 
 
 def _carry(state: State, last: date, into: str, takes: Callable[[str], bool]) -> int:
     """Brings the accounts taken to zero as of a period's end; the entry's sequence, or 0."""
     standing: dict[str, int] = defaultdict(int)
-    for entry in state.entries.values():
-        if entry.booking_date <= last or entry.carries:
-            for line in entry.lines:
-                if takes(line.number.split(":", maxsplit=1)[0]):
-                    standing[line.number] += line.debit - line.credit
+    for entry, line in lines_until(state):
+        if (entry.booking_date <= last or entry.carries) and takes(code_of(line.number)):
+            standing[line.number] += line.debit - line.credit
     sums = {number: (max(-net, 0), max(net, 0)) for number, net in sorted(standing.items()) if net}
     total = sum(standing.values())
     if total:

@@ -17,7 +17,12 @@ from tael_client.values import to_date
 RESERVED_EVENTS = frozenset({"OPENING_BALANCE"})
 
 
-def booking_reasons(state: State, request: pb.RecordEventsRequest) -> set[str]:
+Dated = (
+    pb.RecordEventsRequest | pb.EventColumnsHeader | pb.PostEntriesRequest | pb.PostColumnsHeader
+)
+
+
+def booking_reasons(state: State, request: Dated) -> set[str]:
     """Reasons against the booking date asked for, where one is."""
     if not request.HasField("booking_date"):
         return set()

@@ -101,7 +101,7 @@ def reverse_entry(world: World) -> Operation:
         book_id=world.book_id,
         sequence=max(1, chosen),
         reason=dice.choice(("wrong amount", "客户撤销")),
-        kind=dice.choice((0, 1, 1, 2)),
+        kind=pb.ReversalKind.ValueType(dice.choice((0, 1, 1, 2))),
     )
     return Operation("ReverseEntry", (request,))
 
@@ -140,8 +140,93 @@ def _line(number: str, side: pb.Side.ValueType, amount: int) -> pb.PostingLine:
     return pb.PostingLine(account_number=number, side=side, amount=amount)
 
 
+def new_entry(world: World) -> pb.NewEntry:
+    """A named posting; rarely under an event that is the ledger's own."""
+    dice = world.dice
+    return pb.NewEntry(
+        event="OPENING_BALANCE" if world.chance(0.01) else dice.choice(("TRANSFER", "ADJUSTMENT")),
+        value_date=world.day(40, future=0.02),
+        lines=lines(world),
+        source=dice.choice(SOURCES),
+        narrative=dice.choice(("", "by hand")),
+        metadata=facts(world),
+    )
+
+
+def post_entries(world: World) -> Operation:
+    """Some entries, each for itself or all together."""
+    request = pb.PostEntriesRequest(
+        request_id=world.request_id,
+        book_id=world.book_id,
+        entries=[new_entry(world) for _ in range(world.dice.choice((1, 1, 2, 5)))],
+        atomic=world.chance(0.4),
+        booking_date=world.booking_date(),
+    )
+    return Operation("PostEntries", (request,))
+
+
+def _columns(found: list[pb.PostingLine]) -> pb.LineColumns:
+    debits = [ln.amount if ln.side == pb.SIDE_DEBIT else 0 for ln in found]
+    return pb.LineColumns(
+        account_numbers=[ln.account_number for ln in found],
+        debits=debits,
+        credits=[ln.amount - debit for ln, debit in zip(found, debits, strict=True)],
+    )
+
+
+def post_columns(world: World) -> Operation:
+    """One entry in some chunks."""
+    header = pb.PostColumnsHeader(
+        request_id=world.request_id,
+        book_id=world.book_id,
+        event="MIGRATED_DAY",
+        value_date=world.day(40, future=0.02),
+        source="columns",
+        booking_date=world.booking_date(),
+    )
+    parts = [pb.PostColumnsRequest(header=header)]
+    for _ in range(world.dice.randint(1, 3)):
+        found = [line for _ in range(world.dice.randint(1, 4)) for line in lines(world)]
+        parts.append(pb.PostColumnsRequest(chunk=_columns(found)))
+    return Operation("PostColumns", tuple(parts))
+
+
+def import_opening_balances(world: World) -> Operation:
+    """Balances of some accounts, each once, with control totals; rarely they do not agree."""
+    dice = world.dice
+    numbers = sorted({f"1303.01:LOAN:O{dice.randint(1, 30)}" for _ in range(dice.randint(1, 12))})
+    found = [_line(number, pb.SIDE_DEBIT, dice.randint(1, 900_000)) for number in numbers]
+    debits = sum(ln.amount for ln in found)
+    found.append(_line("2011.01", pb.SIDE_CREDIT, debits))
+    totals = pb.ControlTotals(
+        accounts=len(found),
+        debits=debits,
+        credits=debits,
+        gl_codes=[pb.ControlTotal(gl_code="1303.01", net=debits)],
+    )
+    if world.chance(0.3):
+        totals.gl_codes[0].net += 1
+    elif world.chance(0.2):
+        totals.accounts += 1
+    header = pb.OpeningBalancesHeader(
+        request_id=world.request_id,
+        book_id=world.book_id,
+        value_date=world.day(10, future=0.02),
+        source="migration",
+        totals=totals,
+    )
+    cut = dice.randint(1, len(found))
+    chunks = [chunk for chunk in (found[:cut], found[cut:]) if chunk]
+    parts = [pb.ImportOpeningBalancesRequest(header=header)]
+    parts += [pb.ImportOpeningBalancesRequest(chunk=_columns(chunk)) for chunk in chunks]
+    return Operation("ImportOpeningBalances", tuple(parts))
+
+
 DRAWS: list[tuple[int, Callable[[World], Operation]]] = [
     (30, record_events),
     (6, record_event_columns),
     (8, reverse_entry),
+    (20, post_entries),
+    (4, post_columns),
+    (1, import_opening_balances),
 ]

@@ -33,6 +33,8 @@ class Burst:
 def draw_burst(world: World, *, most: int, fault_chance: float) -> Burst:
     """The next burst. What is drawn depends on the seed and the step; ids and dates in it also on
     what the book holds."""
+    if world.step == 1:
+        return Burst([account_requests.open_wallets(world)])
     dice = world.dice
     count = 1 if dice.random() < 0.4 else dice.randint(2, most)
     operations = []
