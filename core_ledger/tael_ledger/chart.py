@@ -1,4 +1,4 @@
-"""The chart of accounts (DOMAIN.md §2.1): what a GL code is. Pure."""
+"""The chart of accounts (企业会计准则——应用指南, 财会〔2006〕18号): what a GL code is. Pure."""
 
 from __future__ import annotations
 

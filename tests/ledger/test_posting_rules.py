@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from datetime import date
-from typing import cast
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from ledger.rule_cases import (
+    CHART,
+    DAY,
+    TERMS,
+    amounts,
+    assert_balanced,
+    expected_totals,
+    rule_sets,
+    totals,
+)
 
-from tael_ledger.books import Book
-from tael_ledger.chart import default_chart
-from tael_ledger.columns import Chunk, Header, RecordedColumns
-from tael_ledger.drafts import Draft, Event, Terms, account_number, drafts_of, net
-from tael_ledger.journal import RequestKey
+from tael_ledger.drafts import Event, drafts_of, net
 from tael_ledger.posting_rules import (
     PostingRule,
     RuleAccount,
@@ -24,15 +24,8 @@ from tael_ledger.posting_rules import (
     RulePosting,
     RuleSet,
     check,
-    default_rules,
 )
-from tael_ledger.requests import Desk
 from tael_runtime.errors import InvalidArgument, TaelError
-
-CHART = default_chart()
-TERMS = Terms("BANK", "NONE")
-DAY = date(2026, 1, 15)
-BOOK = Book("b", "Demo", "CNY", "Asia/Shanghai", "BANK", "NONE", DAY, 1)
 
 
 def rule(debit: str, credit: str, *, step: int = 1, **key: str) -> PostingRule:
@@ -46,10 +39,6 @@ def refused(rules: list[PostingRule]) -> str:
     with pytest.raises(TaelError) as refusal:
         check(rules, CHART)
     return refusal.value.reason.name
-
-
-def test_the_default_rules_fit_the_default_chart() -> None:
-    check(default_rules(), CHART)
 
 
 def test_the_rule_that_names_the_most_keys_wins() -> None:
@@ -115,63 +104,6 @@ def test_lines_on_one_account_net_to_the_side_that_moves_more(
     assert net(debit, credit) == netted
 
 
-BALANCE_CODES = [code for code, gl in CHART.items() if not gl.is_memo][:12]
-MEMO_CODES = [code for code, gl in CHART.items() if gl.is_memo]
-OWNER_TYPES = ("", "LOAN")
-
-
-@st.composite
-def postings(draw: st.DrawFn) -> RulePosting:
-    codes = draw(st.sampled_from([BALANCE_CODES, MEMO_CODES]))
-    account = st.builds(RuleAccount, st.sampled_from(codes), st.sampled_from(OWNER_TYPES))
-    return RulePosting(draw(st.integers(1, 3)), draw(account), draw(account))
-
-
-rule_sets = st.dictionaries(
-    st.sampled_from("abcd"), st.lists(postings(), min_size=1, max_size=5), min_size=1
-).map(lambda found: [PostingRule(RuleKey("E", a), tuple(p)) for a, p in found.items()])
-amounts = st.integers(-(9 * 10**14), 9 * 10**14)
-
-
-def totals(drafts: list[Draft]) -> dict[str, int]:
-    """Debits less credits by account."""
-    found: dict[str, int] = defaultdict(int)
-    for draft in drafts:
-        for number, debit, credit in draft.lines:
-            found[number] += debit - credit
-    return {number: total for number, total in found.items() if total}
-
-
-def expected_totals(rules: list[PostingRule], events: list[Event]) -> dict[str, int]:
-    """The same, straight from the rules: no steps, no netting, no lines."""
-    found: dict[str, int] = defaultdict(int)
-    for event in events:
-        for amount_type, amount in event.amounts:
-            for one in rules:
-                if one.key.amount_type != amount_type:
-                    continue
-                for posting in one.postings:
-                    for account, sign in ((posting.debit, 1), (posting.credit, -1)):
-                        owner = event.owners["LOAN"] if account.owner_type else ""
-                        number = account_number(account.gl_code, account.owner_type, owner)
-                        found[number] += sign * amount
-    return {number: total for number, total in found.items() if total}
-
-
-def assert_balanced(draft: Draft) -> None:
-    """On and off balance apart; one line an account; no empty line."""
-    assert draft.lines
-    assert len({line.account_number for line in draft.lines}) == len(draft.lines)
-    for is_memo in (False, True):
-        own = [
-            line
-            for line in draft.lines
-            if CHART[line.account_number.partition(":")[0]].is_memo is is_memo
-        ]
-        assert sum(line.debit for line in own) == sum(line.credit for line in own)
-    assert all((line.debit == 0) != (line.credit == 0) for line in draft.lines)
-
-
 @given(rule_sets, st.lists(st.tuples(st.sampled_from("LMN"), amounts, amounts), max_size=6))
 def test_any_valid_rules_turn_any_events_into_balanced_entries_with_the_right_totals(
     rules: list[PostingRule], rows: list[tuple[str, int, int]]
@@ -185,35 +117,3 @@ def test_any_valid_rules_turn_any_events_into_balanced_entries_with_the_right_to
     for draft in drafts:
         assert_balanced(draft)
     assert totals(drafts) == expected_totals(rules, events)
-
-
-@given(
-    rule_sets,
-    st.lists(st.tuples(amounts, amounts), min_size=1, max_size=8),
-    st.integers(1, 4),
-)
-def test_columns_come_to_the_same_totals_as_their_events_one_by_one(
-    rules: list[PostingRule], rows: list[tuple[int, int]], chunk_size: int
-) -> None:
-    names = [one.key.amount_type for one in rules][:2]
-    owners = [f"L{place}" for place in range(len(rows))]
-    events = [
-        Event("E", DAY, list(zip(names, row, strict=False)), {"LOAN": owner})
-        for owner, row in zip(owners, rows, strict=True)
-    ]
-    chunks = [
-        Chunk(
-            owners[start : start + chunk_size],
-            [
-                np.array([row[n] for row in rows[start : start + chunk_size]], dtype=np.int64)
-                for n in range(len(names))
-            ],
-        )
-        for start in range(0, len(rows), chunk_size)
-    ]
-    header = Header("E", DAY, "", "", "LOAN", names, "")
-    columns = RecordedColumns(RequestKey("r", "c", "i"), b"", header, chunks)
-    drafts = columns.drafts(Desk(cast("Connection", None), BOOK, RuleSet(1, rules)))
-    for draft in drafts:
-        assert_balanced(draft)
-    assert totals(drafts) == totals(drafts_of(events, RuleSet(1, rules), TERMS))
