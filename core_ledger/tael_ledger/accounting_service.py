@@ -8,20 +8,21 @@ from sqlalchemy import Connection
 from tael.ledger.v1 import accounting_pb2 as pb
 from tael.ledger.v1 import accounting_pb2_grpc
 from tael_client.values import from_date
-from tael_ledger import books, closing, messages, rules_store
-from tael_ledger.catalogue import Catalogue
+from tael_ledger import books, closing, messages, reports, rules_store
+from tael_ledger.closing import DayClose
+from tael_ledger.face import Face, key_of
 from tael_ledger.posting_rules import check
 from tael_runtime import idempotency
-from tael_runtime.database import Database
 from tael_runtime.fields import optional_date, read_date
 
 
 class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
     """Chart of accounts, posting rules, closing, trial balance."""
 
-    def __init__(self, database: Database, catalogue: Catalogue) -> None:
-        self._database = database
-        self._catalogue = catalogue
+    def __init__(self, face: Face) -> None:
+        self._face = face
+        self._database = face.database
+        self._catalogue = face.catalogue
 
     def GetChartOfAccounts(
         self, request: pb.GetChartOfAccountsRequest, context: grpc.ServicerContext
@@ -119,7 +120,9 @@ class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
         booking_date = optional_date(request, "booking_date")
         with self._database.read() as connection:
             chart = self._catalogue.chart(connection, request.book_id)
-            totals = closing.trial_balance(connection, request.book_id, booking_date)
+            totals = reports.trial_balance(
+                connection, request.book_id, booking_date, optional_date(request, "value_date")
+            )
         return pb.TrialBalanceResponse(
             rows=[
                 pb.TrialBalanceRow(
@@ -139,14 +142,18 @@ class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
     ) -> pb.CloseDayResponse:
         """Closes the business date."""
         business_date = read_date("business_date", request.business_date)
-
-        def close(transaction: Connection) -> pb.CloseDayResponse:
-            closed = closing.close_day(
-                transaction, request.book_id, business_date, idempotency.current_caller()
-            )
-            return pb.CloseDayResponse(
-                next_business_date=from_date(closed.next_business_date),
-                head=messages.head(closed.head),
-            )
-
-        return idempotency.once(self._database, "CloseDay", request, pb.CloseDayResponse, close)
+        self._face.chart(request.book_id)
+        closing_day = DayClose(
+            key_of("CloseDay", request.request_id),
+            idempotency.content_hash(request),
+            business_date,
+            idempotency.current_caller(),
+        )
+        self._face.submit(request.book_id, closing_day)
+        with self._database.read() as connection:
+            closed = closing.closed(connection, request.book_id, business_date)
+        assert closed is not None, f"{business_date} was closed"
+        return pb.CloseDayResponse(
+            next_business_date=from_date(closed.next_business_date),
+            head=messages.head(closed.head),
+        )

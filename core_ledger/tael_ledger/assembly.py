@@ -12,6 +12,7 @@ from tael.ledger.v1 import (
 )
 from tael_ledger.accounting_service import Accounting
 from tael_ledger.catalogue import Catalogue
+from tael_ledger.face import Face
 from tael_ledger.group_commit import GroupCommit
 from tael_ledger.proof_service import Proving
 from tael_ledger.service import Ledger
@@ -22,22 +23,17 @@ from tael_runtime.server import Assembly, Runtime, Service
 def build(runtime: Runtime) -> Assembly:
     """Its three contract services over one store and one committer a book."""
     database, catalogue = runtime.database, Catalogue()
-    group_commit = GroupCommit(database, catalogue)
+    group_commit = GroupCommit(database, catalogue, runtime.settings.ledger_group_size)
+    face = (database, catalogue, group_commit)
     return Assembly(
         protos=(ledger_pb2, accounting_pb2, proof_pb2),
         servicers=(
-            (
-                ledger_pb2_grpc.add_LedgerServiceServicer_to_server,
-                Ledger(database, catalogue, group_commit),
-            ),
-            (
-                accounting_pb2_grpc.add_AccountingServiceServicer_to_server,
-                Accounting(database, catalogue),
-            ),
+            (ledger_pb2_grpc.add_LedgerServiceServicer_to_server, Ledger(*face)),
+            (accounting_pb2_grpc.add_AccountingServiceServicer_to_server, Accounting(Face(*face))),
             (proof_pb2_grpc.add_ProofServiceServicer_to_server, Proving(database, catalogue)),
         ),
         close=group_commit.close,
     )
 
 
-SERVICE = Service("ledger", "tael_ledger", metadata, build)
+SERVICE = Service("ledger", "tael_ledger", metadata, build, asynchronous=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael_ledger import rules_store
@@ -30,10 +30,13 @@ class Book:
     """IANA name."""
     lender_type: str
     vat_mode: str
+    first_date: date
+    """Its first business date."""
     business_date: date
     rules_version: int
     """Of the posting rules in force on the business date."""
     accounts_opened: int = 0
+    reservations_made: int = 0
     last_batch: int = 0
     last_sequence: int = 0
     digest: bytes = GENESIS
@@ -58,7 +61,14 @@ def create(transaction: Connection, book: Book, caller: str) -> Book:
         [{"book_id": book.book_id, **row.__dict__} for row in default_chart().values()],
     )
     rules_store.seed(transaction, book.book_id, book.business_date, default_rules(), caller)
+    open_months(transaction, book.business_date)
     return book
+
+
+def open_months(transaction: Connection, business_date: date) -> None:
+    """Makes sure of the journal's partitions of a date's month and the next."""
+    for day in (business_date, business_date.replace(day=1) + timedelta(days=31)):
+        transaction.execute(select(func.open_month(day)))
 
 
 def get(connection: Connection, book_id: str, *, lock: bool = False) -> Book:

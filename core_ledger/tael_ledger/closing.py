@@ -1,19 +1,25 @@
-"""Closing the business date, and the trial balance."""
+"""Closing the business date."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
-from tael_ledger import books, rules_store
-from tael_ledger.accounts import AsOf, until
+from tael_ledger import books, reservations, rules_store
+from tael_ledger.books import Book
 from tael_ledger.chain import GENESIS
+from tael_ledger.journal import RequestKey
 from tael_ledger.reasons import Reason
-from tael_ledger.tables import account, closed_day, line, posting_batch
+from tael_ledger.requests import ALONE, Desk, Plan, Record, Written
+from tael_ledger.reservations import Reservation
 from tael_ledger.tables import book as book_table
+from tael_ledger.tables import closed_day, posting_batch
 from tael_runtime.errors import FailedPrecondition
+
+DAY_CLOSED = "DAY_CLOSED"
 
 
 @dataclass(frozen=True)
@@ -33,41 +39,95 @@ class ClosedDay:
     head: Head
 
 
-def close_day(transaction: Connection, book_id: str, business_date: date, caller: str) -> ClosedDay:
-    """Closes the business date and opens the next day; posting rules of that day come in force.
+@dataclass(frozen=True)
+class DayClose:
+    """CloseDay as a request of the group commit: nothing shares its transaction."""
 
-    Raises NotFound; FailedPrecondition NOT_THE_BUSINESS_DATE for a day that is neither open nor
-    closed before.
-    """
-    book = books.get(transaction, book_id, lock=True)
-    before = transaction.execute(
+    key: RequestKey
+    content_hash: bytes
+    business_date: date
+    caller: str
+    weight: int = ALONE
+
+    @property
+    def excludes(self) -> frozenset[object]:
+        """Itself only."""
+        return frozenset((self.key,))
+
+    def plan(self, desk: Desk) -> Plan:
+        """Closes the business date, releases what was reserved until it, and opens the next day with
+        the posting rules of that day. Nothing where it was closed before.
+
+        Raises FailedPrecondition NOT_THE_BUSINESS_DATE for a day neither open nor closed.
+        """
+        book = desk.book
+        if closed(desk.transaction, book.book_id, self.business_date) is not None:
+            return Plan()
+        if self.business_date != book.business_date:
+            raise FailedPrecondition(
+                Reason.NOT_THE_BUSINESS_DATE,
+                f"{self.business_date} is not open; the business date is {book.business_date}",
+                book.book_id,
+            )
+        next_date = self.business_date + timedelta(days=1)
+        expired = reservations.expiring(desk.transaction, book.book_id, self.business_date)
+        content = {
+            "next_business_date": next_date,
+            "closed_by": self.caller,
+            "last_sequence": book.last_sequence,
+        }
+        return Plan(
+            holds=[hold for one in expired for hold in one.released()],
+            records=[
+                *(one.ended(reservations.EXPIRED) for one in expired),
+                Record(DAY_CLOSED, str(self.business_date), content),
+            ],
+            then=lambda transaction, written: self._show(transaction, book, expired, written),
+        )
+
+    def _show(
+        self,
+        transaction: Connection,
+        book: Book,
+        expired: Sequence[Reservation],
+        written: Written,
+    ) -> None:
+        reservations.end(
+            transaction,
+            book.book_id,
+            [one.reservation_id for one in expired],
+            reservations.EXPIRED,
+        )
+        next_date = self.business_date + timedelta(days=1)
+        transaction.execute(
+            insert(closed_day).values(
+                book_id=book.book_id,
+                business_date=self.business_date,
+                next_business_date=next_date,
+                last_batch=written.batch_number,
+                last_sequence=written.last_sequence,
+                closed_by=self.caller,
+            )
+        )
+        transaction.execute(
+            update(book_table)
+            .where(book_table.c.book_id == book.book_id)
+            .values(business_date=next_date)
+        )
+        rules_store.put_in_force(transaction, book.book_id, next_date)
+        books.open_months(transaction, next_date)
+
+
+def closed(connection: Connection, book_id: str, business_date: date) -> ClosedDay | None:
+    """What closing a day answered; None while it is not closed."""
+    row = connection.execute(
         select(closed_day).where(
             closed_day.c.book_id == book_id, closed_day.c.business_date == business_date
         )
     ).first()
-    if before is not None:
-        return ClosedDay(before.next_business_date, head(transaction, book_id, before.last_batch))
-    if business_date != book.business_date:
-        raise FailedPrecondition(
-            Reason.NOT_THE_BUSINESS_DATE,
-            f"{business_date} is not open; the business date is {book.business_date}",
-            book_id,
-        )
-    next_date = business_date + timedelta(days=1)
-    transaction.execute(
-        insert(closed_day).values(
-            book_id=book_id,
-            business_date=business_date,
-            next_business_date=next_date,
-            last_batch=book.last_batch,
-            closed_by=caller,
-        )
-    )
-    transaction.execute(
-        update(book_table).where(book_table.c.book_id == book_id).values(business_date=next_date)
-    )
-    rules_store.put_in_force(transaction, book_id, next_date)
-    return ClosedDay(next_date, head(transaction, book_id, book.last_batch))
+    if row is None:
+        return None
+    return ClosedDay(row.next_business_date, head(connection, book_id, row.last_batch))
 
 
 def head(connection: Connection, book_id: str, batch_number: int) -> Head:
@@ -78,28 +138,3 @@ def head(connection: Connection, book_id: str, batch_number: int) -> Head:
         ).where(posting_batch.c.book_id == book_id, posting_batch.c.batch_number == batch_number)
     ).first()
     return Head(row[0], bytes(row[1]), row[2]) if row else Head(0, GENESIS, None)
-
-
-def trial_balance(
-    connection: Connection, book_id: str, booking_date: date | None
-) -> dict[str, tuple[int, int]]:
-    """(debits, credits) in minor units by GL code, codes never used left out, in order of code."""
-    if booking_date is None:
-        query = select(
-            account.c.gl_code, func.sum(account.c.debits_posted), func.sum(account.c.credits_posted)
-        )
-    else:
-        query = (
-            select(account.c.gl_code, func.sum(line.c.debit), func.sum(line.c.credit))
-            .join(
-                line,
-                (line.c.book_id == account.c.book_id) & (line.c.account_id == account.c.account_id),
-            )
-            .where(until(AsOf(booking_date=booking_date)))
-        )
-    rows = connection.execute(
-        query.where(account.c.book_id == book_id)
-        .group_by(account.c.gl_code)
-        .order_by(account.c.gl_code)
-    )
-    return {code: (int(debits), int(credits_)) for code, debits, credits_ in rows}

@@ -14,19 +14,23 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from tael_ledger.drafts import Draft, Line, account_number, net, resolve
+from tael_ledger.drafts import Draft, LineColumns, account_number, net, resolve
 from tael_ledger.journal import RequestKey
+from tael_ledger.line_buffer import exact
 from tael_ledger.posting_rules import RuleAccount, RuleKey
-from tael_ledger.requests import Desk
-from tael_runtime.errors import InvalidArgument
+from tael_ledger.reasons import Reason
+from tael_ledger.requests import ALONE, Desk, Plan
+from tael_ledger.tables import TURNOVER_LIMIT
+from tael_runtime.errors import FailedPrecondition, InvalidArgument
 
 Amounts = NDArray[np.int64]
 
 AMOUNT_LIMIT = 900_000_000_000_000
 """Minor units an owner and amount type: the contract's bound of one amount."""
-OWNERS_LIMIT = 1_000_000
-"""Owners a request: it is gathered in memory and holds the book while it is written."""
+OWNERS_LIMIT = 50_000
+"""Owners a request: it holds the book while it is written, and others wait."""
 OWNER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+OWNER_IDS = re.compile(rf"{OWNER_ID.pattern}(?:\n{OWNER_ID.pattern})*")
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,9 @@ def check_chunk(place: int, chunk: Chunk, header: Header) -> None:
             raise InvalidArgument(
                 f"{field}.columns[{number}]", f"has an amount beyond ±{AMOUNT_LIMIT}"
             )
-    wrong = next((one for one in chunk.owner_ids if not OWNER_ID.fullmatch(one)), None)
-    if wrong is not None:
+    # One match for all; the one that fails is looked for only then.
+    if not OWNER_IDS.fullmatch("\n".join(chunk.owner_ids)):
+        wrong = next(one for one in chunk.owner_ids if not OWNER_ID.fullmatch(one))
         raise InvalidArgument(f"{field}.owner_ids", f"{wrong!r} does not match {OWNER_ID.pattern}")
     if len(set(chunk.owner_ids)) != count:
         raise InvalidArgument(f"{field}.owner_ids", "names an owner twice")
@@ -108,7 +113,12 @@ class RecordedColumns:
         """Itself only."""
         return frozenset((self.key,))
 
-    def drafts(self, desk: Desk) -> list[Draft]:
+    @property
+    def weight(self) -> int:
+        """Alone: its lines are written from arrays."""
+        return ALONE
+
+    def plan(self, desk: Desk) -> Plan:
         """Compound entries through the posting rules in force, resolved once.
 
         Raises what RecordEvents does, and InvalidArgument where a rule needs another owner type.
@@ -117,22 +127,17 @@ class RecordedColumns:
         desk.check_booking_date(header.booking_date)
         desk.check_value_date(header.value_date, "header")
         moves = self._moves(desk)
-        drafts = []
-        for chunk in self.chunks:
-            for step in sorted({move.step for move in moves}):
-                lines = _compound(chunk, [move for move in moves if move.step == step])
-                if lines:
-                    drafts.append(
-                        Draft(
-                            header.event,
-                            header.value_date,
-                            header.source,
-                            "",
-                            lines,
-                            desk.rules.version,
-                        )
-                    )
-        return drafts
+        steps = sorted({move.step for move in moves})
+        compounds = [
+            _compound(chunk, [move for move in moves if move.step == step])
+            for chunk in self.chunks
+            for step in steps
+        ]
+        return Plan([self._draft(desk, lines) for lines in compounds if len(lines.debits)])
+
+    def _draft(self, desk: Desk, lines: LineColumns) -> Draft:
+        header = self.header
+        return Draft(header.event, header.value_date, header.source, "", lines, desk.rules.version)
 
     def _moves(self, desk: Desk) -> list[_Move]:
         header, terms = self.header, desk.book.terms
@@ -170,21 +175,26 @@ class _Move:
     is_debit: bool
 
 
-def _compound(chunk: Chunk, moves: Sequence[_Move]) -> list[Line]:
+def _compound(chunk: Chunk, moves: Sequence[_Move]) -> LineColumns:
     """One line an account: netted, zero lines dropped, debits first."""
-    debits: list[Line] = []
-    credits_: list[Line] = []
+    numbers: list[str] = []
+    nets: list[tuple[Amounts, Amounts]] = []
     for account in dict.fromkeys(move.account for move in moves):
         debit = _sum(chunk, [m for m in moves if m.account == account and m.is_debit])
         credit = _sum(chunk, [m for m in moves if m.account == account and not m.is_debit])
         if account.owner_type:
-            _owner_lines(chunk.owner_ids, account, debit, credit, debits, credits_)
-            continue
-        # Python's integers: fifty thousand amounts may pass 64 bits.
-        line = Line(account.gl_code, *net(sum(debit.tolist()), sum(credit.tolist())))
-        if line.debit or line.credit:
-            (debits if line.debit else credits_).append(line)
-    return debits + credits_
+            nets.append(_owner_nets(debit, credit))
+            start = account_number(account.gl_code, account.owner_type, "")
+            numbers += [start + owner_id for owner_id in chunk.owner_ids]
+        else:
+            nets.append(_book_net(account, debit, credit))
+            numbers.append(account.gl_code)
+    if not nets:
+        return LineColumns([], np.zeros(0, np.int64), np.zeros(0, np.int64))
+    debits, credits_ = (np.concatenate(side) for side in zip(*nets, strict=True))
+    order = np.concatenate((np.flatnonzero(debits), np.flatnonzero(credits_)))
+    chosen = [numbers[place] for place in order.tolist()]
+    return LineColumns(chosen, debits[order], credits_[order])
 
 
 def _sum(chunk: Chunk, moves: Sequence[_Move]) -> Amounts:
@@ -194,19 +204,20 @@ def _sum(chunk: Chunk, moves: Sequence[_Move]) -> Amounts:
     return total
 
 
-def _owner_lines(
-    owner_ids: Sequence[str],
-    account: RuleAccount,
-    debit: Amounts,
-    credit: Amounts,
-    debits: list[Line],
-    credits_: list[Line],
-) -> None:
+def _owner_nets(debit: Amounts, credit: Amounts) -> tuple[Amounts, Amounts]:
     """`drafts.net` over columns: each owner's line on the side that moves it more."""
     on_debit = np.abs(debit) >= np.abs(credit)
     netted = np.where(on_debit, debit - credit, credit - debit)
-    for side, lines in ((on_debit, debits), (~on_debit, credits_)):
-        for place in np.flatnonzero(side & (netted != 0)).tolist():
-            number = account_number(account.gl_code, account.owner_type, owner_ids[place])
-            amount = int(netted[place])
-            lines.append(Line(number, amount, 0) if lines is debits else Line(number, 0, amount))
+    return np.where(on_debit, netted, 0), np.where(on_debit, 0, netted)
+
+
+def _book_net(account: RuleAccount, debit: Amounts, credit: Amounts) -> tuple[Amounts, Amounts]:
+    """The book's own line. Raises FailedPrecondition ACCOUNT_LIMIT."""
+    line = net(int(exact(debit).sum()), int(exact(credit).sum()))
+    if max(map(abs, line)) > TURNOVER_LIMIT:
+        raise FailedPrecondition(
+            Reason.ACCOUNT_LIMIT,
+            f"{account.gl_code} would turn over more than {TURNOVER_LIMIT} minor units",
+            account.gl_code,
+        )
+    return np.array(line[:1], dtype=np.int64), np.array(line[1:], dtype=np.int64)

@@ -21,7 +21,10 @@ policy. `tests/ledger/worked_entries/` has a worked entry for each rule.
 
 - An event carries amounts by type, in minor units; each amount posts the pairs below, so every
   entry balances. A negative amount posts in red ink: same sides, negative.
-- `[LOAN]`, `[CUSTOMER]`, … is that owner's own account; the event must name the owner.
+- `[LOAN]`, `[CUSTOMER]`, … is that owner's own account; the event must name the owner, one a type:
+  a LOAN, its CUSTOMER and LINE (额度), the CONTRACT, the COLLATERAL, an ASSET taken for debt, the
+  MERCHANT, a RECEIPT not yet allocated, a PARTNER (joint lender, collection agency), the SUBSIDISER
+  of interest, the ENTRUSTER (委托人) of an entrusted loan. Without one, it is the book's own.
 - Steps are entries of their own, in order. Within a step, lines on one account net and empty lines
   vanish: an account that two amounts pass through does not show.
 - 7xxx accounts are off balance (表外): Dr is 收, Cr is 付, against 7999, balanced apart.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RuleSet
 from tael_ledger.reasons import Reason
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
+
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Event:
     accrual_status: str = ""
     source: str = ""
     narrative: str = ""
+    metadata: str = ""
+    """As `facts_text` gives it."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +52,46 @@ class Line(NamedTuple):
     credit: int
 
 
-@dataclass(frozen=True)
-class Draft:
+class LineColumns(NamedTuple):
+    """Many lines, in columns of equal length."""
+
+    account_numbers: Sequence[str]
+    debits: Integers
+    credits: Integers
+
+
+class Draft(NamedTuple):
     """An entry before it has a place in the journal."""
 
     event: str
     value_date: date
     source: str
     narrative: str
-    lines: Sequence[Line]
-    rules_version: int
+    lines: Sequence[Line] | LineColumns
+    rules_version: int = 0
+    """0 = posted on named accounts, by no rule."""
     reversal_of: int = 0
     """The sequence of the entry it reverses; 0 = none."""
+    metadata: str = ""
+    """As `facts_text` gives it."""
+
+    @property
+    def line_count(self) -> int:
+        """How many lines."""
+        lines = self.lines
+        return len(lines.debits) if isinstance(lines, LineColumns) else len(lines)
+
+
+def facts_text(facts: Mapping[str, str]) -> str:
+    """Searchable facts as the journal keeps them: JSON, keys in order; empty where there are none."""
+    if not facts:
+        return ""
+    return json.dumps(dict(facts), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def read_facts(text: str) -> dict[str, str]:
+    """The inverse of `facts_text`."""
+    return dict(json.loads(text)) if text else {}
 
 
 def account_number(gl_code: str, owner_type: str = "", owner_id: str = "") -> str:
@@ -127,6 +163,7 @@ def _event_drafts(field: str, event: Event, rules: RuleSet, terms: Terms) -> lis
                     event.narrative,
                     lines,
                     rules.version,
+                    metadata=event.metadata,
                 )
             )
     return drafts

@@ -1,43 +1,69 @@
 """Group commit: requests that arrive while a transaction commits share the next one.
 
-One committer thread a book; it alone holds a connection for posting, handlers only wait. A hot
-account costs one row update a commit and not one a request.
+One committer thread a book; it alone holds a connection for posting, callers only wait. A hot
+account costs one row update a commit and not one a request. What writes many lines goes alone, and
+between two of those whatever else waits goes first.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from sqlalchemy.exc import DBAPIError
 
 from tael_ledger.catalogue import Catalogue
 from tael_ledger.posting import Outcome, Posted, Repeated, post
+from tael_ledger.reasons import Reason
+from tael_ledger.registry import Registry
 from tael_ledger.requests import PostingRequest
 from tael_runtime.database import Database, is_lost
-from tael_runtime.errors import Reason, TaelError, Unavailable
+from tael_runtime.errors import FailedPrecondition, Unavailable
+from tael_runtime.errors import Reason as FloorReason
 
-GROUP_SIZE = 512
-"""Requests in one transaction, at most."""
+GROUP_LINES = 20_000
+"""Lines in one transaction of several requests, about."""
+BULK_LINES = 5_000
+"""A request that writes more waits for those that write less."""
+
+Answer = Posted | Repeated | BaseException
+OVERFLOWS = ("account_turnover",)
+"""Constraints that say an account would hold more than it can."""
 
 
 class _Waiting:
-    """A request whose caller waits."""
+    """A request whose caller waits, on a thread or on an event loop."""
 
-    def __init__(self, request: PostingRequest) -> None:
+    def __init__(
+        self,
+        request: PostingRequest,
+        future: Future[Posted | Repeated] | asyncio.Future[Posted | Repeated],
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self.request = request
-        self.outcome: Future[Posted | Repeated] = Future()
+        self.loop = loop
+        self._future = future
+
+    def settle(self, answer: Answer) -> None:
+        """Answers; on the caller's loop where it has one."""
+        if self._future.done():  # its caller went away
+            return
+        if isinstance(answer, BaseException):
+            self._future.set_exception(answer)
+        else:
+            self._future.set_result(answer)
 
 
 class GroupCommit:
     """The committers of this process, one a book, begun when first needed."""
 
-    def __init__(
-        self, database: Database, catalogue: Catalogue, group_size: int = GROUP_SIZE
-    ) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue, group_size: int) -> None:
+        """`group_size`: requests in one transaction, at most."""
         self._database = database
         self._catalogue = catalogue
         self._group_size = group_size
@@ -51,12 +77,24 @@ class GroupCommit:
         The book exists. Raises the refusal; Unavailable once closed; DBAPIError where the store is
         lost: then the same request_id tells what became of it.
         """
-        waiting = _Waiting(request)
+        future: Future[Posted | Repeated] = Future()
+        self._enqueue(book_id, _Waiting(request, future))
+        return future.result()
+
+    async def post(self, book_id: str, request: PostingRequest) -> Posted | Repeated:
+        """As `submit`, for a caller on an event loop."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Posted | Repeated] = loop.create_future()
+        self._enqueue(book_id, _Waiting(request, future, loop))
+        return await future
+
+    def _enqueue(self, book_id: str, waiting: _Waiting) -> None:
         with self._lock:
             if self._closed:
-                raise Unavailable(Reason.STORE_UNAVAILABLE, "the service stops; repeat the call")
+                raise Unavailable(
+                    FloorReason.STORE_UNAVAILABLE, "the service stops; repeat the call"
+                )
             self._committer(book_id).queue.put(waiting)
-        return waiting.outcome.result()
 
     def _committer(self, book_id: str) -> _Committer:
         committer = self._committers.get(book_id)
@@ -73,6 +111,46 @@ class GroupCommit:
             committer.close()
 
 
+class _Line:
+    """Who waits for a book: those that write little, and those that write much."""
+
+    def __init__(self) -> None:
+        self._small: deque[_Waiting] = deque()
+        self._bulk: deque[_Waiting] = deque()
+        self._bulk_next = False
+
+    def __bool__(self) -> bool:
+        return bool(self._small or self._bulk)
+
+    def join(self, waiting: _Waiting) -> None:
+        """At the end."""
+        bulk = waiting.request.weight > BULK_LINES
+        (self._bulk if bulk else self._small).append(waiting)
+
+    def group(self, size: int) -> list[_Waiting]:
+        """Who shares the next transaction: in order of arrival, those that exclude one another
+        apart. Someone waits.
+        """
+        if self._bulk and (self._bulk_next or not self._small):
+            self._bulk_next = False
+            return [self._bulk.popleft()]
+        self._bulk_next = True
+        group: list[_Waiting] = []
+        turned_away: list[_Waiting] = []
+        taken: set[object] = set()
+        lines = 0
+        while self._small and len(group) < size and lines < GROUP_LINES:
+            waiting = self._small.popleft()
+            if taken & waiting.request.excludes:
+                turned_away.append(waiting)
+                continue
+            taken |= waiting.request.excludes
+            lines += waiting.request.weight
+            group.append(waiting)
+        self._small.extendleft(reversed(turned_away))
+        return group
+
+
 class _Committer:
     """Posts one book's requests, group by group."""
 
@@ -84,7 +162,8 @@ class _Committer:
         self._catalogue = catalogue
         self._book_id = book_id
         self._group_size = group_size
-        self._deferred: deque[_Waiting] = deque()
+        self._registry: Registry | None = None
+        self._line = _Line()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=f"commit-{book_id}", daemon=True)
         self._thread.start()
@@ -94,63 +173,38 @@ class _Committer:
         self._thread.join()
 
     def _run(self) -> None:
-        while group := self._next_group():
-            self._commit(group)
+        while self._gather():
+            self._commit(self._line.group(self._group_size))
 
-    def _next_group(self) -> list[_Waiting]:
-        """Waits for a request, then takes what else is there; those that exclude one another wait.
-
-        Empty = closed.
-        """
-        group: list[_Waiting] = []
-        taken: set[object] = set()
-        turned_away: deque[_Waiting] = deque()
-        while len(group) < self._group_size:
-            waiting = self._next(block=not group)
+    def _gather(self) -> bool:
+        """Takes in who has come, waiting where nobody is there; False once closed and all served."""
+        while not self._closing:
+            try:
+                waiting = self.queue.get(block=not self._line)
+            except Empty:
+                return True
             if waiting is None:
-                break
-            if taken & waiting.request.excludes:
-                turned_away.append(waiting)
+                self._closing = True
             else:
-                taken |= waiting.request.excludes
-                group.append(waiting)
-        turned_away.extend(self._deferred)
-        self._deferred = turned_away
-        return group
-
-    def _next(self, *, block: bool) -> _Waiting | None:
-        if self._deferred:
-            return self._deferred.popleft()
-        if self._closing:
-            return None
-        try:
-            waiting = self.queue.get(block=block)
-        except Empty:
-            return None
-        self._closing = waiting is None
-        return waiting
+                self._line.join(waiting)
+        return bool(self._line)
 
     def _commit(self, group: Sequence[_Waiting]) -> None:
         """Posts a group. One that the store refuses is posted one by one, so that only the guilty
         fail.
         """
         try:
-            outcomes = self._post_surely([waiting.request for waiting in group])
+            answers: Sequence[Answer] = self._post_surely([waiting.request for waiting in group])
         except BaseException as failure:  # noqa: BLE001  handed to the callers, who would wait for ever
-            if len(group) > 1 and not (isinstance(failure, DBAPIError) and is_lost(failure)):
+            lost = isinstance(failure, DBAPIError) and is_lost(failure)
+            if len(group) > 1 and not lost:
                 for waiting in group:
                     self._commit([waiting])
                 return
-            for waiting in group:
-                waiting.outcome.set_exception(failure)
-            return
-        for waiting, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, TaelError):
-                waiting.outcome.set_exception(outcome)
-            else:
-                waiting.outcome.set_result(outcome)
+            answers = [_told(failure)] * len(group)
+        _settle(group, answers)
 
-    def _post_surely(self, requests: Sequence[PostingRequest]) -> list[Outcome]:
+    def _post_surely(self, requests: Sequence[PostingRequest]) -> Sequence[Outcome]:
         """Posts; where the connection is lost, once more on another.
 
         If the lost transaction did commit, the second finds its requests executed, so nobody is
@@ -163,7 +217,46 @@ class _Committer:
                 raise
             return self._post(requests)
 
-    def _post(self, requests: Sequence[PostingRequest]) -> list[Outcome]:
-        # Not Database.begin: postings write no outbox, so there is no publisher to wake.
-        with self._database.engine.begin() as transaction:
-            return post(transaction, self._catalogue, self._book_id, requests)
+    def _post(self, requests: Sequence[PostingRequest]) -> Sequence[Outcome]:
+        registry = self._registry
+        try:
+            # Not Database.begin: postings write no outbox, so there is no publisher to wake.
+            with self._database.engine.begin() as transaction:
+                if registry is None:
+                    chart = self._catalogue.chart(transaction, self._book_id)
+                    registry = self._registry = Registry(self._book_id, chart)
+                group = post(transaction, self._catalogue, registry, self._book_id, requests)
+        except BaseException:
+            if registry is not None:
+                registry.failed()
+            raise
+        registry.committed(group.last_batch, guards_changed=group.guards_changed)
+        return group.outcomes
+
+
+def _told(failure: BaseException) -> BaseException:
+    """A failure as its caller should know it."""
+    diagnosis = getattr(getattr(failure, "orig", None), "diag", None)
+    if getattr(diagnosis, "constraint_name", None) in OVERFLOWS:
+        return FailedPrecondition(
+            Reason.ACCOUNT_LIMIT, "an account would turn over more than 4·10^18 minor units"
+        )
+    return failure
+
+
+def _settle(group: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
+    """Answers everyone; each event loop is woken once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Answer]]] = defaultdict(list)
+    for waiting, answer in zip(group, answers, strict=True):
+        if waiting.loop is None:
+            waiting.settle(answer)
+        else:
+            by_loop[waiting.loop].append((waiting, answer))
+    for loop, pairs in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: its callers have gone
+            loop.call_soon_threadsafe(_settle_all, pairs)
+
+
+def _settle_all(pairs: Sequence[tuple[_Waiting, Answer]]) -> None:
+    for waiting, answer in pairs:
+        waiting.settle(answer)

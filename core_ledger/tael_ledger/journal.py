@@ -8,7 +8,7 @@ from datetime import date
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from tael_ledger.drafts import Draft, Line
+from tael_ledger.drafts import Draft, Line, LineColumns
 from tael_ledger.tables import account, entry, line, posting_batch, posting_request, reversal
 from tael_runtime.errors import NotFound
 
@@ -20,11 +20,6 @@ class RequestKey:
     rpc: str
     caller: str
     request_id: str
-
-    @property
-    def sort_key(self) -> tuple[bytes, bytes, bytes]:
-        """The chain's order: byte by byte."""
-        return (self.rpc.encode(), self.caller.encode(), self.request_id.encode())
 
 
 @dataclass(frozen=True)
@@ -42,6 +37,8 @@ class Entry:
     reversal_of: int
     lines: Sequence[Line] = ()
     reversed_by: int = 0
+    metadata: str = ""
+    line_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,8 @@ class Receipt:
     entries: int
     lines: int
     anchor: Anchor
+    outcome: str = ""
+    """What else the answer needs; JSON or empty."""
 
 
 def entry_of(book_id: str, sequence: int, booking_date: date, draft: Draft) -> Entry:
@@ -75,7 +74,9 @@ def entry_of(book_id: str, sequence: int, booking_date: date, draft: Draft) -> E
         draft.narrative,
         draft.rules_version,
         draft.reversal_of,
-        draft.lines,
+        () if isinstance(draft.lines, LineColumns) else draft.lines,
+        metadata=draft.metadata,
+        line_count=draft.line_count,
     )
 
 
@@ -96,7 +97,7 @@ def receipt(connection: Connection, book_id: str, key: RequestKey) -> Receipt:
         )
     ).one()
     anchor = Anchor(row.last_sequence, bytes(row.digest))
-    return Receipt(row.first_sequence, row.entries, row.lines, anchor)
+    return Receipt(row.first_sequence, row.entries, row.lines, anchor, row.outcome)
 
 
 def entries_of(connection: Connection, book_id: str, made: Receipt) -> list[Entry]:
@@ -174,7 +175,10 @@ def _entries(
         .order_by(entry.c.sequence)
         .limit(size)
     )
-    return [Entry(**row) for row in connection.execute(query).mappings()]
+    return [
+        Entry(**{**row, "lines": (), "line_count": row["lines"]})
+        for row in connection.execute(query).mappings()
+    ]
 
 
 def _with_lines(

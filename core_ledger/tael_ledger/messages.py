@@ -10,7 +10,7 @@ from tael_ledger.accounts import Account
 from tael_ledger.books import Book
 from tael_ledger.chart import DEBIT, Chart, GlAccount
 from tael_ledger.closing import Head
-from tael_ledger.drafts import Event, Line
+from tael_ledger.drafts import Event, Line, facts_text, read_facts
 from tael_ledger.journal import Anchor, Entry
 from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting
 from tael_ledger.rules_store import RulesVersion
@@ -119,6 +119,7 @@ def _event(field: str, event: ledger_pb2.BusinessEvent) -> Event:
         accrual_status=accrual_status(event.accrual_status),
         source=event.source,
         narrative=event.narrative,
+        metadata=facts_text(event.metadata),
     )
 
 
@@ -136,6 +137,7 @@ def entry(value: Entry, chart: Chart) -> ledger_pb2.Entry:
         reversal_of=value.reversal_of,
         reversed_by=value.reversed_by,
         rules_version=value.rules_version,
+        metadata=read_facts(value.metadata),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from sqlalchemy import Connection, text
 
@@ -18,7 +19,8 @@ from tael_ledger.books import Book
 from tael_ledger.catalogue import Catalogue
 from tael_ledger.drafts import Draft
 from tael_ledger.journal import Entry, Receipt, RequestKey, entry_of
-from tael_ledger.requests import Desk, PostingRequest
+from tael_ledger.registry import Registry
+from tael_ledger.requests import Desk, Plan, PostingRequest
 from tael_runtime.errors import AlreadyExists, Reason, TaelError
 
 # One probe of the primary key a request, whatever the planner believes about the table.
@@ -57,35 +59,54 @@ class Repeated:
 Outcome = Posted | Repeated | TaelError
 
 
+@dataclass(frozen=True)
+class Group:
+    """What a posting transaction came to."""
+
+    outcomes: Sequence[Outcome]
+    """In the order of the requests."""
+    last_batch: int
+    guards_changed: bool
+
+
 def post(
-    transaction: Connection, catalogue: Catalogue, book_id: str, requests: Sequence[PostingRequest]
-) -> list[Outcome]:
-    """Executes requests that do not exclude one another; outcomes in their order.
+    transaction: Connection,
+    catalogue: Catalogue,
+    registry: Registry,
+    book_id: str,
+    requests: Sequence[PostingRequest],
+) -> Group:
+    """Executes requests that do not exclude one another.
 
     A refusal is an outcome; what is raised is a fault of the store, and nothing was written.
     """
     book = books.get(transaction, book_id, lock=True)
+    chart = catalogue.chart(transaction, book_id)
     rules = catalogue.rules(transaction, book_id, book.rules_version)
-    desk = Desk(transaction, book, rules)
+    desk = Desk(transaction, book, chart, rules, count(book.reservations_made + 1))
     executed = _executed(transaction, book_id, [request.key for request in requests])
-    drafted = [_draft(desk, request, executed.get(request.key)) for request in requests]
-    batch = Batch(transaction, book, catalogue.chart(transaction, book_id))
-    batch.load_accounts([d for drafts in drafted if isinstance(drafts, list) for d in drafts])
-    outcomes: list[Outcome | None] = []
-    for request, drafts in zip(requests, drafted, strict=True):
-        outcomes.append(_accept(batch, request, drafts))
-    receipts = batch.write()
-    return [
-        outcome or Posted(receipts[request.key], book, batch.drafts(request.key))
-        for request, outcome in zip(requests, outcomes, strict=True)
+    planned = [_plan(desk, request, executed.get(request.key)) for request in requests]
+    batch = Batch(transaction, book, registry)
+    batch.prepare([plan for plan in planned if isinstance(plan, Plan)])
+    outcomes = [
+        _accept(batch, request, plan) for request, plan in zip(requests, planned, strict=True)
     ]
+    made = batch.write()
+    return Group(
+        [
+            outcome or Posted(made[request.key].receipt, book, made[request.key].drafts)
+            for request, outcome in zip(requests, outcomes, strict=True)
+        ],
+        book.last_batch + bool(made),
+        batch.guards_changed,
+    )
 
 
 def _executed(
     transaction: Connection, book_id: str, keys: Sequence[RequestKey]
 ) -> dict[RequestKey, bytes]:
     """Content hashes of those requests that were executed before."""
-    rows = transaction.execute(
+    found = transaction.execute(
         EXECUTED,
         {
             "book_id": book_id,
@@ -96,13 +117,13 @@ def _executed(
     )
     return {
         RequestKey(rpc, caller, request_id): bytes(content_hash)
-        for rpc, caller, request_id, content_hash in rows
+        for rpc, caller, request_id, content_hash in found
     }
 
 
-def _draft(
+def _plan(
     desk: Desk, request: PostingRequest, executed: bytes | None
-) -> Sequence[Draft] | Repeated | TaelError:
+) -> Plan | Repeated | TaelError:
     if executed == request.content_hash:
         return Repeated()
     if executed is not None:
@@ -112,18 +133,18 @@ def _draft(
             "with other content",
         )
     try:
-        return list(request.drafts(desk))
+        return request.plan(desk)
     except TaelError as refusal:
         return refusal
 
 
 def _accept(
-    batch: Batch, request: PostingRequest, drafts: Sequence[Draft] | Repeated | TaelError
+    batch: Batch, request: PostingRequest, plan: Plan | Repeated | TaelError
 ) -> Outcome | None:
-    if isinstance(drafts, Repeated | TaelError):
-        return drafts
+    if isinstance(plan, Repeated | TaelError):
+        return plan
     try:
-        batch.add(request, drafts)
+        batch.add(request, plan)
     except TaelError as refusal:
         return refusal
     return None

@@ -1,17 +1,19 @@
-"""What may be posted: events, columns of events, reversals. Each makes its entries in the end."""
+"""What a caller asks of a book, and what the book is asked to take: requests and their plans."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
 from tael_ledger import journal
 from tael_ledger.books import Book
-from tael_ledger.drafts import Draft, Event, Line, drafts_of
+from tael_ledger.chart import Chart
+from tael_ledger.drafts import Draft, Event, Line, LineColumns, drafts_of
 from tael_ledger.journal import RequestKey
 from tael_ledger.posting_rules import RuleSet
 from tael_ledger.reasons import Reason
@@ -20,11 +22,14 @@ from tael_runtime.errors import FailedPrecondition
 
 @dataclass(frozen=True)
 class Desk:
-    """What a request finds when its turn comes: the locked book and its rules."""
+    """What a request finds when its turn comes: the locked book, its chart and its rules."""
 
     transaction: Connection
     book: Book
+    chart: Chart
     rules: RuleSet
+    reservation_ids: Iterator[int]
+    """The next ones; one that is taken and not used is left out for ever."""
 
     def check_booking_date(self, booking_date: date | None) -> None:
         """Where a caller insists on a booking date. Raises FailedPrecondition DAY_CLOSED, or
@@ -46,6 +51,88 @@ class Desk:
             )
 
 
+class Refusal(NamedTuple):
+    """Why one of a request's entries was not posted."""
+
+    entry: int
+    """Its place in the request, from 0."""
+    reason: str
+    message: str
+
+
+def refusals_text(refusals: Sequence[Refusal]) -> str:
+    """Refusals as a request's outcome keeps them."""
+    return json.dumps(refusals, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_refusals(outcome: str) -> list[Refusal]:
+    """The inverse of `refusals_text`."""
+    return [Refusal(*one) for one in json.loads(outcome)] if outcome else []
+
+
+class Hold(NamedTuple):
+    """A change of what is pending on an account, minor units; negative gives back."""
+
+    account_number: str
+    debit: int
+    credit: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """Something that changes beside the entries, for the chain."""
+
+    kind: str
+    """DAY_CLOSED, ACCOUNT_FROZEN, …."""
+    subject: str
+    content: Mapping[str, Any]
+    posts: bool = False
+    """The plan's first entry belongs to it: its sequence goes into the content."""
+
+    def text(self, first_sequence: int) -> str:
+        """The content as the chain has it: JSON, keys in order."""
+        content = {**self.content, "sequence": first_sequence} if self.posts else self.content
+        return json.dumps(
+            content, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str
+        )
+
+
+class Written(NamedTuple):
+    """Where a plan came to stand."""
+
+    batch_number: int
+    first_sequence: int
+    """Of its entries; 0 where it made none."""
+    last_sequence: int
+    """Of the batch."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a request wants written, whole or not at all."""
+
+    drafts: Sequence[Draft] = ()
+    places: Sequence[int] | None = None
+    """Where given, the drafts stand alone: each may be refused without the others, and these are
+    their places in the request."""
+    refusals: Sequence[Refusal] = ()
+    """Entries refused before they could become drafts."""
+    opens: Sequence[str] = ()
+    """Numbers of accounts to open though nothing is posted on them."""
+    holds: Sequence[Hold] = ()
+    records: Sequence[Record] = ()
+    outcome: str = ""
+    """What else the answer needs, for ever."""
+    then: Callable[[Connection, Written], None] | None = None
+    """Writes the tables that show what the records say, in the same transaction."""
+    guards_changed: bool = False
+    """Limits or states of accounts are changed."""
+    reservation_id: int = 0
+    """The last one that it takes; 0 = none."""
+    closing: bool = False
+    """Its entries carry a period's income and expense to equity."""
+
+
 class PostingRequest(Protocol):
     """A request that the group commit executes exactly once."""
 
@@ -64,9 +151,24 @@ class PostingRequest(Protocol):
         """No two requests of one transaction share any of these."""
         ...
 
-    def drafts(self, desk: Desk) -> Sequence[Draft]:
-        """The entries it makes. Raises what it is refused for."""
+    @property
+    def weight(self) -> int:
+        """About how many lines it writes; ALONE where it shares a transaction with no other."""
         ...
+
+    def plan(self, desk: Desk) -> Plan:
+        """What it writes. Raises what it is refused for."""
+        ...
+
+
+PERIOD_CLOSED = "PERIOD_CLOSED"
+YEAR_CLOSED = "YEAR_CLOSED"
+OPENING_BALANCE = "OPENING_BALANCE"
+RESERVED_EVENTS = frozenset((PERIOD_CLOSED, YEAR_CLOSED, OPENING_BALANCE))
+"""Events of entries that only the ledger itself posts."""
+
+ALONE = 1 << 30
+"""The weight of a request that shares a transaction with no other."""
 
 
 @dataclass(frozen=True)
@@ -83,53 +185,71 @@ class RecordedEvents:
         """Itself only."""
         return frozenset((self.key,))
 
-    def drafts(self, desk: Desk) -> list[Draft]:
+    @property
+    def weight(self) -> int:
+        """Some four lines an event."""
+        return 4 * len(self.events)
+
+    def plan(self, desk: Desk) -> Plan:
         """Through the posting rules in force."""
         desk.check_booking_date(self.booking_date)
         for place, event in enumerate(self.events):
             desk.check_value_date(event.value_date, f"events[{place}]")
-        return drafts_of(self.events, desk.rules, desk.book.terms)
+        return Plan(drafts_of(self.events, desk.rules, desk.book.terms))
 
 
 @dataclass(frozen=True)
 class Reversal:
-    """ReverseEntry: red ink (红字冲销), once."""
+    """ReverseEntry: once, in red ink (红字冲销) or on the opposite sides (蓝字反向)."""
 
     key: RequestKey
     content_hash: bytes
     sequence: int
     reason: str
+    contra: bool = False
+    excludes: frozenset[object] = field(init=False)
+    weight: int = 16
 
-    @property
-    def excludes(self) -> frozenset[object]:
+    def __post_init__(self) -> None:
         """Itself, and any other reversal of the same entry."""
-        return frozenset((self.key, self.sequence))
+        object.__setattr__(self, "excludes", frozenset((self.key, self.sequence)))
 
-    def drafts(self, desk: Desk) -> list[Draft]:
-        """The origin's accounts and sides with negative amounts.
+    def plan(self, desk: Desk) -> Plan:
+        """The origin's accounts, its amounts taken back.
 
         Raises NotFound; FailedPrecondition ALREADY_REVERSED or REVERSAL_NOT_REVERSIBLE.
         """
-        book_id = desk.book.book_id
-        origin = journal.get(desk.transaction, book_id, self.sequence)
+        origin = journal.get(desk.transaction, desk.book.book_id, self.sequence)
         if origin.reversed_by:
             raise FailedPrecondition(
                 Reason.ALREADY_REVERSED,
                 f"entry {self.sequence} was reversed by entry {origin.reversed_by}",
+            )
+        if origin.event in (PERIOD_CLOSED, YEAR_CLOSED):
+            raise FailedPrecondition(
+                Reason.REVERSAL_NOT_REVERSIBLE,
+                f"entry {self.sequence} is the ledger's own {origin.event}",
             )
         if origin.reversal_of:
             raise FailedPrecondition(
                 Reason.REVERSAL_NOT_REVERSIBLE,
                 f"entry {self.sequence} reverses entry {origin.reversal_of}",
             )
-        lines = [Line(line.account_number, -line.debit, -line.credit) for line in origin.lines]
-        red = Draft(
+        reversing = Draft(
             origin.event,
             origin.value_date,
             origin.source,
             self.reason,
-            lines,
+            self._lines(origin.lines),
             origin.rules_version,
-            reversal_of=origin.sequence,
+            origin.sequence,
+            origin.metadata,
         )
-        return [red]
+        return Plan([reversing])
+
+    def _lines(self, lines: Sequence[Line] | LineColumns) -> list[Line]:
+        assert not isinstance(lines, LineColumns), "an entry read from the journal has lines"
+        if self.contra:
+            taken = [Line(number, credit, debit) for number, debit, credit in lines]
+            return sorted(taken, key=lambda line: line.debit == 0)
+        return [Line(number, -debit, -credit) for number, debit, credit in lines]

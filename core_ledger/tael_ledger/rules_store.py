@@ -8,7 +8,6 @@ from datetime import date
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from tael_ledger.insertion import insert_columns
 from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting
 from tael_ledger.reasons import Reason
 from tael_ledger.tables import book as books
@@ -191,6 +190,4 @@ def _insert(
         for place, rule in enumerate(rules)
         for number, posting in enumerate(rule.postings)
     ]
-    insert_columns(
-        transaction, posting_rule, {name: [row[name] for row in rows] for name in rows[0]}
-    )
+    transaction.execute(insert(posting_rule), rows)

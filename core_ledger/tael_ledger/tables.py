@@ -18,11 +18,15 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
 from tael_runtime.tables import APPEND_ONLY, with_floor
 
 own = MetaData()
+
+TURNOVER_LIMIT = 4 * 10**18
+"""Minor units, either sign: any change from one total to another still fits the store's 64 bits."""
 
 SORTED = Text(collation="C")
 """Compared byte by byte: pages and prefixes do not depend on the store's locale."""
@@ -42,9 +46,11 @@ book = Table(
     Column("time_zone", Text, nullable=False),
     Column("lender_type", Text, nullable=False),
     Column("vat_mode", Text, nullable=False),
+    Column("first_date", Date, nullable=False, comment="its first business date"),
     Column("business_date", Date, nullable=False),
     Column("rules_version", Integer, nullable=False, comment="in force on the business date"),
     Column("accounts_opened", BigInteger, nullable=False, server_default="0"),
+    Column("reservations_made", BigInteger, nullable=False, server_default="0"),
     Column("last_batch", BigInteger, nullable=False, server_default="0"),
     Column("last_sequence", BigInteger, nullable=False, server_default="0"),
     Column("digest", LargeBinary, nullable=False, comment="of the last batch; 32 bytes"),
@@ -108,20 +114,93 @@ account = Table(
     own,
     Column("book_id", SORTED, primary_key=True),
     Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("batch_number", BigInteger, nullable=False, comment="the batch that opened it"),
     Column("number", SORTED, nullable=False),
     Column("gl_code", SORTED, nullable=False),
     Column("owner_type", SORTED, nullable=False),
     Column("owner_id", SORTED, nullable=False),
-    Column("batch_number", BigInteger, nullable=False, comment="the batch that opened it"),
     Column("debits_posted", BigInteger, nullable=False, server_default="0"),
     Column("credits_posted", BigInteger, nullable=False, server_default="0"),
-    # Found by number at every posting; pages of ListAccounts follow it.
+    Column("debits_pending", BigInteger, nullable=False, server_default="0"),
+    Column("credits_pending", BigInteger, nullable=False, server_default="0"),
+    Column("lines_posted", BigInteger, nullable=False, server_default="0"),
+    Column("lines_summed", BigInteger, nullable=False, server_default="0"),
+    Column(
+        "summed_through",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="the last sequence whose lines stand in account_day",
+    ),
+    Column("state", Text, nullable=False, server_default="OPEN"),
+    Column("lowest", BigInteger, comment="of debits less credits; null = no limit"),
+    Column("highest", BigInteger, comment="of debits less credits; null = no limit"),
+    CheckConstraint("state IN ('OPEN', 'FROZEN', 'CLOSED')", name="account_state"),
+    CheckConstraint("debits_pending >= 0 AND credits_pending >= 0", name="account_pending"),
+    CheckConstraint(
+        f"debits_posted BETWEEN -{TURNOVER_LIMIT} AND {TURNOVER_LIMIT} "
+        f"AND credits_posted BETWEEN -{TURNOVER_LIMIT} AND {TURNOVER_LIMIT}",
+        name="account_turnover",
+    ),
+    CheckConstraint(
+        "debits_posted - credits_posted - credits_pending >= lowest", name="account_lowest"
+    ),
+    CheckConstraint(
+        "debits_posted - credits_posted + debits_pending <= highest", name="account_highest"
+    ),
+    # Found by number at every posting that meets it first; pages of ListAccounts follow it.
     Index("account_number", "book_id", "number", unique=True),
     # All accounts of a loan or customer.
     Index("account_owner", "book_id", "owner_id", "owner_type"),
-    comment="totals change with every posting, the rest never",
+    # All accounts of a GL code, by number.
+    Index("account_gl_code", "book_id", "gl_code", "number"),
+    # The accounts a batch opened: the chain is recomputed batch by batch.
+    Index("account_batch", "book_id", "batch_number", "account_id"),
+    comment="what identifies it never changes; its totals do with every posting",
     # Room on the page keeps the totals' updates away from the indexes (HOT).
     postgresql_with={"fillfactor": 70},
+)
+
+account_day = Table(
+    "account_day",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("booking_date", Date, primary_key=True),
+    Column("value_date", Date, primary_key=True),
+    Column("debits", BigInteger, nullable=False),
+    Column("credits", BigInteger, nullable=False),
+    comment="an account's lines added up, a thousand or more at a time: what as-of balances read",
+)
+
+gl_day = Table(
+    "gl_day",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("gl_code", SORTED, primary_key=True),
+    Column("booking_date", Date, primary_key=True),
+    Column("value_date", Date, primary_key=True),
+    Column("closing", Boolean, primary_key=True, comment="carried at the close of a period"),
+    Column("debits", BigInteger, nullable=False),
+    Column("credits", BigInteger, nullable=False),
+    Column("lines", BigInteger, nullable=False),
+    comment="the general ledger: control totals a GL code and day, kept with every posting",
+    postgresql_with={"fillfactor": 70},
+)
+
+record = Table(
+    "record",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("batch_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("kind", SORTED, nullable=False),
+    Column("subject", SORTED, nullable=False, comment="an account number, a day, a version, …"),
+    Column("content", Text, nullable=False, comment="JSON, keys in order"),
+    # What became of one account, day or reservation, in order.
+    Index("record_subject", "book_id", "kind", "subject", "batch_number"),
+    comment="what changed beside the entries, as the chain has it",
+    info=APPEND_ONLY,
 )
 
 posting_batch = Table(
@@ -129,12 +208,24 @@ posting_batch = Table(
     own,
     Column("book_id", SORTED, primary_key=True),
     Column("batch_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("booking_date", Date, nullable=False),
     Column("first_sequence", BigInteger, nullable=False),
     Column("last_sequence", BigInteger, nullable=False),
-    Column("digest", LargeBinary, nullable=False, comment="docs/ledger-chain.md"),
+    Column("accounts", Integer, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("requests", Integer, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("lines", Integer, nullable=False),
     Column("committed_at", DateTime(timezone=True), nullable=False),
-    CheckConstraint("octet_length(digest) = 32", name="posting_batch_digest"),
-    comment="one row a committed posting transaction: a link of the chain",
+    Column("content_digest", LargeBinary, nullable=False, comment="docs/ledger-chain.md"),
+    Column("digest", LargeBinary, nullable=False),
+    CheckConstraint(
+        "octet_length(content_digest) = 32 AND octet_length(digest) = 32",
+        name="posting_batch_digest",
+    ),
+    # The batch of an entry, and of an anchor.
+    Index("posting_batch_sequence", "book_id", "last_sequence"),
+    comment="one row a committed transaction: a link of the chain",
     info=APPEND_ONLY,
 )
 
@@ -145,14 +236,16 @@ posting_request = Table(
     Column("rpc", SORTED, primary_key=True),
     Column("caller", SORTED, primary_key=True),
     Column("request_id", SORTED, primary_key=True),
-    Column("content_hash", LargeBinary, nullable=False),
     Column("batch_number", BigInteger, nullable=False),
+    Column("place", Integer, nullable=False, comment="in its batch, from 1"),
+    Column("content_hash", LargeBinary, nullable=False),
     Column("first_sequence", BigInteger, nullable=False, comment="0 where it made no entry"),
     Column("entries", Integer, nullable=False),
     Column("lines", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False, comment="what else its answer needs; JSON or empty"),
     # The chain is recomputed batch by batch.
-    Index("posting_request_batch", "book_id", "batch_number"),
-    comment="one row an executed posting request, for ever: what answers its repetitions",
+    Index("posting_request_batch", "book_id", "batch_number", "place"),
+    comment="one row an executed request, for ever: what answers its repetitions",
     info=APPEND_ONLY,
 )
 
@@ -161,18 +254,27 @@ entry = Table(
     own,
     Column("book_id", SORTED, primary_key=True),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    Column("event", SORTED, nullable=False),
     Column("value_date", Date, nullable=False),
     Column("booking_date", Date, nullable=False),
+    Column("rules_version", Integer, nullable=False, comment="0 = posted on named accounts"),
+    Column("reversal_of", BigInteger, nullable=False, comment="0 = none"),
+    Column("lines", Integer, nullable=False),
+    Column("event", SORTED, nullable=False),
     Column("source", SORTED, nullable=False),
     Column("narrative", Text, nullable=False),
-    Column("rules_version", Integer, nullable=False),
-    Column("reversal_of", BigInteger, nullable=False, comment="0 = none"),
+    Column("metadata", Text, nullable=False, comment="JSON, keys in order; empty = none"),
     _dated(),
-    # ListEntries by event, by prefix of the source and by booking date, in journal order.
+    # ListEntries by event and by prefix of the source, in journal order. By booking date: closed_day
+    # says which sequences a day has.
     Index("entry_event", "book_id", "event", "sequence"),
     Index("entry_source", "book_id", "source", "sequence"),
-    Index("entry_booking_date", "book_id", "booking_date", "sequence"),
+    # ListEntries by facts; entries without any stay out of it.
+    Index(
+        "entry_metadata",
+        text("(metadata::jsonb) jsonb_path_ops"),
+        postgresql_using="gin",
+        postgresql_where=text("metadata <> ''"),
+    ),
     comment="the journal's vouchers",
     info=APPEND_ONLY,
 )
@@ -193,8 +295,9 @@ line = Table(
     _dated(),
     # Statements and as-of balances: an account's lines in journal order.
     Index("line_account", "book_id", "account_id", "sequence"),
-    comment="the journal's lines; the booking date is in the key so that months can be partitions",
+    comment="the journal's lines, a partition a booking month (line_2026_01)",
     info=APPEND_ONLY,
+    postgresql_partition_by="RANGE (booking_date)",
 )
 
 reversal = Table(
@@ -213,13 +316,78 @@ closed_day = Table(
     Column("book_id", SORTED, primary_key=True),
     Column("business_date", Date, primary_key=True),
     Column("next_business_date", Date, nullable=False),
-    Column("last_batch", BigInteger, nullable=False),
+    Column("last_batch", BigInteger, nullable=False, comment="the last of the day; its close"),
+    Column("last_sequence", BigInteger, nullable=False),
     Column("closed_by", Text, nullable=False),
     comment="days that take no more bookings, and the chain when they closed",
     info=APPEND_ONLY,
 )
 
-JOURNAL = (entry, line, posting_batch, posting_request, reversal, closed_day)
+closed_period = Table(
+    "closed_period",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("first_day", Date, primary_key=True),
+    Column("last_day", Date, nullable=False),
+    Column("batch_number", BigInteger, nullable=False),
+    Column("profit", BigInteger, nullable=False, comment="income less expense carried"),
+    Column("sequence", BigInteger, nullable=False, comment="0 = nothing to carry"),
+    Column("year_end_sequence", BigInteger, nullable=False, comment="0 = none"),
+    Column("closed_by", Text, nullable=False),
+    comment="months whose income and expense are carried to equity",
+    info=APPEND_ONLY,
+)
+
+reservation = Table(
+    "reservation",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("reservation_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("event", Text, nullable=False),
+    Column("expires_on", Date, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("narrative", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="PENDING"),
+    Column("sequence", BigInteger, nullable=False, server_default="0", comment="0 = not posted"),
+    CheckConstraint(
+        "state IN ('PENDING', 'COMMITTED', 'RELEASED', 'EXPIRED')", name="reservation_state"
+    ),
+    # What the close of a day releases.
+    Index(
+        "reservation_expiry",
+        "book_id",
+        "expires_on",
+        postgresql_where=text("state = 'PENDING'"),
+    ),
+    comment="entries reserved; its end is written once, and recorded in the chain",
+)
+
+reservation_line = Table(
+    "reservation_line",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("reservation_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("line_number", Integer, primary_key=True, autoincrement=False),
+    Column("account_number", SORTED, nullable=False),
+    Column("debit", BigInteger, nullable=False),
+    Column("credit", BigInteger, nullable=False),
+    # ListReservations of an account.
+    Index("reservation_line_account", "book_id", "account_number", "reservation_id"),
+    comment="what is reserved on which account",
+    info=APPEND_ONLY,
+)
+
+JOURNAL = (
+    record,
+    entry,
+    line,
+    posting_batch,
+    posting_request,
+    reversal,
+    closed_day,
+    closed_period,
+    reservation_line,
+)
 """What the store never lets anyone change: triggers raise on UPDATE, DELETE and TRUNCATE."""
 
 metadata = with_floor(own)

@@ -63,6 +63,8 @@ class Settings(BaseSettings):
 
     threads: int = Field(default=24, ge=1)
     """Handlers at work at once; also the size of the store's pool."""
+    ledger_group_size: int = Field(default=512, ge=1)
+    """Requests that share one transaction of the ledger, at most; 1 = each its own."""
     max_streams: int = Field(default=16, ge=1)
     """Answers streamed at once (Watch, exports); further ones are refused with TOO_MANY_STREAMS."""
     max_concurrent_rpcs: int = Field(default=512, ge=1)

@@ -1,0 +1,292 @@
+"""LedgerService's postings: contract messages in, requests of the group commit, answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+
+import grpc
+import numpy as np
+
+from tael.ledger.v1 import ledger_pb2 as pb
+from tael_ledger import books, messages
+from tael_ledger.columns import (
+    OWNERS_LIMIT,
+    Chunk,
+    Header,
+    RecordedColumns,
+    check_chunk,
+    content_hash,
+)
+from tael_ledger.drafts import Draft, LineColumns, facts_text
+from tael_ledger.face import Face, key_of, read_line
+from tael_ledger.journal import Receipt, entry_of
+from tael_ledger.postings import (
+    IMPORT_LIMIT,
+    LINES_LIMIT,
+    ControlTotals,
+    PostedColumns,
+    PostedEntries,
+    check_columns,
+    check_line_columns,
+    columns_hash,
+    columns_of,
+    entries_hash,
+)
+from tael_ledger.requests import (
+    OPENING_BALANCE,
+    Desk,
+    RecordedEvents,
+    Reversal,
+    read_refusals,
+)
+from tael_runtime import idempotency
+from tael_runtime.errors import InvalidArgument
+from tael_runtime.fields import optional_date, read_date
+
+
+class Postings(Face):
+    """Events, entries, columns, imports and reversals."""
+
+    async def RecordEvents(
+        self, request: pb.RecordEventsRequest, context: grpc.ServicerContext
+    ) -> pb.RecordEventsResponse:
+        """Books business events."""
+        chart = await self.chart_of(request.book_id)
+        events = RecordedEvents(
+            key=key_of("RecordEvents", request.request_id),
+            content_hash=idempotency.content_hash(request),
+            events=messages.read_events(request.events),
+            booking_date=optional_date(request, "booking_date"),
+        )
+        receipt, entries = await self.post_entries(request.book_id, events)
+        return pb.RecordEventsResponse(
+            entries=messages.entries(entries, chart), anchor=messages.anchor(receipt.anchor)
+        )
+
+    def PreviewEvents(
+        self, request: pb.PreviewEventsRequest, context: grpc.ServicerContext
+    ) -> pb.PreviewEventsResponse:
+        """What RecordEvents would post."""
+        chart = self.chart(request.book_id)
+        events = messages.read_events(request.events)
+        with self.database.read() as connection:
+            book = books.get(connection, request.book_id)
+            rules = self.catalogue.rules(connection, request.book_id, book.rules_version)
+            preview = RecordedEvents(key_of("PreviewEvents", ""), b"", events)
+            plan = preview.plan(Desk(connection, book, chart, rules, iter(())))
+        entries = [entry_of(book.book_id, 0, book.business_date, draft) for draft in plan.drafts]
+        return pb.PreviewEventsResponse(entries=messages.entries(entries, chart))
+
+    async def PostEntries(
+        self, request: pb.PostEntriesRequest, context: grpc.ServicerContext
+    ) -> pb.PostEntriesResponse:
+        """Posts entries on named accounts."""
+        await self.chart_of(request.book_id)
+        drafts = [_draft(place, entry) for place, entry in enumerate(request.entries)]
+        booking_date = optional_date(request, "booking_date")
+        posting = PostedEntries(
+            key=key_of("PostEntries", request.request_id),
+            content_hash=entries_hash(drafts, atomic=request.atomic, booking_date=booking_date),
+            drafts=drafts,
+            atomic=request.atomic,
+            booking_date=booking_date,
+        )
+        if posting.weight > LINES_LIMIT:
+            raise InvalidArgument(
+                "entries", f"have {posting.weight} lines; at most {LINES_LIMIT} in one request"
+            )
+        return _outcomes(len(drafts), await self.post(request.book_id, posting))
+
+    async def ReverseEntry(
+        self, request: pb.ReverseEntryRequest, context: grpc.ServicerContext
+    ) -> pb.ReverseEntryResponse:
+        """Red ink, or the opposite sides."""
+        chart = await self.chart_of(request.book_id)
+        reversal = Reversal(
+            key=key_of("ReverseEntry", request.request_id),
+            content_hash=idempotency.content_hash(request),
+            sequence=request.sequence,
+            reason=request.reason,
+            contra=request.kind == pb.REVERSAL_KIND_CONTRA,
+        )
+        receipt, entries = await self.post_entries(request.book_id, reversal)
+        return pb.ReverseEntryResponse(
+            entry=messages.entry(entries[0], chart), anchor=messages.anchor(receipt.anchor)
+        )
+
+    def RecordEventColumns(
+        self, requests: Iterator[pb.RecordEventColumnsRequest], context: grpc.ServicerContext
+    ) -> pb.RecordEventColumnsResponse:
+        """Books one event for many owners."""
+        first = next(requests, None)
+        if first is None or not first.HasField("header"):
+            raise InvalidArgument("header", "comes first, once")
+        book_id = first.header.book_id
+        self.chart(book_id)
+        header = _header(first.header)
+        chunks = list(_chunks(requests, header))
+        columns = RecordedColumns(
+            key=key_of("RecordEventColumns", first.header.request_id),
+            content_hash=content_hash(idempotency.content_hash(first.header), chunks),
+            header=header,
+            chunks=chunks,
+        )
+        receipt = self.submit(book_id, columns)
+        return pb.RecordEventColumnsResponse(
+            first_sequence=receipt.first_sequence,
+            entries=receipt.entries,
+            lines=receipt.lines,
+            anchor=messages.anchor(receipt.anchor),
+        )
+
+    def PostColumns(
+        self, requests: Iterator[pb.PostColumnsRequest], context: grpc.ServicerContext
+    ) -> pb.PostColumnsResponse:
+        """One compound entry."""
+        first = next(requests, None)
+        if first is None or not first.HasField("header"):
+            raise InvalidArgument("header", "comes first, once")
+        header = first.header
+        chart = self.chart(header.book_id)
+        lines = columns_of(list(_line_chunks(requests, LINES_LIMIT)))
+        check_columns(lines, chart)
+        draft = Draft(
+            header.event,
+            read_date("header.value_date", header.value_date),
+            header.source,
+            header.narrative,
+            lines,
+        )
+        posting = PostedColumns(
+            key_of("PostColumns", header.request_id),
+            columns_hash(idempotency.content_hash(header), lines),
+            draft,
+            optional_date(header, "booking_date"),
+        )
+        receipt = self.submit(header.book_id, posting)
+        return pb.PostColumnsResponse(
+            sequence=receipt.first_sequence,
+            lines=receipt.lines,
+            anchor=messages.anchor(receipt.anchor),
+        )
+
+    def ImportOpeningBalances(
+        self, requests: Iterator[pb.ImportOpeningBalancesRequest], context: grpc.ServicerContext
+    ) -> pb.ImportOpeningBalancesResponse:
+        """Opening balances, held against their control totals."""
+        first = next(requests, None)
+        if first is None or not first.HasField("header"):
+            raise InvalidArgument("header", "comes first, once")
+        header = first.header
+        chart = self.chart(header.book_id)
+        lines = columns_of(list(_line_chunks(requests, IMPORT_LIMIT)))
+        _totals(header.totals).check(lines)
+        check_columns(lines, chart)
+        draft = Draft(
+            OPENING_BALANCE,
+            read_date("header.value_date", header.value_date),
+            header.source,
+            "",
+            lines,
+        )
+        posting = PostedColumns(
+            key_of("ImportOpeningBalances", header.request_id),
+            columns_hash(idempotency.content_hash(header), lines),
+            draft,
+        )
+        receipt = self.submit(header.book_id, posting)
+        return pb.ImportOpeningBalancesResponse(
+            sequence=receipt.first_sequence,
+            accounts=receipt.lines,
+            anchor=messages.anchor(receipt.anchor),
+        )
+
+
+def _draft(place: int, entry: pb.NewEntry) -> Draft:
+    return Draft(
+        entry.event,
+        _value_date(place, entry),
+        entry.source,
+        entry.narrative,
+        [read_line(line) for line in entry.lines],
+        metadata=facts_text(entry.metadata),
+    )
+
+
+def _value_date(place: int, entry: pb.NewEntry) -> date:
+    given = entry.value_date
+    try:
+        return date(given.year, given.month, given.day)
+    except ValueError:
+        return read_date(f"entries[{place}].value_date", given)
+
+
+def _outcomes(count: int, receipt: Receipt) -> pb.PostEntriesResponse:
+    refusals = read_refusals(receipt.outcome)
+    refused = {refusal.entry for refusal in refusals}
+    sequences = iter(range(receipt.first_sequence, receipt.first_sequence + receipt.entries))
+    return pb.PostEntriesResponse(
+        sequences=[0 if place in refused else next(sequences) for place in range(count)],
+        refusals=[pb.EntryRefusal(**refusal._asdict()) for refusal in refusals],
+        anchor=messages.anchor(receipt.anchor),
+    )
+
+
+def _header(header: pb.EventColumnsHeader) -> Header:
+    return Header(
+        event=header.event,
+        value_date=read_date("header.value_date", header.value_date),
+        product=header.product,
+        accrual_status=messages.accrual_status(header.accrual_status),
+        owner_type=header.owner_type,
+        amount_types=list(header.amount_types),
+        source=header.source,
+        booking_date=optional_date(header, "booking_date"),
+    )
+
+
+def _chunks(requests: Iterator[pb.RecordEventColumnsRequest], header: Header) -> Iterator[Chunk]:
+    owners = 0
+    for place, request in enumerate(requests):
+        if not request.HasField("chunk"):
+            raise InvalidArgument("header", "comes once, before the chunks")
+        chunk = Chunk(
+            list(request.chunk.owner_ids),
+            [np.array(column.minor_units, dtype=np.int64) for column in request.chunk.columns],
+        )
+        check_chunk(place, chunk, header)
+        owners += len(chunk.owner_ids)
+        if owners > OWNERS_LIMIT:
+            raise InvalidArgument("chunk", f"more than {OWNERS_LIMIT} owners; split the request")
+        yield chunk
+
+
+def _line_chunks(
+    requests: Iterable[pb.PostColumnsRequest | pb.ImportOpeningBalancesRequest], limit: int
+) -> Iterator[LineColumns]:
+    lines = 0
+    for place, request in enumerate(requests):
+        if not request.HasField("chunk"):
+            raise InvalidArgument("header", "comes once, before the chunks")
+        chunk = LineColumns(
+            list(request.chunk.account_numbers),
+            np.array(request.chunk.debits, dtype=np.int64),
+            np.array(request.chunk.credits, dtype=np.int64),
+        )
+        check_line_columns(f"chunk[{place}]", chunk)
+        lines += len(chunk.account_numbers)
+        if lines > limit:
+            raise InvalidArgument("chunk", f"more than {limit} lines; split the request")
+        yield chunk
+    if not lines:
+        raise InvalidArgument("chunk", "at least one, with at least one line")
+
+
+def _totals(totals: pb.ControlTotals) -> ControlTotals:
+    return ControlTotals(
+        totals.accounts,
+        totals.debits,
+        totals.credits,
+        {one.gl_code: one.net for one in totals.gl_codes},
+    )

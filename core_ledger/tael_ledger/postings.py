@@ -1,0 +1,268 @@
+"""Entries posted on named accounts: the way in for what no posting rule describes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from tael_ledger.chart import Chart
+from tael_ledger.drafts import Draft, Integers, Line, LineColumns
+from tael_ledger.journal import RequestKey
+from tael_ledger.line_buffer import exact
+from tael_ledger.reasons import Reason
+from tael_ledger.requests import (
+    ALONE,
+    OPENING_BALANCE,
+    RESERVED_EVENTS,
+    Desk,
+    Plan,
+    Refusal,
+)
+from tael_ledger.rows import days
+from tael_runtime.errors import FailedPrecondition, InvalidArgument, TaelError
+
+NUMBER = re.compile(r"[0-9.]{4,16}(?::[A-Z][A-Z_]{0,15}:[A-Za-z0-9_.-]{1,64})?")
+"""An account's number: a code, then the owner's type and id where it has one."""
+NUMBERS = re.compile(rf"{NUMBER.pattern}(?:\n{NUMBER.pattern})*")
+AMOUNT_LIMIT = 900_000_000_000_000
+"""Minor units a line: the contract's bound of one amount."""
+LINES_LIMIT = 50_000
+"""Lines a request: it holds the book while it is written, and others wait."""
+IMPORT_LIMIT = 2_000_000
+"""Accounts an import of opening balances: the book takes nothing else meanwhile."""
+
+
+def check_event(field: str, event: str) -> None:
+    """Raises InvalidArgument RESERVED_EVENT."""
+    if event in RESERVED_EVENTS:
+        raise InvalidArgument(field, f"{event} entries are the ledger's own", Reason.RESERVED_EVENT)
+
+
+def check_balanced(field: str, lines: Sequence[Line], chart: Chart) -> None:
+    """Whether every account's code is in the chart and debits equal credits, on balance and off
+    balance apart.
+
+    Raises InvalidArgument UNKNOWN_GL_CODE or UNBALANCED_ENTRY.
+    """
+    on_balance = off_balance = 0
+    for place, (number, debit, credit) in enumerate(lines):
+        account = chart.get(number.partition(":")[0])
+        if account is None:
+            raise InvalidArgument(
+                f"{field}[{place}].account_number",
+                f"{number!r} begins with no code of the chart",
+                Reason.UNKNOWN_GL_CODE,
+            )
+        if account.is_memo:
+            off_balance += debit - credit
+        else:
+            on_balance += debit - credit
+    _check_sums(field, on_balance, off_balance)
+
+
+def _check_sums(field: str, on_balance: int, off_balance: int) -> None:
+    for where, difference in (("on balance", on_balance), ("off balance", off_balance)):
+        if difference:
+            raise InvalidArgument(
+                field,
+                f"{where}, debits exceed credits by {difference} minor units; they must be equal",
+                Reason.UNBALANCED_ENTRY,
+            )
+
+
+@dataclass(frozen=True)
+class PostedEntries:
+    """PostEntries as a request of the group commit."""
+
+    key: RequestKey
+    content_hash: bytes
+    drafts: Sequence[Draft]
+    atomic: bool
+    booking_date: date | None = None
+
+    @property
+    def excludes(self) -> frozenset[object]:
+        """Itself only."""
+        return frozenset((self.key,))
+
+    @property
+    def weight(self) -> int:
+        """Its lines."""
+        return sum([draft.line_count for draft in self.drafts])
+
+    def plan(self, desk: Desk) -> Plan:
+        """Its entries, all together or each on its own.
+
+        Raises FailedPrecondition DAY_CLOSED and NOT_THE_BUSINESS_DATE; where they stand together,
+        what an entry is refused for.
+        """
+        desk.check_booking_date(self.booking_date)
+        taken, places, refusals = [], [], []
+        for place, draft in enumerate(self.drafts):
+            try:
+                _check_draft(f"entries[{place}]", draft, desk)
+            except TaelError as refusal:
+                if self.atomic:
+                    raise
+                refusals.append(Refusal(place, refusal.reason.name, refusal.message))
+            else:
+                taken.append(draft)
+                places.append(place)
+        return Plan(taken, None if self.atomic else places, refusals)
+
+
+def _check_draft(field: str, draft: Draft, desk: Desk) -> None:
+    assert not isinstance(draft.lines, LineColumns), "columns come by PostColumns"
+    check_event(f"{field}.event", draft.event)
+    desk.check_value_date(draft.value_date, field)
+    check_balanced(f"{field}.lines", draft.lines, desk.chart)
+
+
+def entries_hash(drafts: Sequence[Draft], *, atomic: bool, booking_date: date | None) -> bytes:
+    """SHA-256 of what PostEntries asks for, from the values and not from the message's bytes."""
+    content = hashlib.sha256(b"atomic" if atomic else b"each")
+    content.update(f"{booking_date}\n".encode())
+    heads: list[tuple[object, ...]] = []
+    numbers: list[str] = []
+    amounts: list[int] = []
+    for event, value_date, source, narrative, lines, _, _, facts in drafts:
+        heads.append((event, days(value_date), source, narrative, facts, len(lines)))
+        assert not isinstance(lines, LineColumns), "columns come by PostColumns"
+        for number, debit, credit in lines:
+            numbers.append(number)
+            amounts += (debit, credit)
+    content.update(repr(heads).encode())
+    content.update("\n".join(numbers).encode())
+    content.update(np.array(amounts, dtype=">i8").tobytes())
+    return content.digest()
+
+
+@dataclass(frozen=True)
+class PostedColumns:
+    """PostColumns and ImportOpeningBalances as requests of the group commit: one compound entry."""
+
+    key: RequestKey
+    content_hash: bytes
+    draft: Draft
+    """Checked by `check_columns`."""
+    booking_date: date | None = None
+    weight: int = ALONE
+
+    @property
+    def excludes(self) -> frozenset[object]:
+        """Itself only."""
+        return frozenset((self.key,))
+
+    def plan(self, desk: Desk) -> Plan:
+        """One entry. Raises what PostEntries does."""
+        desk.check_booking_date(self.booking_date)
+        desk.check_value_date(self.draft.value_date, "header")
+        if self.draft.event != OPENING_BALANCE:
+            check_event("header.event", self.draft.event)
+        return Plan([self.draft])
+
+
+def columns_of(parts: Sequence[LineColumns]) -> LineColumns:
+    """Chunks as one."""
+    return LineColumns(
+        [number for part in parts for number in part.account_numbers],
+        np.concatenate([part.debits for part in parts]),
+        np.concatenate([part.credits for part in parts]),
+    )
+
+
+def columns_hash(header_hash: bytes, lines: LineColumns) -> bytes:
+    """SHA-256 of a whole request, however it was cut into chunks."""
+    content = hashlib.sha256(header_hash)
+    content.update("\n".join(lines.account_numbers).encode())
+    for column in (lines.debits, lines.credits):
+        content.update(b"\n" + column.astype(">i8").tobytes())
+    return content.digest()
+
+
+def check_line_columns(field: str, chunk: LineColumns) -> None:
+    """Raises InvalidArgument where a chunk's shape or content is wrong."""
+    count = len(chunk.account_numbers)
+    for name, column in (("debits", chunk.debits), ("credits", chunk.credits)):
+        if len(column) != count:
+            raise InvalidArgument(
+                f"{field}.{name}", f"has {len(column)} amounts for {count} accounts"
+            )
+        if np.any((column > AMOUNT_LIMIT) | (column < -AMOUNT_LIMIT)):
+            raise InvalidArgument(f"{field}.{name}", f"has an amount beyond ±{AMOUNT_LIMIT}")
+    wrong_side = np.flatnonzero((chunk.debits == 0) == (chunk.credits == 0))
+    if len(wrong_side):
+        raise InvalidArgument(
+            f"{field}.debits[{wrong_side[0]}]", "a line has a debit or a credit, the other is 0"
+        )
+    # One match for all; the one that fails is looked for only then.
+    if not NUMBERS.fullmatch("\n".join(chunk.account_numbers)):
+        wrong = next(one for one in chunk.account_numbers if not NUMBER.fullmatch(one))
+        raise InvalidArgument(
+            f"{field}.account_numbers", f"{wrong!r} does not match {NUMBER.pattern}"
+        )
+
+
+def check_columns(lines: LineColumns, chart: Chart) -> None:
+    """As `check_balanced`, over columns."""
+    memo = np.array(_memo_marks(lines.account_numbers, chart), dtype=bool)
+    nets = exact(lines.debits - lines.credits)
+    _check_sums("chunk", int(nets[~memo].sum()), int(nets[memo].sum()))
+
+
+def _memo_marks(numbers: Sequence[str], chart: Chart) -> list[bool]:
+    """Whether each account is off balance. Raises InvalidArgument UNKNOWN_GL_CODE."""
+    marks = {code: account.is_memo for code, account in chart.items()}
+    try:
+        return [marks[number.partition(":")[0]] for number in numbers]
+    except KeyError as unknown:
+        raise InvalidArgument(
+            "chunk.account_numbers",
+            f"{unknown.args[0]!r} is no code of the chart",
+            Reason.UNKNOWN_GL_CODE,
+        ) from None
+
+
+@dataclass(frozen=True)
+class ControlTotals:
+    """What imported balances must add up to, minor units."""
+
+    accounts: int
+    debits: int
+    credits: int
+    nets: Mapping[str, int]
+    """Debits less credits by GL code; those not named are not checked."""
+
+    def check(self, lines: LineColumns) -> None:
+        """Raises FailedPrecondition CONTROL_TOTAL_MISMATCH; InvalidArgument for an account twice."""
+        count = len(lines.account_numbers)
+        if len(set(lines.account_numbers)) != count:
+            raise InvalidArgument("chunk.account_numbers", "an account comes twice")
+        debits, credits_ = int(exact(lines.debits).sum()), int(exact(lines.credits).sum())
+        found = {"accounts": count, "debits": debits, "credits": credits_}
+        wanted = {"accounts": self.accounts, "debits": self.debits, "credits": self.credits}
+        if self.nets:
+            nets = _nets_by_code(lines)
+            found |= {code: nets.get(code, 0) for code in self.nets}
+            wanted |= self.nets
+        for name, total in wanted.items():
+            if found[name] != total:
+                raise FailedPrecondition(
+                    Reason.CONTROL_TOTAL_MISMATCH,
+                    f"{name}: the control total is {total}, the balances come to {found[name]}",
+                    name,
+                )
+
+
+def _nets_by_code(lines: LineColumns) -> dict[str, int]:
+    nets: dict[str, int] = {}
+    amounts: Integers = lines.debits - lines.credits
+    for number, net in zip(lines.account_numbers, amounts.tolist(), strict=True):
+        code = number.partition(":")[0]
+        nets[code] = nets.get(code, 0) + net
+    return nets

@@ -1,0 +1,171 @@
+"""The accounts of a book that a committer has met: number → id, and which of them are guarded.
+
+What an id stands for never changes, so it is kept; limits and states may change, so only the set of
+guarded accounts is kept, and only while nobody else has committed to the book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, text
+
+from tael_ledger.chart import Chart
+from tael_ledger.reasons import Reason
+from tael_runtime.errors import FailedPrecondition
+
+KEPT = 3_000_000
+"""Accounts in memory at most (some 200 bytes each); beyond, they are forgotten and met anew."""
+
+OPEN, FROZEN, CLOSED = "OPEN", "FROZEN", "CLOSED"
+
+# One probe of the index a number, whatever the planner believes about the table.
+FIND = text(
+    "SELECT found.number, found.account_id "
+    "FROM unnest(CAST(:numbers AS text[])) AS asked (number), LATERAL ("
+    "SELECT number, account_id FROM account WHERE book_id = :book_id "
+    "AND account.number = asked.number LIMIT 1) AS found"
+)
+GUARDED = text(
+    "SELECT account_id FROM account WHERE book_id = :book_id "
+    "AND (state <> 'OPEN' OR lowest IS NOT NULL OR highest IS NOT NULL)"
+)
+GUARDS = text(
+    "SELECT account_id, number, state, lowest, highest, debits_posted - credits_posted, "
+    "debits_pending, credits_pending FROM account "
+    "WHERE book_id = :book_id AND account_id = ANY(CAST(:ids AS bigint[]))"
+)
+
+
+@dataclass
+class Guard:
+    """A frozen, closed or limited account with what stands on it, minor units."""
+
+    account_id: int
+    number: str
+    state: str
+    lowest: int | None
+    """Of debits less credits, like the next."""
+    highest: int | None
+    net: int
+    debits_pending: int
+    credits_pending: int
+
+    def check(self, net: int, debits_pending: int, credits_pending: int) -> None:
+        """Whether some moves may be added; `net` is debits less credits.
+
+        What only gives back what was pending always may. Raises FailedPrecondition ACCOUNT_FROZEN,
+        ACCOUNT_CLOSED or ACCOUNT_LIMIT.
+        """
+        if net == 0 and debits_pending <= 0 and credits_pending <= 0:
+            return
+        if self.state == FROZEN:
+            raise FailedPrecondition(Reason.ACCOUNT_FROZEN, f"{self.number} is frozen", self.number)
+        if self.state == CLOSED:
+            raise FailedPrecondition(Reason.ACCOUNT_CLOSED, f"{self.number} is closed", self.number)
+        most = self.net + net + self.debits_pending + debits_pending
+        least = self.net + net - self.credits_pending - credits_pending
+        if self.highest is not None and most > self.highest:
+            side, value, bound = "at most", most, self.highest
+        elif self.lowest is not None and least < self.lowest:
+            side, value, bound = "at least", least, self.lowest
+        else:
+            return
+        raise FailedPrecondition(
+            Reason.ACCOUNT_LIMIT,
+            f"debits less credits of {self.number}, pending counted, may be {side} {bound} "
+            f"and would be {value}",
+            self.number,
+        )
+
+    def add(self, net: int, debits_pending: int, credits_pending: int) -> None:
+        """Counts moves that were accepted."""
+        self.net += net
+        self.debits_pending += debits_pending
+        self.credits_pending += credits_pending
+
+
+class Registry:
+    """One book's accounts, for the one committer that posts to it here."""
+
+    def __init__(self, book_id: str, chart: Chart) -> None:
+        self._book_id = book_id
+        self._codes = {code: place for place, code in enumerate(chart)}
+        self.codes = list(chart)
+        """GL codes by their place."""
+        self.memo = np.array([account.is_memo for account in chart.values()], dtype=bool)
+        """Whether a GL code is off balance, by its place."""
+        self._ids: dict[str, int] = {}
+        self._places = np.zeros(1024, dtype=np.int16)
+        self._guarded: set[int] = set()
+        self._fresh: list[str] = []
+        self._batch = -1
+
+    def begin(self, transaction: Connection, last_batch: int) -> None:
+        """Before a batch, the book locked: what others committed meanwhile is taken in."""
+        if len(self._ids) > KEPT:
+            self._ids.clear()
+        if last_batch != self._batch:
+            rows = transaction.execute(GUARDED, {"book_id": self._book_id})
+            self._guarded = {row.account_id for row in rows}
+            self._batch = last_batch
+
+    def meet(self, transaction: Connection, numbers: Iterable[str]) -> None:
+        """Looks up the accounts not met before; those that are not there stay unknown."""
+        ids = self._ids
+        strange = list({number for number in numbers if number not in ids})
+        if not strange:
+            return
+        rows = transaction.execute(FIND, {"book_id": self._book_id, "numbers": strange}).all()
+        for number, account_id in rows:
+            self._put(number, account_id)
+
+    def find(self, number: str) -> int | None:
+        """An account's id; None where it is not open."""
+        return self._ids.get(number)
+
+    def ids(self, numbers: Sequence[str]) -> list[int | None]:
+        """Ids of many."""
+        return list(map(self._ids.get, numbers))
+
+    def open(self, number: str, account_id: int) -> None:
+        """Counts a new account in; `failed` takes it out again."""
+        self._put(number, account_id)
+        self._fresh.append(number)
+
+    def places(self, account_ids: NDArray[np.int64]) -> NDArray[np.int16]:
+        """The places of accounts' GL codes in the chart."""
+        return self._places[account_ids]
+
+    def guarded(self, account_ids: Iterable[int]) -> set[int]:
+        """Those among some accounts that are frozen, closed or limited."""
+        return self._guarded.intersection(account_ids) if self._guarded else set()
+
+    def guards(self, transaction: Connection, account_ids: Iterable[int]) -> dict[int, Guard]:
+        """What guarded accounts hold, by id."""
+        wanted = list(account_ids)
+        if not wanted:
+            return {}
+        rows = transaction.execute(GUARDS, {"book_id": self._book_id, "ids": wanted})
+        return {row.account_id: Guard(*row) for row in rows}
+
+    def committed(self, last_batch: int, *, guards_changed: bool) -> None:
+        """After a commit."""
+        self._fresh.clear()
+        self._batch = -1 if guards_changed else last_batch
+
+    def failed(self) -> None:
+        """After a rollback, or where nobody knows."""
+        for number in self._fresh:
+            self._ids.pop(number, None)
+        self._fresh.clear()
+        self._batch = -1
+
+    def _put(self, number: str, account_id: int) -> None:
+        if account_id >= len(self._places):
+            self._places = np.resize(self._places, max(account_id + 1, 2 * len(self._places)))
+        self._ids[number] = account_id
+        self._places[account_id] = self._codes[number.partition(":")[0]]

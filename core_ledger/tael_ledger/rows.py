@@ -1,0 +1,325 @@
+"""The journal's rows as bytes: what COPY BINARY takes, and what the chain hashes.
+
+One row: the number of its fields as two bytes, then each field as its length in four bytes and its
+value, everything big-endian: PostgreSQL's own binary form, so that what is written, what is hashed
+and what is read back to be proven are the same bytes (docs/ledger-chain.md). Dates are days since
+2000-01-01, instants microseconds since then, texts UTF-8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
+from struct import Struct
+from typing import Any, NamedTuple
+
+import numpy as np
+import psycopg2
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+EPOCH = date(2000, 1, 1)
+EPOCH_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
+SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+TRAILER = b"\xff\xff"
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table of the journal as the chain has it: which columns, in which order.
+
+    The book's id comes first, then columns of fixed width, then texts.
+    """
+
+    table: str
+    fixed: tuple[tuple[str, str], ...]
+    """(column, numpy's big-endian type of its value)."""
+    texts: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> str:
+        """For COPY and SELECT."""
+        return ", ".join(("book_id", *(name for name, _ in self.fixed), *self.texts))
+
+    def head(self, book_id: str) -> np.dtype[np.void]:
+        """A row's bytes before its texts, with their lengths, as a structured type."""
+        size = len(book_id.encode())
+        fields: list[tuple[str, str]] = [
+            ("fields", ">i2"),
+            ("book_id_size", ">i4"),
+            ("book_id", f"S{size}"),
+        ]
+        for name, kind in self.fixed:
+            fields += ((f"{name}_size", ">i4"), (name, kind))
+        return np.dtype(fields)
+
+    def heads(self, book_id: str, count: int) -> NDArray[Any]:
+        """`count` rows, everything filled in but the values and the texts."""
+        rows = np.zeros(count, dtype=self.head(book_id))
+        rows["fields"] = 1 + len(self.fixed) + len(self.texts)
+        rows["book_id_size"] = len(book_id.encode())
+        rows["book_id"] = book_id.encode()
+        for name, kind in self.fixed:
+            rows[f"{name}_size"] = np.dtype(kind).itemsize
+        return rows
+
+
+ACCOUNT = Layout(
+    "account",
+    (("account_id", ">i8"), ("batch_number", ">i8")),
+    ("number", "gl_code", "owner_type", "owner_id"),
+)
+RECORD = Layout(
+    "record", (("batch_number", ">i8"), ("place", ">i4")), ("kind", "subject", "content")
+)
+REQUEST = Layout(
+    "posting_request",
+    (
+        ("batch_number", ">i8"),
+        ("place", ">i4"),
+        ("first_sequence", ">i8"),
+        ("entries", ">i4"),
+        ("lines", ">i8"),
+        ("content_hash", "S32"),
+    ),
+    ("rpc", "caller", "request_id", "outcome"),
+)
+ENTRY = Layout(
+    "entry",
+    (
+        ("sequence", ">i8"),
+        ("value_date", ">i4"),
+        ("booking_date", ">i4"),
+        ("rules_version", ">i4"),
+        ("reversal_of", ">i8"),
+        ("lines", ">i4"),
+    ),
+    ("event", "source", "narrative", "metadata"),
+)
+LINE = Layout(
+    "line",
+    (
+        ("booking_date", ">i4"),
+        ("sequence", ">i8"),
+        ("line_number", ">i4"),
+        ("account_id", ">i8"),
+        ("value_date", ">i4"),
+        ("debit", ">i8"),
+        ("credit", ">i8"),
+        ("memo", "?"),
+    ),
+)
+BATCH = Layout(
+    "posting_batch",
+    (
+        ("batch_number", ">i8"),
+        ("booking_date", ">i4"),
+        ("first_sequence", ">i8"),
+        ("last_sequence", ">i8"),
+        ("accounts", ">i4"),
+        ("records", ">i4"),
+        ("requests", ">i4"),
+        ("entries", ">i4"),
+        ("lines", ">i4"),
+        ("committed_at", ">i8"),
+    ),
+)
+"""Without its digests: they are made from the rest."""
+
+
+def days(value: date) -> int:
+    """A date as the store counts it."""
+    return (value - EPOCH).days
+
+
+def day_of(number: int) -> date:
+    """The inverse of `days`."""
+    return EPOCH + timedelta(days=number)
+
+
+def microseconds(value: datetime) -> int:
+    """An instant as the store counts it."""
+    return (value - EPOCH_INSTANT) // timedelta(microseconds=1)
+
+
+class AccountRow(NamedTuple):
+    """What identifies an account."""
+
+    account_id: int
+    batch_number: int
+    number: str
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """(GL code, owner type, owner id); the last two empty for the book's own."""
+        gl_code, _, owner = self.number.partition(":")
+        owner_type, _, owner_id = owner.partition(":")
+        return gl_code, owner_type, owner_id
+
+
+class RecordRow(NamedTuple):
+    """Something that changed beside the entries."""
+
+    batch_number: int
+    place: int
+    kind: str
+    subject: str
+    content: str
+
+
+class RequestRow(NamedTuple):
+    """An executed request."""
+
+    batch_number: int
+    place: int
+    first_sequence: int
+    entries: int
+    lines: int
+    content_hash: bytes
+    rpc: str
+    caller: str
+    request_id: str
+    outcome: str
+
+
+class EntryRow(NamedTuple):
+    """An entry's head."""
+
+    sequence: int
+    value_date: int
+    """Days, as the store counts them."""
+    booking_date: int
+    rules_version: int
+    reversal_of: int
+    lines: int
+    event: str
+    source: str
+    narrative: str
+    metadata: str
+
+
+class BatchRow(NamedTuple):
+    """A batch without its digests."""
+
+    batch_number: int
+    booking_date: int
+    first_sequence: int
+    last_sequence: int
+    accounts: int
+    records: int
+    requests: int
+    entries: int
+    lines: int
+    committed_at: int
+    """Microseconds, as the store counts them."""
+
+
+_ACCOUNT = Struct(">iqiq")
+_RECORD = Struct(">iqii")
+_REQUEST = Struct(">iqiiiqiiiqi32s")
+_ENTRY = Struct(">iqiiiiiiiqii")
+_BATCH = Struct(">iqiiiqiqiiiiiiiiiiiq")
+
+
+def _text(value: str) -> bytes:
+    raw = value.encode()
+    return len(raw).to_bytes(4, "big") + raw
+
+
+def _start(layout: Layout, book_id: str) -> bytes:
+    fields = 1 + len(layout.fixed) + len(layout.texts)
+    return fields.to_bytes(2, "big") + _text(book_id)
+
+
+def account_bytes(book_id: str, rows: Iterable[AccountRow]) -> bytes:
+    """Accounts opened, by id."""
+    start, pack = _start(ACCOUNT, book_id), _ACCOUNT.pack
+    parts: list[bytes] = []
+    for row in rows:
+        gl_code, owner_type, owner_id = row.parts
+        parts += (start, pack(8, row.account_id, 8, row.batch_number), _text(row.number))
+        parts += (_text(gl_code), _text(owner_type), _text(owner_id))
+    return b"".join(parts)
+
+
+def record_bytes(book_id: str, rows: Iterable[RecordRow]) -> bytes:
+    """Records, by place."""
+    start, pack = _start(RECORD, book_id), _RECORD.pack
+    parts: list[bytes] = []
+    for batch_number, place, kind, subject, content in rows:
+        parts += (start, pack(8, batch_number, 4, place))
+        parts += (_text(kind), _text(subject), _text(content))
+    return b"".join(parts)
+
+
+def request_bytes(book_id: str, rows: Iterable[RequestRow]) -> bytes:
+    """Requests, by place."""
+    start, pack = _start(REQUEST, book_id), _REQUEST.pack
+    parts: list[bytes] = []
+    for batch, place, first, entries, lines, content, rpc, caller, request_id, outcome in rows:
+        parts += (start, pack(8, batch, 4, place, 8, first, 4, entries, 8, lines, 32, content))
+        parts += (_text(rpc), _text(caller), _text(request_id), _text(outcome))
+    return b"".join(parts)
+
+
+def entry_bytes(book_id: str, rows: Iterable[EntryRow]) -> bytes:
+    """Entries, by sequence."""
+    start, pack = _start(ENTRY, book_id), _ENTRY.pack
+    parts: list[bytes] = []
+    for sequence, worth, booked, rules, origin, lines, event, source, narrative, facts in rows:
+        parts += (start, pack(8, sequence, 4, worth, 4, booked, 4, rules, 8, origin, 4, lines))
+        parts += (_text(event), _text(source), _text(narrative), _text(facts))
+    return b"".join(parts)
+
+
+def batch_bytes(book_id: str, row: BatchRow) -> bytes:
+    """A batch's head."""
+    sizes = (8, 4, 8, 8, 4, 4, 4, 4, 4, 8)
+    values = (value for pair in zip(sizes, row, strict=True) for value in pair)
+    return _start(BATCH, book_id) + _BATCH.pack(*values)
+
+
+def copy_in(connection: Connection, layout: Layout, rows: bytes) -> None:
+    """Writes rows in one statement; none where there are none."""
+    if not rows:
+        return
+    statement = f"COPY {layout.table} ({layout.columns}) FROM STDIN (FORMAT binary)"
+    with cursor(connection, statement) as raw:
+        raw.copy_expert(statement, BytesIO(b"".join((SIGNATURE, rows, TRAILER))))
+
+
+def copy_out(connection: Connection, query: str) -> bytes:
+    """The rows of a query in the order it gives them, as the bytes described above."""
+    target = BytesIO()
+    statement = f"COPY ({query}) TO STDOUT (FORMAT binary)"
+    with cursor(connection, statement) as raw:
+        raw.copy_expert(statement, target)
+    return target.getvalue()[len(SIGNATURE) : -len(TRAILER)]
+
+
+@contextmanager
+def cursor(connection: Connection, statement: str) -> Any:
+    """The driver's own cursor, for what SQLAlchemy has no call for; its errors are SQLAlchemy's."""
+    with closing(connection.connection.cursor()) as raw:
+        try:
+            yield raw
+        except psycopg2.Error as error:
+            raise DBAPIError(
+                statement,
+                None,
+                error,
+                hide_parameters=True,
+                connection_invalidated=bool(connection.connection.closed),
+            ) from error
+
+
+def array_text(values: Sequence[int] | NDArray[Any]) -> str:
+    """Integers as the text of a PostgreSQL array, for a CAST; faster than the driver's adaption."""
+    plain = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    return "{" + str(plain)[1:-1] + "}"
