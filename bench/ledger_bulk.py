@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from bench.house import FIRST_DAY, Store
-from bench.load import Generator, Requests, Run
+from bench.load import Requests, Run, run_for
 from bench.postings import COLUMN_LIMIT, POST_ENTRIES, entries_request, event_columns
-from bench.report import Figure, milliseconds, rate, say, show, verdict
+from bench.report import Figure, milliseconds, rate, say, show
 from bench.rounds import alternate, ratio
 from bench.tpc_b import TpcB
 
@@ -32,7 +32,7 @@ def main(
 ) -> None:
     """Entries in thousands against TPC-B."""
     rounds, seconds, loans = (2, 2, 10_000) if quick else (rounds, seconds, loans)
-    with Store() as store, Generator() as generator:
+    with Store() as store:
         ledger = store.ledger("bulk")
         for start in range(0, loans, COLUMN_LIMIT):
             some = range(start, min(start + COLUMN_LIMIT, loans))
@@ -49,9 +49,7 @@ def main(
 
         def post() -> float:
             before = ledger.process.cpu_seconds(), time.process_time()
-            run = generator.run(ledger.target, POST_ENTRIES, requests, callers, seconds)
-            if run.failures:
-                raise RuntimeError(f"{len(run.failures)} requests failed: {run.failures[0]}")
+            run = run_for(ledger.target, POST_ENTRIES, requests, callers, seconds)
             runs.append(run)
             cpu.append((ledger.process.cpu_seconds() - before[0]) / run.entries)
             say(f"{rate(run.rate)}; generator {time.process_time() - before[1]:.2f} s of CPU")
@@ -83,8 +81,7 @@ def main(
         Figure("  server's CPU an entry", f"{median(cpu) * 1e6:.1f} µs"),
     ]
     notes = [f"pgbench: {clients} clients, scale {scale}, prepared statements"]
-    show("Entries in thousands, one income account", figures, notes)
-    sys.exit(verdict(figures, quick=quick))
+    sys.exit(show("Entries in thousands, one income account", figures, notes, quick=quick))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import typer
 
 from bench.floor import Floor
 from bench.house import FIRST_DAY, Ledger, Store, timed
-from bench.load import Generator, Requests, Run
+from bench.load import Requests, Run, run, run_for
 from bench.postings import COLUMN_LIMIT, POST_ENTRIES, entries_request, event_columns, line_columns
-from bench.report import Figure, milliseconds, rate, say, show, verdict
+from bench.report import Figure, milliseconds, rate, say, show
 from bench.rounds import ratio
 
 TARGET_RATIO = 1.5
@@ -82,31 +82,30 @@ def beside(ledger: Ledger, load: Load, blocks: Sequence[range], callers: int) ->
 
     thread = threading.Thread(target=load_all)
     requests = Requests([entries_request([loan], FIRST_DAY) for loan in range(1000)])
-    with Generator() as generator:
-        generator.run(ledger.target, POST_ENTRIES, requests, callers, 1)
-        thread.start()
-        run = generator.run_while(ledger.target, POST_ENTRIES, requests, callers, thread.is_alive)
-        thread.join()
+    run_for(ledger.target, POST_ENTRIES, requests, callers, 1)
+    thread.start()
+    found = run(ledger.target, POST_ENTRIES, requests, callers, lambda _: thread.is_alive())
+    thread.join()
     if faults:
         raise RuntimeError("a load beside single entries failed") from faults[0]
-    return run, median(seconds)
+    return found, median(seconds)
 
 
-def online_figures(run: Run, callers: int) -> list[Figure]:
+def online_figures(found: Run, callers: int) -> list[Figure]:
     """What single entries got beside the load."""
-    p99 = run.latency(0.99)
+    p99 = found.latency(0.99)
     return [
         Figure(
             f"beside a load: single entries, {callers} callers",
-            f"{rate(run.rate)}, p50 {milliseconds(run.latency(0.5))}",
+            f"{rate(found.rate)}, p50 {milliseconds(found.latency(0.5))}",
         ),
         Figure(
             "  latency p99",
-            f"{milliseconds(p99)}, most {milliseconds(max(run.latencies))}",
+            f"{milliseconds(p99)}, most {milliseconds(max(found.latencies))}",
             target=f"≤ {milliseconds(TARGET_P99)}",
             met=p99 <= TARGET_P99,
         ),
-        Figure("  failed", str(len(run.failures)), target="none", met=not run.failures),
+        Figure("  failed", str(found.failed), target="none", met=not found.failed),
     ]
 
 
@@ -144,16 +143,15 @@ def main(
         figures += [repeated[name].figure(name, lines, judged=True) for name in rpcs]
         if online:
             many = [portfolio[number % blocks] for number in range(2 * rounds)]
-            run, seconds = beside(ledger, rpcs["RecordEventColumns"], many, callers)
-            figures += online_figures(run, callers)
+            singles, seconds = beside(ledger, rpcs["RecordEventColumns"], many, callers)
+            figures += online_figures(singles, callers)
             figures.append(Figure("  the load meanwhile", f"{rate(lines / seconds)} lines"))
         peak = ledger.process.peak_mib()
     notes = [
         f"{lines:,} lines a request in chunks of {chunk:,}; {blocks * lines:,} accounts",
         f"the ledger's peak of memory: {peak:,.0f} MiB",
     ]
-    show("Columns, one account a line", figures, notes)
-    sys.exit(verdict(figures, quick=quick))
+    sys.exit(show("Columns, one account a line", figures, notes, quick=quick))
 
 
 if __name__ == "__main__":

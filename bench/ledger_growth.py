@@ -19,7 +19,7 @@ from rich.table import Table
 
 from bench.house import FIRST_DAY, Ledger, Store
 from bench.postings import COLUMN_LIMIT, entries_request, event_columns, request_id
-from bench.report import Figure, console, say, show, verdict
+from bench.report import Figure, console, say, show
 
 TARGET_RATIO = 1.25
 SPAN = 50
@@ -141,8 +141,7 @@ def main(
     ]
     console.print(chart(spans))
     console.print(size_table(found, days * lines))
-    show("Growth with age", figures)
-    sys.exit(verdict(figures, quick=quick))
+    sys.exit(show("Growth with age", figures, quick=quick))
 
 
 if __name__ == "__main__":

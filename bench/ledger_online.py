@@ -17,7 +17,7 @@ import typer
 from google.protobuf.message import Message
 
 from bench.house import FIRST_DAY, GROUP_OF_ONE, Ledger, Store
-from bench.load import Generator, Requests, Rpc, Run
+from bench.load import Requests, Rpc, Run, run_for
 from bench.postings import (
     POST_ENTRIES,
     RECORD_EVENTS,
@@ -25,7 +25,7 @@ from bench.postings import (
     event_columns,
     events_request,
 )
-from bench.report import Figure, milliseconds, rate, say, show, verdict
+from bench.report import Figure, milliseconds, rate, say, show
 
 TARGET_RATE = 2000
 TARGET_RATIO = 2
@@ -49,13 +49,11 @@ class Side:
     together: list[float] = field(default_factory=list)
     """Entries a transaction."""
 
-    def round(self, generator: Generator, seconds: float) -> None:
+    def round(self, seconds: float) -> None:
         """Runs once more."""
         batches = self._batches()
         server, own = self.ledger.process.cpu_seconds(), time.process_time()
-        run = generator.run(self.ledger.target, self.rpc, self.requests, self.callers, seconds)
-        if run.failures:
-            raise RuntimeError(f"{len(run.failures)} requests failed: {run.failures[0]}")
+        run = run_for(self.ledger.target, self.rpc, self.requests, self.callers, seconds)
         self.generator_cpu.append((time.process_time() - own) / run.entries)
         self.server_cpu.append((self.ledger.process.cpu_seconds() - server) / run.entries)
         self.together.append(run.entries / (self._batches() - batches))
@@ -166,7 +164,7 @@ def main(
 ) -> None:
     """Single entries: group commit against a group of one."""
     rounds, seconds, loans = (2, 1.0, 1000) if quick else (rounds, seconds, loans)
-    with Store() as store, Generator() as generator:
+    with Store() as store:
         ledgers = store.ledger("grouped"), store.ledger("single", GROUP_OF_ONE)
         for ledger in ledgers:
             ledger.journal.RecordEventColumns(iter(event_columns(range(loans), FIRST_DAY)))
@@ -179,11 +177,11 @@ def main(
         sides = [side for comparison in comparisons for side in comparison.sides()]
         say("warming up")
         for side in sides:
-            side.round(generator, min(2.0, seconds))
+            side.round(min(2.0, seconds))
             side.forget()
         for number in range(rounds):
             for side in sides:
-                side.round(generator, seconds)
+                side.round(seconds)
             say(f"round {number + 1} of {rounds}: {rate(comparisons[0].grouped.runs[-1].rate)}")
     for comparison in comparisons:
         if (together := median(comparison.single.together)) > 1:
@@ -194,8 +192,7 @@ def main(
         for comparison in comparisons
         for name, side in (("grouped", comparison.grouped), ("group of one", comparison.single))
     ]
-    show("One entry a request, one income account", figures, notes)
-    sys.exit(verdict(figures, quick=quick))
+    sys.exit(show("One entry a request, one income account", figures, notes, quick=quick))
 
 
 if __name__ == "__main__":

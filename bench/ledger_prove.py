@@ -17,7 +17,7 @@ import typer
 
 from bench.house import BOOK, FIRST_DAY, Ledger, Store, timed
 from bench.postings import COLUMN_LIMIT, entries_request, event_columns, request_id
-from bench.report import Figure, rate, say, show, verdict
+from bench.report import Figure, rate, say, show
 from bench.rounds import alternate, ratio
 from tael.ledger.v1.proof_pb2 import ProofSummary, ProveRequest
 
@@ -135,8 +135,7 @@ def main(
         ),
     ]
     notes = [f"{singles:.0%} of the lines in entries of two, the rest in compound entries"]
-    show("Prove", figures, notes)
-    sys.exit(verdict(figures, quick=quick))
+    sys.exit(show("Prove", figures, notes, quick=quick))
 
 
 if __name__ == "__main__":

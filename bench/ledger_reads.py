@@ -22,7 +22,7 @@ import typer
 from bench.house import BOOK, FIRST_DAY, Ledger, Store, timed
 from bench.load import percentile
 from bench.postings import COLUMN_LIMIT, INCOME, entries_request, event_columns, request_id
-from bench.report import Figure, milliseconds, say, show, verdict
+from bench.report import Figure, milliseconds, say, show
 from tael.ledger.v1.accounting_pb2 import TrialBalanceRequest
 from tael.ledger.v1.ledger_pb2 import GetBalancesRequest, ListLinesRequest
 from tael_client.values import from_date
@@ -244,8 +244,7 @@ def main(
                 say(f"round {number + 1} of {rounds}")
     figures = [read.figure() for read in measured]
     notes = [f"{lines:,} lines on one account over {days} days; {accounts:,} accounts besides"]
-    show("Reads", figures, notes)
-    sys.exit(verdict(figures, quick=quick))
+    sys.exit(show("Reads", figures, notes, quick=quick))
 
 
 if __name__ == "__main__":

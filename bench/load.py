@@ -1,24 +1,21 @@
-"""Closed-loop load over grpc.aio: callers that each send their next request when answered."""
+"""Closed-loop load: callers that each send their next request as soon as they are answered."""
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import importlib.util
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
-import grpc
 from google.protobuf.message import Message
 
-from tael_client.connection import CHANNEL_OPTIONS
+from bench.wire import Wire
 
-METADATA = (("tael-caller", "bench"),)
+CALLER = "bench"
 REQUEST_ID_TAG = b"\x0a"
 """Field 1, length-delimited: where every posting request carries its request_id."""
 
@@ -42,8 +39,8 @@ class Run:
     entries: int = 0
     latencies: list[float] = field(default_factory=list)
     """Seconds, one an answered request."""
-    failures: list[str] = field(default_factory=list)
-    """One a request that was refused or lost."""
+    failed: int = 0
+    """Requests that were refused, in whole or in part, or lost."""
 
     @property
     def rate(self) -> float:
@@ -58,7 +55,7 @@ class Run:
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of the values does not exceed."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
 
 
 class Requests(Iterator[bytes]):
@@ -74,74 +71,41 @@ class Requests(Iterator[bytes]):
         return REQUEST_ID_TAG + bytes((len(request_id),)) + request_id + next(self._bodies)
 
 
-class Generator:
-    """The load generator: one event loop, a channel a target. Use it in a with statement."""
-
-    def __init__(self) -> None:
-        uvloop = importlib.util.find_spec("uvloop")
-        factory = importlib.import_module("uvloop").new_event_loop if uvloop else None
-        self._runner = asyncio.Runner(loop_factory=factory)
-        self._channels: dict[str, grpc.aio.Channel] = {}
-
-    def run(
-        self, target: str, rpc: Rpc, requests: Iterator[bytes], callers: int, seconds: float
-    ) -> Run:
-        """Keeps so many callers busy for so long; requests under way at the end count."""
-        return self._runner.run(self._round(target, rpc, requests, callers, lambda: seconds))
-
-    def run_while(
-        self,
-        target: str,
-        rpc: Rpc,
-        requests: Iterator[bytes],
-        callers: int,
-        busy: Callable[[], bool],
-    ) -> Run:
-        """Keeps so many callers busy for as long as something else is."""
-        return self._runner.run(
-            self._round(target, rpc, requests, callers, lambda: float("inf") if busy() else 0)
-        )
-
-    async def _round(
-        self,
-        target: str,
-        rpc: Rpc,
-        requests: Iterator[bytes],
-        callers: int,
-        limit: Callable[[], float],
-    ) -> Run:
-        channel = self._channels.get(target)
-        if channel is None:
-            channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-            self._channels[target] = channel
-        await channel.channel_ready()
-        call: grpc.aio.UnaryUnaryMultiCallable[bytes, Any] = channel.unary_unary(
-            rpc.path, response_deserializer=rpc.answer.FromString
-        )
-        run = Run()
+def run(
+    target: str,
+    rpc: Rpc,
+    requests: Iterator[bytes],
+    callers: int,
+    busy: Callable[[float], bool],
+) -> Run:
+    """Keeps so many callers busy while `busy(seconds since the begin)`; all they sent counts."""
+    found = Run()
+    with closing(Wire(target, rpc.path, CALLER)) as wire:
         begun = time.perf_counter()
+        sent = {wire.send(next(requests)): begun for _ in range(callers)}
+        while sent:
+            for call, answer in wire.receive():
+                now = time.perf_counter()
+                found.latencies.append(now - sent.pop(call))
+                _count(found, rpc, answer)
+                if busy(now - begun):
+                    sent[wire.send(next(requests))] = now
+        found.seconds = time.perf_counter() - begun
+    return found
 
-        async def caller() -> None:
-            while (sent := time.perf_counter()) - begun < limit():
-                try:
-                    answer = await call(next(requests), metadata=METADATA)
-                except grpc.aio.AioRpcError as error:
-                    run.failures.append(f"{error.code().name}: {error.details()}")
-                    await asyncio.sleep(0.01)
-                    continue
-                run.latencies.append(time.perf_counter() - sent)
-                run.entries += rpc.entries(answer)
 
-        await asyncio.gather(*(caller() for _ in range(callers)))
-        run.seconds = time.perf_counter() - begun
-        return run
+def run_for(target: str, rpc: Rpc, requests: Iterator[bytes], callers: int, seconds: float) -> Run:
+    """Keeps so many callers busy for so long; raises RuntimeError where a request fails."""
+    found = run(target, rpc, requests, callers, lambda since: since < seconds)
+    if found.failed:
+        raise RuntimeError(f"{found.failed} of {len(found.latencies)} requests failed")
+    return found
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        for channel in self._channels.values():
-            self._runner.run(channel.close())
-        self._runner.close()
+def _count(found: Run, rpc: Rpc, answer: bytes | None) -> None:
+    if answer is None:
+        found.failed += 1
+        return
+    message = rpc.answer.FromString(answer)
+    found.entries += rpc.entries(message)
+    found.failed += bool(getattr(message, "refusals", ()))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+WORDS = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}
+LOAD_BEFORE = os.getloadavg()[0]
 console = Console(width=None if os.isatty(1) else 132, highlight=False)
 
 
@@ -27,8 +29,13 @@ class Figure:
     """Whether the target is met; None where there is none."""
 
 
-def show(title: str, figures: Sequence[Figure], notes: Sequence[str] = ()) -> None:
-    """Prints the figures and what is to be known about them."""
+def show(
+    title: str, figures: Sequence[Figure], notes: Sequence[str] = (), *, quick: bool = False
+) -> int:
+    """Prints the figures and what is to be known about them; the exit status.
+
+    1 where a target is missed. Quick sizes are too small to judge by.
+    """
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("figure")
     for name in ("measured", "baseline", "ratio"):
@@ -42,15 +49,11 @@ def show(title: str, figures: Sequence[Figure], notes: Sequence[str] = ()) -> No
             figure.baseline,
             "" if figure.ratio is None else f"{figure.ratio:.2f} ×",
             figure.target,
-            "" if figure.met is None else ("[green]yes[/]" if figure.met else "[red]no[/]"),
+            "" if quick else WORDS[figure.met],
         )
     console.print(table)
     for note in (*notes, _machine()):
         console.print(f"  {note}")
-
-
-def verdict(figures: Sequence[Figure], *, quick: bool) -> int:
-    """The exit status: 1 where a target is missed; 0 too with sizes too small to judge by."""
     return int(not quick and any(figure.met is False for figure in figures))
 
 
@@ -70,8 +73,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def _machine() -> str:
-    busy = os.getloadavg()[0]
     return (
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; "
-        f"load average at the end {busy:.1f}"
+        f"load average before {LOAD_BEFORE:.1f}"
     )
