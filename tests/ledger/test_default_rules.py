@@ -82,6 +82,13 @@ def test_every_account_is_moved_by_a_rule_or_is_documented_as_not() -> None:
     assert set(CHART) - used == set(NOT_POSTED)
 
 
+def test_every_event_fits_a_request() -> None:
+    for event in {key.event for key in RULES}:
+        own = [rule for key, rule in RULES.items() if key.event == event]
+        assert len({rule.key.amount_type for rule in own}) <= 32
+        assert len({account.owner_type for rule in own for account in moved(rule)}) <= 8
+
+
 def test_every_event_has_a_meaning_and_a_stage() -> None:
     meanings = event_meanings()
     assert [row.event for row in meanings] == list(dict.fromkeys(key.event for key in RULES))

@@ -134,3 +134,25 @@ def test_a_worked_life_of_an_impaired_loan_leaves_nothing_behind(book: LedgerUnd
     book.post("RECOVERY_RECEIVED", principal=871_151)
     left = ["1303.01:LOAN:L1", "1303.02:LOAN:L1", "1303.03:LOAN:L1", "1304.03:LOAN:L1"]
     assert book.balance(*left, "7101:LOAN:L1", "6702") == [0, 0, 0, 0, 0, 0]
+
+
+def test_what_leaves_the_balance_sheet_at_non_accrual_comes_back_whole_when_cured(
+    new_book: Callable[..., LedgerUnderTest],
+) -> None:
+    book = new_book(vat_mode=pb.VAT_MODE_SPLIT)
+    both_ways = {
+        "principal_normal": 679_842,
+        "principal_overdue": 241_309,
+        "interest_accrued": 6_579,
+        "penalty": 7_255,
+        "compound": 785,
+        "vat_declared": 1_429,
+        "interest_vat_not_due": 372,
+        "penalty_vat_not_due": 411,
+        "compound_vat_not_due": 44,
+    }
+    book.post("NON_ACCRUAL_ENTERED", interest_due=25_238, **both_ways)
+    assert book.balance("1221.03:LOAN:L1", "2221.06", "7001:LOAN:L1") == [1_429, -827, 31_817]
+    book.post("NON_ACCRUAL_LEFT", interest=25_238, **both_ways)
+    totals = book.trial_balance()
+    assert [row.account.code for row in totals.rows if row.balance] == []

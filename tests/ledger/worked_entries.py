@@ -2,7 +2,8 @@
 
 A case is a block of lines: a title; the book's lender type and VAT mode, the event (with the
 loan's accrual status where rules look at it) and its amounts; then the voucher's lines, `Dr`/`Cr`
-on balance and 收/付 off balance, `then` before the next voucher. Amounts are in yuan.
+on balance and 收/付 off balance, `then` before the next voucher. Amounts are in yuan; a list of
+them goes on after a comma.
 """
 
 from __future__ import annotations
@@ -58,10 +59,11 @@ def _read(path: Path) -> Iterator[WorkedEntry]:
     for block in path.read_text(encoding="utf-8").strip().split("\n\n"):
         rows = [row.strip() for row in block.splitlines() if not row.startswith("#")]
         if rows:
-            yield _entry(*rows)
+            yield _entry(rows[0], "\n".join(rows[1:]).replace(",\n", ", ").splitlines())
 
 
-def _entry(title: str, summary: str, *rows: str) -> WorkedEntry:
+def _entry(title: str, rows: list[str]) -> WorkedEntry:
+    summary, *lines = rows
     found = SUMMARY.fullmatch(summary)
     assert found is not None, summary
     amounts = dict(amount.split() for amount in found["amounts"].split(", "))
@@ -72,7 +74,7 @@ def _entry(title: str, summary: str, *rows: str) -> WorkedEntry:
         found["event"],
         found["status"] or "",
         {name: _minor(amount) for name, amount in amounts.items()},
-        [_voucher(voucher) for voucher in "\n".join(rows).split("then\n")],
+        [_voucher(voucher) for voucher in "\n".join(lines).split("then\n")],
     )
 
 
