@@ -22,11 +22,12 @@ def main() -> int:
         seed = given.seed
         while True:
             try:
-                operations = simulate(house, seed, Shape(steps=given.steps))
+                done = simulate(house, seed, Shape(steps=given.steps))
             except SimulationError as error:
                 sys.stdout.write(f"{error}\n")
                 return 1
-            sys.stdout.write(f"seed {seed}: {operations} operations as foretold\n")
+            counts = f"{len(done.sent)} answers, {len(done.faults)} faults"
+            sys.stdout.write(f"seed {seed}: {counts}, as foretold\n")
             sys.stdout.flush()
             seed += 1
             if time.monotonic() >= end:

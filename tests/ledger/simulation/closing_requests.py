@@ -50,7 +50,7 @@ def publish_posting_rules(world: World) -> Operation:
     elif fault < 0.3:
         memo, balance = ac.RuleAccount(gl_code="7999"), ac.RuleAccount(gl_code="1003")
         rules[0].postings.append(ac.RulePosting(step=1, debit=memo, credit=balance))
-    first_day = world.state.business_date + timedelta(days=dice.choice((0, 0, 1, 2, -1)))
+    first_day = world.state.business_date + timedelta(days=dice.choice((0, 1, 2, 4, -1)))
     request = ac.PublishPostingRulesRequest(
         request_id=world.request_id,
         book_id=world.book_id,
@@ -70,21 +70,21 @@ def _maker(world: World) -> str:
 
 
 def approve_posting_rules(world: World) -> Operation:
-    """A newer version, mostly, by another than its maker, mostly."""
+    """The newest version or one before or after it, by another than its maker, mostly."""
     newest = len(world.state.rules)
+    version = max(1, newest + world.dice.choice((0, 0, 0, 0, 1, -1)))
+    rules = world.state.rules.get(version)
+    other = "simulation" if rules is None or rules.maker == "checker" else "checker"
     request = ac.ApprovePostingRulesRequest(
-        request_id=world.request_id,
-        book_id=world.book_id,
-        version=max(1, newest - world.dice.choice((0, 0, 0, 1, 2, -1))),
+        request_id=world.request_id, book_id=world.book_id, version=version
     )
-    return Operation(
-        "ApprovePostingRules", (request,), world.dice.choice(("simulation", "checker"))
-    )
+    caller = other if world.chance(0.8) else world.dice.choice(("simulation", "checker"))
+    return Operation("ApprovePostingRules", (request,), caller)
 
 
 DRAWS: list[tuple[int, Callable[[World], Operation]]] = [
     (4, close_day),
     (2, close_period),
-    (1, publish_posting_rules),
+    (2, publish_posting_rules),
     (2, approve_posting_rules),
 ]

@@ -32,6 +32,11 @@ class World:
     sent: list[Operation] = field(default_factory=list)
     """What was sent before."""
 
+    def at(self, place: int) -> World:
+        """The same with dice of its own, for the operation at a place of the step."""
+        dice = random.Random(f"{self.dice.random()}/{place}")
+        return World(self.state, dice, self.step, place, self.sent)
+
     @property
     def request_id(self) -> str:
         """Of the operation at this place of this step."""
@@ -56,9 +61,9 @@ class World:
 
     def booking_date(self) -> date_pb2.Date | None:
         """Mostly none; else the open day, or a wrong one."""
-        if self.chance(0.85):
+        if self.chance(0.8):
             return None
-        wrong = self.dice.choice((0, 0, 1, -1))
+        wrong = self.dice.choice((0,) * 8 + (1, -1))
         return from_date(self.state.business_date + timedelta(days=wrong))
 
     def past_day(self) -> date:

@@ -32,7 +32,7 @@ from tael_client.values import from_date, to_date
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 
 CALLERS = 6
-FIRST_DAYS = (date(2025, 11, 18), date(2025, 12, 16), date(2026, 1, 19), date(2026, 2, 16))
+FIRST_DAYS = (date(2025, 11, 20), date(2025, 12, 21), date(2026, 1, 21), date(2026, 2, 18))
 REMEMBERED = 12
 """Bursts that a failure tells."""
 
@@ -48,7 +48,6 @@ class Shape:
     steps: int = 150
     fault_chance: float = 0.06
     question_chance: float = 0.4
-    faults: bool = True
 
 
 class Episode:
@@ -61,6 +60,8 @@ class Episode:
         self.answers: dict[tuple[str, str, str], Message] = {}
         """What was answered first, in full."""
         self.told: deque[str] = deque(maxlen=REMEMBERED)
+        self.faults: list[str] = []
+        """What went wrong on the way."""
         self.state = self._open_book()
 
     def run(self) -> None:
@@ -78,7 +79,7 @@ class Episode:
 
     def _open_book(self) -> State:
         dice = random.Random(f"{self.seed}/book")
-        first_day = dice.choice(FIRST_DAYS) + timedelta(days=dice.randint(0, 10))
+        first_day = dice.choice(FIRST_DAYS) + timedelta(days=dice.randint(0, 9))
         request = pb.CreateBookRequest(
             request_id=str(uuid4()),
             book_id=f"seed-{self.seed}-{uuid4().hex[:8]}",
@@ -118,10 +119,12 @@ class Episode:
         burst = draw_burst(
             self._world("burst"),
             most=CALLERS,
-            fault_chance=self.shape.fault_chance if self.shape.faults else 0.0,
+            fault_chance=self.shape.fault_chance,
         )
         self.told.append(f"step {self.step}, fault: {burst.fault or 'none'}")
         self.told[-1] += "".join(f"\n  {str(operation)[:1000]}" for operation in burst.operations)
+        if burst.fault:
+            self.faults.append(burst.fault)
         with misfortune(self.house, burst.fault, self._world("fault").dice):
             heard = self.callers.all_at_once(burst.operations, burst.hang_ups)
         calls = [Call(*pair) for pair in zip(burst.operations, heard, strict=True)]
@@ -175,9 +178,9 @@ def own_house() -> Iterator[House]:
         shutil.rmtree(folder)
 
 
-def simulate(house: House, seed: int, shape: Shape) -> int:
-    """One episode; how many operations were answered. Raises SimulationError."""
+def simulate(house: House, seed: int, shape: Shape) -> Episode:
+    """One episode, to its end. Raises SimulationError."""
     with Callers(house.settings.target("ledger"), CALLERS) as callers:
         episode = Episode(house, callers, seed, shape)
         episode.run()
-        return len(episode.sent)
+    return episode

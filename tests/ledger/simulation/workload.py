@@ -31,30 +31,33 @@ class Burst:
 
 
 def draw_burst(world: World, *, most: int, fault_chance: float) -> Burst:
-    """The next burst. What is drawn depends on the seed and the step; ids and dates in it also on
-    what the book holds."""
+    """The next burst: at most so many operations, a duplicate and a repetition besides.
+
+    How many there are, of which kinds, and what goes wrong is drawn before anything that depends on
+    what stands in the book: whatever callers raced for before, it comes out the same.
+    """
     if world.step == 1:
         return Burst([account_requests.open_wallets(world)])
     dice = world.dice
     count = 1 if dice.random() < 0.4 else dice.randint(2, most)
-    operations = []
-    for place in range(count):
-        one = World(world.state, random.Random(f"{world.step}/{place}/{dice.random()}"), world.step)
-        one.place, one.sent = place, world.sent
-        operations.append(_draw(one))
-    if dice.random() < 0.25:
-        operations.append(dice.choice(operations))
-    if world.sent and dice.random() < 0.25:
-        operations.append(repetition(world))
-    dice.shuffle(operations)
-    hang_ups = {
-        place: dice.uniform(0.0, 0.03) for place in range(len(operations)) if dice.random() < 0.08
-    }
-    fault = ""
-    if dice.random() < fault_chance:
-        weights = [weight for weight, _ in FAULTS.values()]
-        fault = dice.choices(list(FAULTS), weights)[0]
+    doubled = dice.randrange(count) if dice.random() < 0.25 else None
+    repeated = dice.random() < 0.25
+    order = random.Random(dice.random())
+    hang_ups = {p: dice.uniform(0.0, 0.03) for p in range(count) if dice.random() < 0.08}
+    fault = _draw_fault(dice) if dice.random() < fault_chance else ""
+    worlds = [world.at(place) for place in range(count + 1)]
+    operations = [_draw(one) for one in worlds[:count]]
+    if doubled is not None:
+        operations.append(operations[doubled])
+    if repeated and world.sent:
+        operations.append(repetition(worlds[count]))
+    order.shuffle(operations)
     return Burst(operations, hang_ups, fault)
+
+
+def _draw_fault(dice: random.Random) -> str:
+    weights = [weight for weight, _ in FAULTS.values()]
+    return dice.choices(list(FAULTS), weights)[0]
 
 
 def _draw(world: World) -> Operation:
