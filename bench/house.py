@@ -34,7 +34,7 @@ StubT = TypeVar("StubT")
 
 BOOK = "main"
 FIRST_DAY = date(2026, 1, 1)
-GROUP_OF_ONE = {"TAEL_LEDGER__GROUP_SIZE": "1"}
+GROUP_OF_ONE = {"TAEL_LEDGER_GROUP_SIZE": "1"}
 """The ledger whose transactions hold one request each."""
 
 

@@ -26,7 +26,7 @@ def main(
     loans: Annotated[int, typer.Option(min=1, help="Accounts debited in turn.")] = 100_000,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
     seconds: Annotated[int, typer.Option(min=1, help="Of a round of each side.")] = 6,
-    clients: Annotated[int, typer.Option(min=1, help="pgbench's.")] = 8,
+    clients: Annotated[int, typer.Option(min=1, help="pgbench's.")] = 4,
     scale: Annotated[int, typer.Option(min=1, help="pgbench's.")] = 10,
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes, to see it run.")] = False,
 ) -> None:
@@ -55,13 +55,16 @@ def main(
             say(f"{rate(run.rate)}; generator {time.process_time() - before[1]:.2f} s of CPU")
             return run.rate
 
+        sides = [
+            post,
+            lambda: pgbench.transactions_a_second(seconds, "simple"),
+            lambda: pgbench.transactions_a_second(seconds, "prepared"),
+        ]
         say("warming up")
-        alternate(1, post, lambda: pgbench.transactions_a_second(min(2, seconds)))
+        alternate(1, *sides)
         runs.clear()
         cpu.clear()
-        posted, transactions = alternate(
-            rounds, post, lambda: pgbench.transactions_a_second(seconds)
-        )
+        posted, transactions, prepared = alternate(rounds, *sides)
     times, found = ratio(posted, transactions), median(posted)
     latencies = [latency for run in runs for latency in run.latencies]
     whole = Run(latencies=latencies)
@@ -75,12 +78,18 @@ def main(
             times >= TARGET_RATIO and found >= TARGET_RATE,
         ),
         Figure(
+            "  against prepared statements",
+            "",
+            f"{rate(median(prepared))} TPC-B",
+            ratio(posted, prepared),
+        ),
+        Figure(
             "  latency p50, p99 of a request",
             f"{milliseconds(whole.latency(0.5))}, {milliseconds(whole.latency(0.99))}",
         ),
         Figure("  server's CPU an entry", f"{median(cpu) * 1e6:.1f} µs"),
     ]
-    notes = [f"pgbench: {clients} clients, scale {scale}, prepared statements"]
+    notes = [f"pgbench: {clients} clients, scale {scale}"]
     sys.exit(show("Entries in thousands, one income account", figures, notes, quick=quick))
 
 

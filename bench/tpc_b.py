@@ -31,13 +31,13 @@ class TpcB:
         connection.close()
         _run(self._program, self._address, "--initialize", f"--scale={scale}", "--quiet")
 
-    def transactions_a_second(self, seconds: int) -> float:
-        """One run: prepared statements, connections made before the clock starts."""
+    def transactions_a_second(self, seconds: int, protocol: str) -> float:
+        """One run with "simple" statements, pgbench's default, or "prepared" ones."""
         said = _run(
             self._program,
             self._address,
             "--no-vacuum",
-            "--protocol=prepared",
+            f"--protocol={protocol}",
             f"--client={self._clients}",
             "--jobs=1",
             f"--time={seconds}",
