@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from google.type import date_pb2
@@ -56,12 +56,14 @@ def record_events(state: State, operation: Operation) -> Accepted | set[str]:
 
 
 def _post_all(state: State, drafts: Iterable[Entry]) -> tuple[list[Entry], set[str]]:
-    entries, reasons = [], set()
+    """Limits hold when all of a request stands, not between its entries."""
+    entries: list[Entry] = []
+    reasons: set[str] = set()
     for draft in drafts:
         entry, refused = state.post(draft)
         entries.append(entry)
         reasons |= refused
-    return entries, reasons
+    return entries, reasons | state.beyond_limits(*(entry.lines for entry in entries))
 
 
 def record_event_columns(state: State, operation: Operation) -> Accepted | set[str]:
@@ -88,39 +90,48 @@ def record_event_columns(state: State, operation: Operation) -> Accepted | set[s
 def post_entries(state: State, operation: Operation) -> Accepted | set[str]:
     """Each for itself; with `atomic`, all or none."""
     request: pb.PostEntriesRequest = operation.parts[0]
-    if reasons := booking_reasons(state, request):
-        return reasons
+    reasons = booking_reasons(state, request)
+    drafts = [draft_of(new) for new in request.entries]
+    against = [_against(state, draft) for draft in drafts]
+    if request.atomic:
+        entries, refused = _post_all(state, drafts)
+        sequences = [entry.sequence for entry in entries]
+        return reasons.union(refused, *against) or Accepted(
+            pb.PostEntriesResponse(sequences=sequences)
+        )
+    return reasons or _post_each(state, drafts, against)
+
+
+def _post_each(state: State, drafts: Sequence[Entry], against: Sequence[set[str]]) -> Accepted:
     answer = pb.PostEntriesResponse()
     refusals: list[frozenset[str]] = []
-    for place, new in enumerate(request.entries):
+    for place, (draft, known) in enumerate(zip(drafts, against, strict=True)):
         mark = state.mark()
-        entry, reasons = _post_new(state, new)
-        if reasons and request.atomic:
-            later = [_post_new(state, other)[1] for other in request.entries[place + 1 :]]
-            return reasons.union(*later)
-        if reasons:
+        (entry,), refused = _post_all(state, [draft])
+        if known | refused:
             state.back_to(mark)
-            refusals.append(frozenset(reasons))
+            refusals.append(frozenset(known | refused))
             answer.refusals.add(entry=place)
-        answer.sequences.append(0 if reasons else entry.sequence)
+        answer.sequences.append(0 if known | refused else entry.sequence)
     return Accepted(answer, tuple(refusals))
 
 
-def _post_new(state: State, new: pb.NewEntry) -> tuple[Entry, set[str]]:
-    lines = tuple(line_of(line) for line in new.lines)
-    reasons = imbalance(state, lines) | future(state, new.value_date)
-    if new.event in RESERVED_EVENTS:
-        reasons.add("RESERVED_EVENT")
-    draft = Entry(
+def draft_of(new: pb.NewEntry) -> Entry:
+    """An entry as it was sent."""
+    return Entry(
         new.event,
         to_date(new.value_date),
-        lines,
+        tuple(line_of(line) for line in new.lines),
         new.source,
         new.narrative,
         metadata=dict(new.metadata),
     )
-    entry, refused = state.post(draft)
-    return entry, reasons | refused
+
+
+def _against(state: State, draft: Entry) -> set[str]:
+    """The reasons against an entry on named accounts, whatever stands on them."""
+    reasons = imbalance(state, draft.lines)
+    return reasons | ({"RESERVED_EVENT"} if draft.event in RESERVED_EVENTS else set())
 
 
 def column_lines(operation: Operation) -> tuple[Line, ...]:
@@ -137,15 +148,17 @@ def column_lines(operation: Operation) -> tuple[Line, ...]:
 def post_columns(state: State, operation: Operation) -> Accepted | set[str]:
     """One compound entry."""
     header: pb.PostColumnsHeader = operation.parts[0].header
-    lines = column_lines(operation)
-    reasons = booking_reasons(state, header) | future(state, header.value_date)
-    reasons |= imbalance(state, lines)
-    if header.event in RESERVED_EVENTS:
-        reasons.add("RESERVED_EVENT")
-    draft = Entry(header.event, to_date(header.value_date), lines, header.source, header.narrative)
-    entry, refused = state.post(draft)
+    draft = Entry(
+        header.event,
+        to_date(header.value_date),
+        column_lines(operation),
+        header.source,
+        header.narrative,
+    )
+    reasons = booking_reasons(state, header) | _against(state, draft)
+    (entry,), refused = _post_all(state, [draft])
     return reasons | refused or Accepted(
-        pb.PostColumnsResponse(sequence=entry.sequence, lines=len(lines))
+        pb.PostColumnsResponse(sequence=entry.sequence, lines=len(entry.lines))
     )
 
 
@@ -153,7 +166,7 @@ def import_opening_balances(state: State, operation: Operation) -> Accepted | se
     """One OPENING_BALANCE entry, when the control totals are met."""
     header: pb.OpeningBalancesHeader = operation.parts[0].header
     lines = column_lines(operation)
-    reasons = imbalance(state, lines) | future(state, header.value_date)
+    reasons = imbalance(state, lines)
     if len({line.number for line in lines}) < len(lines):
         reasons.add("INVALID_FIELD")
     net: Counter[str] = Counter()
@@ -166,7 +179,7 @@ def import_opening_balances(state: State, operation: Operation) -> Accepted | se
     ):
         reasons.add("CONTROL_TOTAL_MISMATCH")
     draft = Entry("OPENING_BALANCE", to_date(header.value_date), lines, header.source)
-    entry, refused = state.post(draft)
+    (entry,), refused = _post_all(state, [draft])
     return reasons | refused or Accepted(
         pb.ImportOpeningBalancesResponse(sequence=entry.sequence, accounts=len(lines))
     )
@@ -194,5 +207,5 @@ def reverse_entry(state: State, operation: Operation) -> Accepted | set[str]:
         narrative=request.reason,
         reversal_of=origin.sequence,
     )
-    entry, reasons = state.post(draft)
+    (entry,), reasons = _post_all(state, [draft])
     return reasons or Accepted(pb.ReverseEntryResponse(entry=state.entry_message(entry)))

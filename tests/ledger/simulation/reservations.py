@@ -54,7 +54,7 @@ def reserve(state: State, operation: Operation) -> Accepted | set[str]:
         {line.number for line in lines}
     ) < len(lines):
         reasons.add("INVALID_FIELD")
-    reasons |= state.move(lines, pending=1)
+    reasons |= state.move(lines, pending=1) | state.beyond_limits(lines)
     reservation = Reservation(
         len(state.reservations) + 1,
         request.event,
@@ -97,7 +97,7 @@ def commit_reservation(state: State, operation: Operation) -> Accepted | set[str
     entry, refused = state.post(draft)
     after = replace(reservation, state=pb.RESERVATION_STATE_COMMITTED, sequence=entry.sequence)
     state.put(state.reservations, reservation.reservation_id, after)
-    return reasons | refused or Accepted(
+    return reasons | refused | state.beyond_limits(lines) or Accepted(
         pb.CommitReservationResponse(entry=state.entry_message(entry))
     )
 

@@ -35,6 +35,8 @@ CALLERS = 6
 FIRST_DAYS = (date(2025, 11, 20), date(2025, 12, 21), date(2026, 1, 21), date(2026, 2, 18))
 REMEMBERED = 12
 """Bursts that a failure tells."""
+LOGGED = 40
+"""Lines of the ledger's log that a failure tells."""
 
 
 class SimulationError(AssertionError):
@@ -73,9 +75,19 @@ class Episode:
             self._compare_all()
         except (AssertionError, grpc.RpcError) as error:
             raise SimulationError(
-                f"seed {self.seed}, step {self.step}: {error}\n\nbefore it:\n"
-                + "\n".join(self.told)
+                "\n".join(
+                    (
+                        f"seed {self.seed}, step {self.step}: {error}\n\nbefore it:",
+                        *self.told,
+                        "\nthe ledger's log:",
+                        *self._faults_logged(),
+                    )
+                )
             ) from error
+
+    def _faults_logged(self) -> list[str]:
+        log = self.house.log_of("ledger").read_text()
+        return [line for line in log.splitlines() if '"kind": "audit"' not in line][-LOGGED:]
 
     def _open_book(self) -> State:
         dice = random.Random(f"{self.seed}/book")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, NamedTuple, TypeVar
@@ -162,7 +162,6 @@ class State:
     def move(self, lines: tuple[Line, ...], *, posted: int = 0, pending: int = 0) -> set[str]:
         """Adds lines to what is posted or pending, -1 = takes them away; the reasons against it."""
         reasons = set()
-        touched = {}
         for line in lines:
             if line.number.split(":", maxsplit=1)[0] not in self.chart:
                 reasons.add("UNKNOWN_GL_CODE")
@@ -181,10 +180,13 @@ class State:
                 lines=before.lines + posted,
             )
             self.put(self.accounts, line.number, after)
-            touched[line.number] = after
-        if not all(self.within_limits(account) for account in touched.values()):
-            reasons.add("ACCOUNT_LIMIT")
         return reasons
+
+    def beyond_limits(self, *groups: Iterable[Line]) -> set[str]:
+        """The reason against lines after which an account stands outside its limits."""
+        numbers = {line.number for lines in groups for line in lines}
+        held = [self.accounts[number] for number in numbers if number in self.accounts]
+        return set() if all(map(self.within_limits, held)) else {"ACCOUNT_LIMIT"}
 
     def post(self, draft: Entry) -> tuple[Entry, set[str]]:
         """Books an entry on the open day; the reasons against it."""
