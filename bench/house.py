@@ -20,7 +20,7 @@ import grpc
 import psycopg2
 from sqlalchemy import make_url
 
-from bench.processes import Process
+from bench.processes import Process, parent_of
 from tael.ledger.v1.accounting_pb2 import CloseDayRequest
 from tael.ledger.v1.accounting_pb2_grpc import AccountingServiceStub
 from tael.ledger.v1.ledger_pb2 import CreateBookRequest
@@ -46,6 +46,9 @@ class Store:
         self._cluster = EmbeddedPostgres(self.folder)
         self._cluster.start()
         self._ledgers: list[Ledger] = []
+        with closing(psycopg2.connect(**self.address("postgres"))) as connection:
+            self.postgres = parent_of(connection.info.backend_pid)
+            """The postmaster with its backends."""
 
     def ledger(self, name: str, environment: Mapping[str, str] | None = None) -> Ledger:
         """A ledger with a database of its own, and a book in it."""
@@ -89,6 +92,7 @@ class Ledger:
 
     def __init__(self, store: Store, name: str, environment: Mapping[str, str]) -> None:
         self.database = f"bench_{name}"
+        self.postgres = store.postgres
         self.target = f"127.0.0.1:{_free_port()}"
         self._store = store
         self._log = store.folder / f"{name}.log"

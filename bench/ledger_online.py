@@ -43,29 +43,37 @@ class Side:
     requests: Requests
     callers: int
     runs: list[Run] = field(default_factory=list)
-    server_cpu: list[float] = field(default_factory=list)
-    """Seconds an entry."""
-    generator_cpu: list[float] = field(default_factory=list)
+    costs: list[list[float]] = field(default_factory=list)
+    """Seconds of CPU an entry: the server's, PostgreSQL's, the generator's."""
     together: list[float] = field(default_factory=list)
     """Entries a transaction."""
 
     def round(self, seconds: float) -> None:
         """Runs once more."""
         batches = self._batches()
-        server, own = self.ledger.process.cpu_seconds(), time.process_time()
+        before = self._cpu()
         run = run_for(self.ledger.target, self.rpc, self.requests, self.callers, seconds)
-        self.generator_cpu.append((time.process_time() - own) / run.entries)
-        self.server_cpu.append((self.ledger.process.cpu_seconds() - server) / run.entries)
+        after = self._cpu()
+        self.costs.append([(b - a) / run.entries for a, b in zip(before, after, strict=True)])
         self.together.append(run.entries / (self._batches() - batches))
         self.runs.append(run)
+
+    def _cpu(self) -> tuple[float, float, float]:
+        ledger = self.ledger
+        return (
+            ledger.process.cpu_seconds(),
+            ledger.postgres.cpu_seconds(),
+            time.process_time(),
+        )
 
     def _batches(self) -> int:
         return int(self.ledger.rows("SELECT last_batch FROM book")[0][0])
 
     def forget(self) -> None:
         """Makes the rounds so far a warm-up."""
-        for rounds in (self.runs, self.server_cpu, self.generator_cpu, self.together):
-            rounds.clear()
+        self.runs.clear()
+        self.costs.clear()
+        self.together.clear()
 
     @property
     def rate(self) -> float:
@@ -83,9 +91,10 @@ class Side:
 
     def cost(self) -> str:
         """Where the CPU goes."""
+        server, postgres, generator = (median(part) * 1e6 for part in zip(*self.costs, strict=True))
         return (
-            f"server {median(self.server_cpu) * 1e6:,.0f} µs, "
-            f"generator {median(self.generator_cpu) * 1e6:,.0f} µs of CPU an entry; "
+            f"CPU an entry: server {server:,.0f} µs, PostgreSQL {postgres:,.0f} µs, "
+            f"generator {generator:,.0f} µs; "
             f"{median(self.together):.1f} entries a transaction"
         )
 

@@ -43,13 +43,22 @@ class Process:
                     waiting += map(int, children.read_text().split())
 
 
+def parent_of(pid: int) -> Process:
+    """Who started a process."""
+    return Process(int(_stat(pid)[1]))
+
+
 def _cpu_seconds(pid: int) -> float:
     try:
-        # The name in brackets may hold anything; utime and stime are the 12th and 13th after it.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = _stat(pid)
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields after the name, which may hold anything: state, parent, …, utime, stime, …."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def _peak_kib(pid: int) -> int:
