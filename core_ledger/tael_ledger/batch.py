@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, text
 
 from tael_ledger import chain, rows
 from tael_ledger.books import Book
@@ -126,8 +126,12 @@ class Made:
 class Batch:
     """Requests accepted one by one, then written together."""
 
-    def __init__(self, transaction: Connection, book: Book, registry: Registry) -> None:
+    def __init__(
+        self, transaction: Connection, book: Book, registry: Registry, now: datetime
+    ) -> None:
+        """`now`: by the store's clock."""
         self._transaction = transaction
+        self._now = now
         self._book = book
         self._registry = registry
         self._number = book.last_batch + 1
@@ -242,18 +246,17 @@ class Batch:
         rows.copy_in(transaction, rows.LINE, line_part)
         self._add_up(lines)
         self._hold()
-        now = transaction.execute(select(func.clock_timestamp())).scalar_one()
-        head = self._head(now, len(records), len(lines.account_ids))
+        head = self._head(len(records), len(lines.account_ids))
         content = chain.content_digest(
             (rows.batch_bytes(book_id, head), accounts, record_part, requests, entries, line_part)
         )
         digest = chain.link(self._book.digest, content)
-        self._link(head, now, content, digest)
+        self._link(head, content, digest)
         self._show()
         anchor = Anchor(self._last_sequence, digest)
         return {key: _made(one, anchor) for key, one in self._accepted.items()}
 
-    def _head(self, now: datetime, records: int, lines: int) -> BatchRow:
+    def _head(self, records: int, lines: int) -> BatchRow:
         return BatchRow(
             self._number,
             days(self._book.business_date),
@@ -264,7 +267,7 @@ class Batch:
             len(self._accepted),
             self._last_sequence - self._book.last_sequence,
             lines,
-            rows.microseconds(now),
+            rows.microseconds(self._now),
         )
 
     def _records(self) -> Iterable[RecordRow]:
@@ -370,7 +373,7 @@ class Batch:
             },
         )
 
-    def _link(self, head: BatchRow, now: datetime, content: bytes, digest: bytes) -> None:
+    def _link(self, head: BatchRow, content: bytes, digest: bytes) -> None:
         red = [(sequence, draft.reversal_of) for sequence, draft in self._placed()]
         red = [pair for pair in red if pair[1]]
         values: dict[str, Any] = head._asdict()
@@ -381,7 +384,7 @@ class Batch:
                 **values,
                 "book_id": self._book.book_id,
                 "booking_date": self._book.business_date,
-                "committed_at": now,
+                "committed_at": self._now,
                 "content_digest": content,
                 "digest": digest,
                 "reservation_id": max(plan.reservation_id for plan in plans),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael_ledger import rules_store
@@ -78,6 +78,19 @@ def get(connection: Connection, book_id: str, *, lock: bool = False) -> Book:
     if row is None:
         raise NotFound("book", book_id)
     return _book(row)
+
+
+LOCK = text("SELECT book.*, clock_timestamp() AS now FROM book WHERE book_id = :book_id FOR UPDATE")
+
+
+def lock(transaction: Connection, book_id: str) -> tuple[Book, datetime]:
+    """A book held for the transaction, and the store's clock. Raises NotFound."""
+    row = transaction.execute(LOCK, {"book_id": book_id}).first()
+    if row is None:
+        raise NotFound("book", book_id)
+    values = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's public name
+    now = values.pop("now")
+    return Book(**{**values, "digest": bytes(values["digest"])}), now
 
 
 def page(connection: Connection, after: str, size: int) -> list[Book]:

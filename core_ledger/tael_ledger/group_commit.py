@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from tael_ledger.catalogue import Catalogue
@@ -163,6 +164,7 @@ class _Committer:
         self._book_id = book_id
         self._group_size = group_size
         self._registry: Registry | None = None
+        self._connection: Connection | None = None
         self._line = _Line()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=f"commit-{book_id}", daemon=True)
@@ -175,6 +177,8 @@ class _Committer:
     def _run(self) -> None:
         while self._gather():
             self._commit(self._line.group(self._group_size))
+        if self._connection is not None:
+            self._connection.close()
 
     def _gather(self) -> bool:
         """Takes in who has come, waiting where nobody is there; False once closed and all served."""
@@ -221,7 +225,7 @@ class _Committer:
         registry = self._registry
         try:
             # Not Database.begin: postings write no outbox, so there is no publisher to wake.
-            with self._database.engine.begin() as transaction:
+            with self._transaction() as transaction:
                 if registry is None:
                     chart = self._catalogue.chart(transaction, self._book_id)
                     registry = self._registry = Registry(self._book_id, chart)
@@ -232,6 +236,19 @@ class _Committer:
             raise
         registry.committed(group.last_batch, guards_changed=group.guards_changed)
         return group.outcomes
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """On a connection kept from one group to the next; another one after any fault."""
+        connection = self._connection or self._database.engine.connect()
+        self._connection = None
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
 
 
 def _told(failure: BaseException) -> BaseException:

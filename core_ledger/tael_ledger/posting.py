@@ -80,13 +80,13 @@ def post(
 
     A refusal is an outcome; what is raised is a fault of the store, and nothing was written.
     """
-    book = books.get(transaction, book_id, lock=True)
+    book, now = books.lock(transaction, book_id)
     chart = catalogue.chart(transaction, book_id)
     rules = catalogue.rules(transaction, book_id, book.rules_version)
     desk = Desk(transaction, book, chart, rules, count(book.reservations_made + 1))
     executed = _executed(transaction, book_id, [request.key for request in requests])
     planned = [_plan(desk, request, executed.get(request.key)) for request in requests]
-    batch = Batch(transaction, book, registry)
+    batch = Batch(transaction, book, registry, now)
     batch.prepare([plan for plan in planned if isinstance(plan, Plan)])
     outcomes = [
         _accept(batch, request, plan) for request, plan in zip(requests, planned, strict=True)

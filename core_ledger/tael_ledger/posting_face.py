@@ -38,6 +38,7 @@ from tael_ledger.requests import (
     Desk,
     RecordedEvents,
     Reversal,
+    events_hash,
     read_refusals,
 )
 from tael_runtime import idempotency
@@ -53,13 +54,15 @@ class Postings(Face):
     ) -> pb.RecordEventsResponse:
         """Books business events."""
         chart = await self.chart_of(request.book_id)
-        events = RecordedEvents(
+        events = messages.read_events(request.events)
+        booking_date = optional_date(request, "booking_date")
+        recorded = RecordedEvents(
             key=key_of("RecordEvents", request.request_id),
-            content_hash=idempotency.content_hash(request),
-            events=messages.read_events(request.events),
-            booking_date=optional_date(request, "booking_date"),
+            content_hash=events_hash(events, booking_date),
+            events=events,
+            booking_date=booking_date,
         )
-        receipt, entries = await self.post_entries(request.book_id, events)
+        receipt, entries = await self.post_entries(request.book_id, recorded)
         return pb.RecordEventsResponse(
             entries=messages.entries(entries, chart), anchor=messages.anchor(receipt.anchor)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -196,6 +197,25 @@ class RecordedEvents:
         for place, event in enumerate(self.events):
             desk.check_value_date(event.value_date, f"events[{place}]")
         return Plan(drafts_of(self.events, desk.rules, desk.book.terms))
+
+
+def events_hash(events: Sequence[Event], booking_date: date | None) -> bytes:
+    """SHA-256 of what RecordEvents asks for, from the values and not from the message's bytes."""
+    content = [
+        (
+            event.event,
+            event.value_date.toordinal(),
+            event.product,
+            event.accrual_status,
+            sorted(event.owners.items()),
+            event.amounts,
+            event.source,
+            event.narrative,
+            event.metadata,
+        )
+        for event in events
+    ]
+    return hashlib.sha256(repr((str(booking_date), content)).encode()).digest()
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,10 @@ listen_addresses = ''
 port = {port}
 unix_socket_directories = '{socket}'
 max_connections = 400
-shared_buffers = 256MB
+shared_buffers = {buffers}MB
 wal_compression = on
-max_wal_size = 2GB
+max_wal_size = 4GB
+checkpoint_timeout = 15min
 checkpoint_completion_target = 0.9
 timezone = 'UTC'
 log_timezone = 'UTC'
@@ -49,6 +50,12 @@ log_min_messages = log
 log_min_error_statement = panic
 log_error_verbosity = terse
 """
+
+
+def _buffers() -> int:
+    """Megabytes of shared buffers: an eighth of the machine's memory, within bounds."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return max(128, min(memory // 8, 2048))
 
 
 class EmbeddedPostgresError(RuntimeError):
@@ -307,7 +314,7 @@ class EmbeddedPostgres:
     def _launch(self, programs: Path) -> None:
         self._own(self._socket)
         conf = self._cluster / "tael.conf"
-        conf.write_text(SETTINGS.format(socket=self._socket, port=PORT))
+        conf.write_text(SETTINGS.format(socket=self._socket, port=PORT, buffers=_buffers()))
         os.chown(conf, self._user.uid, self._user.gid)
         end = time.monotonic() + 60
         while True:

@@ -17,7 +17,7 @@ from tael_ledger.journal import RequestKey
 from tael_ledger.posting_rules import PostingRule, RuleSet
 from tael_ledger.requests import Desk
 
-BOOK = Book("b", "Demo", "CNY", "Asia/Shanghai", "BANK", "NONE", DAY, 1)
+BOOK = Book("b", "Demo", "CNY", "Asia/Shanghai", "BANK", "NONE", DAY, DAY, 1)
 
 
 @given(
@@ -46,7 +46,8 @@ def test_columns_come_to_the_same_totals_as_their_events_one_by_one(
     ]
     header = Header("E", DAY, "", "", "LOAN", names, "")
     columns = RecordedColumns(RequestKey("r", "c", "i"), b"", header, chunks)
-    drafts = columns.drafts(Desk(cast("Connection", None), BOOK, RuleSet(1, rules)))
+    desk = Desk(cast("Connection", None), BOOK, {}, RuleSet(1, rules), iter(()))
+    drafts = columns.plan(desk).drafts
     for draft in drafts:
         assert_balanced(draft)
     assert totals(drafts) == totals(drafts_of(events, RuleSet(1, rules), TERMS))
