@@ -39,8 +39,8 @@ class World:
 
     @property
     def request_id(self) -> str:
-        """Of the operation at this place of this step."""
-        return f"step-{self.step}-{self.place}"
+        """Of the operation at this place of this step of this book."""
+        return f"{self.book_id}/{self.step}/{self.place}"
 
     @property
     def book_id(self) -> str:

@@ -10,6 +10,8 @@ from ledger.simulation.oracle import foretell
 from ledger.simulation.state import State
 
 MOST_STEPS = 20_000
+TOLD = 2_000
+"""Characters that a failure tells of a message."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ class _Search:
             foretold = foretell(self.state, call.operation)
             self.state.back_to(mark)
             lines += [
-                f"  {call.operation}",
-                f"    heard    {brief(call.heard)}",
-                f"    foretold {foretold} (before all of them)",
+                f"  {str(call.operation)[:TOLD]}",
+                f"    heard    {brief(call.heard)[:TOLD]}",
+                f"    foretold {str(foretold)[:TOLD]} (before all of them)",
             ]
         return lines
