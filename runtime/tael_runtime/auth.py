@@ -28,6 +28,8 @@ e = some(where (p.eft == allow))
 m = r.role == p.role && keyMatch(r.rpc, p.rpc)
 """
 
+LOOK_AGAIN_SECONDS = 0.2
+"""For so long at most the policy file is as it was read."""
 MOST_KEPT = 4096
 """Tokens and answers kept, so that they need not be proven and asked again; then begun anew."""
 
@@ -99,6 +101,7 @@ class Authorizer:
         self._path = policy_file
         self._lock = Lock()
         self._policy: _Policy | None = None
+        self._look_again = 0.0
 
     def check(self, principal: Principal, rpc: str) -> None:
         """Raises PermissionDenied unless one of the caller's roles may."""
@@ -110,11 +113,14 @@ class Authorizer:
             )
 
     def _current(self, path: Path) -> _Policy:
-        stamp = path.stat().st_mtime_ns
-        policy = self._policy
-        if policy is None or stamp != policy.stamp:
+        policy, now = self._policy, time.monotonic()
+        if policy is None or now >= self._look_again:
             with self._lock:
-                policy = self._policy = _Policy(path, stamp)
+                self._look_again = now + LOOK_AGAIN_SECONDS
+                stamp = path.stat().st_mtime_ns
+                if self._policy is None or stamp != self._policy.stamp:
+                    self._policy = _Policy(path, stamp)
+                policy = self._policy
         return policy
 
 

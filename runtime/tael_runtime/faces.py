@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
@@ -17,6 +18,9 @@ from tael_runtime.settings import Settings
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 SERVING = health_pb2.HealthCheckResponse.SERVING
+
+BREAK_SECONDS = 0.02
+"""How long the news may take that an upload did not end but broke off."""
 
 
 class Handlers(grpc.GenericRpcHandler):
@@ -111,7 +115,7 @@ class ThreadedFace:
         self._served = served
         self._server = grpc.server(
             served.threads,
-            handlers=[served.handlers],
+            handlers=[Handlers({rpc: _unbroken(h) for rpc, h in served.handlers.by_rpc.items()})],
             maximum_concurrent_rpcs=served.settings.max_concurrent_rpcs,
             options=served.options,
         )
@@ -133,6 +137,31 @@ class ThreadedFace:
 
     def close(self) -> None:
         """Nothing is held beyond `stop`."""
+
+
+def _unbroken(handler: Handler) -> Handler:
+    """The handler, told when an upload broke off: to it that looks like the upload's end.
+
+    That the caller went comes in with the end or at once after it, on the same queue.
+    """
+    upload = handler.stream_unary
+    if upload is None:
+        return handler
+
+    def whole(requests: Iterator[Any], gone: threading.Event) -> Iterator[Any]:
+        yield from requests
+        if gone.wait(BREAK_SECONDS):
+            raise grpc.RpcError
+
+    def serve(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
+        gone = threading.Event()
+        if not context.add_callback(gone.set):
+            gone.set()
+        return upload(whole(requests, gone), context)
+
+    return grpc.stream_unary_rpc_method_handler(
+        serve, handler.request_deserializer, handler.response_serializer
+    )
 
 
 def bind(server: grpc.Server | grpc.aio.Server, listen: str, settings: Settings) -> str:

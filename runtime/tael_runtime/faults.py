@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import grpc
 import structlog
-from google.rpc import status_pb2
+from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -27,8 +28,10 @@ class Faults:
         """A refusal as it is; silence of others as UNAVAILABLE; our own faults without detail."""
         if isinstance(error, TaelError):
             return self._told(error, trace_id)
-        if isinstance(error, grpc.RpcError):
+        if isinstance(error, grpc.Call):
             return self._upstream(error, trace_id)
+        if isinstance(error, grpc.RpcError):
+            return status_pb2.Status(code=code_pb2.CANCELLED, message="the caller went")
         if isinstance(error, DBAPIError | PoolTimeout):
             return self._store(error, rpc, trace_id)
         log.error("fault", rpc=rpc, trace_id=trace_id, exc_info=error)
@@ -52,16 +55,15 @@ class Faults:
         lost = Unavailable(Reason.STORE_UNAVAILABLE, "the store did not answer; repeat the call")
         return self._told(lost, trace_id)
 
-    def _upstream(self, error: grpc.RpcError, trace_id: str) -> status_pb2.Status:
+    def _upstream(self, error: grpc.Call, trace_id: str) -> status_pb2.Status:
         """A refusal by a service called is passed on as it is; silence becomes UNAVAILABLE."""
-        code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+        code = error.code()
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             late = DeadlineExceeded(Reason.DEADLINE_TOO_SHORT, "a service called took too long")
             return self._told(late, trace_id)
-        if isinstance(error, grpc.Call) and code is not grpc.StatusCode.UNAVAILABLE:
-            status = rpc_status.from_call(error)
-            if status is not None:
-                return status
+        status = rpc_status.from_call(error)
+        if status is not None and code is not grpc.StatusCode.UNAVAILABLE:
+            return cast("status_pb2.Status", status)
         silent = Unavailable(
             Reason.UPSTREAM_UNAVAILABLE, f"a service called did not answer ({code.name})"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import subprocess
@@ -69,6 +70,8 @@ def _serve(service: Service, settings: Settings) -> None:
     configure_logging(service.name, settings.log_level)
     stopping = stop_signals()
     running = RunningService(service, settings, reuse_port=settings.workers > 1)
+    gc.collect()
+    gc.freeze()  # what was loaded stays: later collections need not walk it, calls need not wait
     print(f"{service.name} listens on {running.address}", flush=True)
     await_stop(stopping)
     running.stop()

@@ -217,5 +217,4 @@ def _ids(kind: Descriptor) -> tuple[str, ...]:
 
 def _subject(request: Message) -> dict[str, str]:
     """The request's own ids, request_id among them; ids of tael's are no personal data."""
-    ids = ((name, getattr(request, name)) for name in _ids(request.DESCRIPTOR))
-    return {name: value for name, value in ids if value}
+    return {name: value for name in _ids(request.DESCRIPTOR) if (value := getattr(request, name))}

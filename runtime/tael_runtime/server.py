@@ -189,7 +189,9 @@ class RunningService:
             pause = min(2.0, pause * 2)
 
     def stop(self, grace: float | None = None) -> None:
-        """Refuses new calls, lets those under way end, stops the loops, closes the store."""
+        """Refuses new calls, lets those under way end, stops the loops, closes the store. Once."""
+        if self._stop.is_set():
+            return
         ended = self._face.stop(self.settings.drain_seconds if grace is None else grace)
         self.runtime.database.closing.set()
         self._stop.set()

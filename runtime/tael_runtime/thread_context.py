@@ -83,9 +83,16 @@ class ThreadContext(grpc.ServicerContext):
         return True
 
     def read(self) -> Iterator[Any]:
-        """The messages that the caller sends. Raises Ended where it goes before their end."""
+        """The messages that the caller sends. Raises Ended where it goes before their end.
+
+        An upload that broke off reads like one at its end; but only to a caller who is still there
+        can the answer's headers be sent.
+        """
         while (message := self._awaited(self._call.read)) is not grpc.aio.EOF:
             yield message
+        self._awaited(self._call.send_initial_metadata, ())
+        if not self._active:
+            raise Ended
 
     def is_active(self) -> bool:
         return self._active

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import protovalidate
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from tael_runtime.errors import InvalidArgument, InvalidFields
@@ -41,7 +43,9 @@ def validated(received: Received) -> Any:
     message = received.message
     if message is None:
         raise InvalidArgument("request", "the bytes are no message of this rpc's type")
-    found = [(path, "holds a NUL character") for path in _nul_fields(message, received)]
+    found = []
+    if received.zero:
+        found = [(path, "holds a NUL character") for path in _nul_fields(message, "")]
     for violation in protovalidate.collect_violations(message):
         elements = violation.proto.field.elements if violation.proto.field else ()
         path = ".".join(_element(element) for element in elements)
@@ -51,24 +55,31 @@ def validated(received: Received) -> Any:
     return message
 
 
-def _nul_fields(message: Message, received: Received) -> Iterator[str]:
+@cache
+def _textual(kind: Descriptor) -> tuple[FieldDescriptor, ...]:
+    """The fields of a message in which text may be; numbers come in tens of thousands."""
+    text = FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE
+    return tuple(field for field in kind.fields if field.type in text)
+
+
+def _nul_fields(message: Message, prefix: str) -> Iterator[str]:
     """Text fields with a NUL character, which PostgreSQL cannot keep."""
-    return _fields_with_nul(message, "") if received.zero else iter(())
-
-
-def _fields_with_nul(message: Message, prefix: str) -> Iterator[str]:
-    for field, value in message.ListFields():
+    for field in _textual(message.DESCRIPTOR):
+        value = getattr(message, field.name)
         path = f"{prefix}{field.name}"
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        if field.message_type is None:
+            if field.is_repeated:
+                yield from [f"{path}[{n}]" for n, item in enumerate(value) if "\0" in item]
+            elif "\0" in value:
+                yield path
+        elif field.message_type.GetOptions().map_entry:
             texts = [text for pair in value.items() for text in pair if isinstance(text, str)]
             yield from [path] * any("\0" in text for text in texts)
-            continue
-        for place, item in enumerate(value) if field.is_repeated else [(None, value)]:
-            here = path if place is None else f"{path}[{place}]"
-            if isinstance(item, Message):
-                yield from _fields_with_nul(item, f"{here}.")
-            elif isinstance(item, str) and "\0" in item:
-                yield here
+        elif field.is_repeated:
+            for place, item in enumerate(value):
+                yield from _nul_fields(item, f"{path}[{place}].")
+        elif message.HasField(field.name):
+            yield from _nul_fields(value, f"{path}.")
 
 
 def _element(element: Any) -> str:

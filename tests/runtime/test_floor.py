@@ -123,15 +123,15 @@ class Floor:
         return self.house.client("risk", feature_pb2_grpc.FeatureServiceStub)
 
 
-FACES = ["threads", "loop", "awaiting"]
-"""A thread a call; an event loop with threads for synchronous handlers; coroutines on that loop."""
+FACES = ["threads", "loop"]
+"""A thread a call; an event loop, on which RecordObservations awaits and the others have threads."""
 
 
 def serve(settings: Settings, face: str = "threads") -> tuple[RunningService, Recorder]:
     made: list[Recorder] = []
 
     def build(runtime: Runtime) -> Assembly:
-        made.append((AwaitingRecorder if face == "awaiting" else Recorder)(runtime))
+        made.append((AwaitingRecorder if face == "loop" else Recorder)(runtime))
         return Assembly(
             protos=[feature_pb2, event_pb2],
             servicers=[
@@ -471,7 +471,7 @@ def test_bearer_tokens_and_the_policy_file_decide_who_may_call(
     assert call_as("visitor") == "PERMISSION_DENIED"
     assert call_as("clerk", signed_with="x" * 32) == "UNAUTHENTICATED"
     policy.write_text("p, visitor, /tael.risk.v1.FeatureService/RecordObservations\n")
-    assert call_as("visitor") == "OK"
+    wait_until(lambda: call_as("visitor") == "OK", what="the policy to be read again")
     assert call_as("clerk") == "PERMISSION_DENIED"
 
 
