@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -90,6 +90,10 @@ class Callers:
             for place, operation in enumerate(operations)
         ]
         return [one.result() for one in heard]
+
+    def beside(self, call: Callable[[], T]) -> Future[T]:
+        """Something asked while the others call."""
+        return self._pool.submit(call)
 
     def _send(self, place: int, operation: Operation, hang_up: float | None) -> Heard:
         if hang_up is not None:

@@ -63,11 +63,28 @@ def hold_the_book(house: House, dice: random.Random) -> None:
     engine.dispose()
 
 
+def slow_commits(house: House, dice: random.Random) -> None:
+    """Every commit takes a tenth of a second longer."""
+    engine = create_engine(
+        EmbeddedPostgres(house.data_dir).url(house.settings.database_name, "tael"),
+        isolation_level="AUTOCOMMIT",
+    )
+    with engine.connect() as side:
+        for setting in ("commit_delay = 100000", "commit_siblings = 0"):
+            side.execute(text(f"ALTER SYSTEM SET {setting}"))
+        side.execute(text("SELECT pg_reload_conf()"))
+        time.sleep(dice.uniform(0.1, 0.5))
+        side.execute(text("ALTER SYSTEM RESET ALL"))
+        side.execute(text("SELECT pg_reload_conf()"))
+    engine.dispose()
+
+
 FAULTS: dict[str, tuple[int, Fault]] = {
     "kill the ledger": (2, kill_ledger),
     "kill the postmaster": (1, kill_postmaster),
     "cut the ledger's sessions": (4, cut_sessions),
-    "hold the book": (4, hold_the_book),
+    "hold the book": (3, hold_the_book),
+    "slow commits": (2, slow_commits),
 }
 """Weights and deeds by name."""
 

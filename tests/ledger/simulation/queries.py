@@ -314,6 +314,13 @@ def verify(world: World, callers: Callers) -> None:
     assert digest == head.digest, (brief(request), brief(answer))
 
 
+def glance(world: World, callers: Callers) -> None:
+    """While others post: whatever is seen balances."""
+    request = ac.TrialBalanceRequest(book_id=world.book_id)
+    answer = insist(lambda: callers.accounting.TrialBalance(request))
+    assert answer.total_debits == answer.total_credits, brief(answer)
+
+
 QUERIES: list[tuple[int, Query]] = [
     (4, balances),
     (3, trial_balance),

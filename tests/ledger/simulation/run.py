@@ -138,7 +138,11 @@ class Episode:
         if burst.fault:
             self.faults.append(burst.fault)
         with misfortune(self.house, burst.fault, self._world("fault").dice):
+            glance = self.callers.beside(
+                lambda: queries.glance(self._world("glance"), self.callers)
+            )
             heard = self.callers.all_at_once(burst.operations, burst.hang_ups)
+            glance.result()
         calls = [Call(*pair) for pair in zip(burst.operations, heard, strict=True)]
         self.told[-1] += "".join(f"\n  heard {brief(call.heard)[:300]}" for call in calls)
         settle(self.state, calls)
