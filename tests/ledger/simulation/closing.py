@@ -62,9 +62,13 @@ def close_period(state: State, operation: Operation) -> Accepted | set[str]:
         profit=income_statement(state, first, last).profit,
         closed_by=operation.caller,
     )
-    period.sequence = _carry(state, last, PROFIT, lambda code: is_result(state, code))
+    period.sequence = _carry(
+        state, "PERIOD_CLOSED", last, PROFIT, lambda code: is_result(state, code)
+    )
     if last.month == 12:
-        period.year_end_sequence = _carry(state, last, APPROPRIATION, lambda code: code == PROFIT)
+        period.year_end_sequence = _carry(
+            state, "YEAR_CLOSED", last, APPROPRIATION, lambda code: code == PROFIT
+        )
     state.put(state.closed_periods, first, period)
     return Accepted(ac.ClosePeriodResponse(period=period))
 
@@ -86,7 +90,7 @@ def periods(state: State) -> list[ac.Period]:
     return found
 
 
-def _carry(state: State, last: date, into: str, takes: Callable[[str], bool]) -> int:
+def _carry(state: State, event: str, last: date, into: str, takes: Callable[[str], bool]) -> int:
     """Brings the accounts taken to zero as of a period's end; the entry's sequence, or 0."""
     standing: dict[str, int] = defaultdict(int)
     for entry, line in lines_until(state):
@@ -99,5 +103,5 @@ def _carry(state: State, last: date, into: str, takes: Callable[[str], bool]) ->
     lines = net_lines(sums)
     if not lines:
         return 0
-    entry, _ = state.post(Entry("PERIOD_CLOSED", last, lines, carries=True))
+    entry, _ = state.post(Entry(event, last, lines, carries=True))
     return entry.sequence

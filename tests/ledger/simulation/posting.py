@@ -14,7 +14,7 @@ from ledger.simulation.state import Entry, Line, State
 from tael.ledger.v1 import ledger_pb2 as pb
 from tael_client.values import to_date
 
-RESERVED_EVENTS = frozenset({"OPENING_BALANCE"})
+RESERVED_EVENTS = frozenset({"OPENING_BALANCE", "PERIOD_CLOSED", "YEAR_CLOSED"})
 
 
 Dated = (
