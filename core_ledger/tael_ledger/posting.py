@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from tael_ledger import books
 from tael_ledger.batch import Batch
+from tael_ledger.batch_writer import BatchWriter
 from tael_ledger.books import Book
 from tael_ledger.catalogue import Catalogue
 from tael_ledger.drafts import Draft
@@ -86,19 +87,19 @@ def post(
     desk = Desk(transaction, book, chart, rules, count(book.reservations_made + 1))
     executed = _executed(transaction, book_id, [request.key for request in requests])
     planned = [_plan(desk, request, executed.get(request.key)) for request in requests]
-    batch = Batch(transaction, book, registry, now)
+    batch = Batch(transaction, book, registry)
     batch.prepare([plan for plan in planned if isinstance(plan, Plan)])
     outcomes = [
         _accept(batch, request, plan) for request, plan in zip(requests, planned, strict=True)
     ]
-    made = batch.write()
+    made = BatchWriter(transaction, book, registry, now, batch.decided).write()
     return Group(
         [
             outcome or Posted(made[request.key].receipt, book, made[request.key].drafts)
             for request, outcome in zip(requests, outcomes, strict=True)
         ],
         book.last_batch + bool(made),
-        batch.guards_changed,
+        batch.decided.guards_changed,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
+from tael_ledger.books import Book
 from tael_ledger.chart import Chart
 from tael_ledger.reasons import Reason
 from tael_runtime.errors import FailedPrecondition
@@ -102,19 +103,23 @@ class Registry:
         self._places = np.zeros(1024, dtype=np.int16)
         self._guarded: set[int] = set()
         self._fresh: list[str] = []
+        self._all_met = False
         self._batch = -1
 
-    def begin(self, transaction: Connection, last_batch: int) -> None:
+    def begin(self, transaction: Connection, book: Book) -> None:
         """Before a batch, the book locked: what others committed meanwhile is taken in."""
         if len(self._ids) > KEPT:
             self._ids.clear()
-        if last_batch != self._batch:
+        self._all_met = len(self._ids) == book.accounts_opened
+        if book.last_batch != self._batch:
             rows = transaction.execute(GUARDED, {"book_id": self._book_id})
             self._guarded = {row.account_id for row in rows}
-            self._batch = last_batch
+            self._batch = book.last_batch
 
     def meet(self, transaction: Connection, numbers: Iterable[str]) -> None:
         """Looks up the accounts not met before; those that are not there stay unknown."""
+        if self._all_met:
+            return
         ids = self._ids
         strange = list({number for number in numbers if number not in ids})
         if not strange:

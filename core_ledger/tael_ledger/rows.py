@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from struct import Struct
@@ -42,10 +42,18 @@ class Layout:
     """(column, numpy's big-endian type of its value)."""
     texts: tuple[str, ...] = ()
 
+    then: tuple[str, ...] = ()
+    """Columns written with the row that the chain leaves out, because they change."""
+
     @property
     def columns(self) -> str:
         """For COPY and SELECT."""
-        return ", ".join(("book_id", *(name for name, _ in self.fixed), *self.texts))
+        return ", ".join(("book_id", *(name for name, _ in self.fixed), *self.texts, *self.then))
+
+    @property
+    def width(self) -> int:
+        """How many columns."""
+        return 1 + len(self.fixed) + len(self.texts) + len(self.then)
 
     def head(self, book_id: str) -> np.dtype[np.void]:
         """A row's bytes before its texts, with their lengths, as a structured type."""
@@ -62,7 +70,7 @@ class Layout:
     def heads(self, book_id: str, count: int) -> NDArray[Any]:
         """`count` rows, everything filled in but the values and the texts."""
         rows = np.zeros(count, dtype=self.head(book_id))
-        rows["fields"] = 1 + len(self.fixed) + len(self.texts)
+        rows["fields"] = self.width
         rows["book_id_size"] = len(book_id.encode())
         rows["book_id"] = book_id.encode()
         for name, kind in self.fixed:
@@ -75,6 +83,7 @@ ACCOUNT = Layout(
     (("account_id", ">i8"), ("batch_number", ">i8")),
     ("number", "gl_code", "owner_type", "owner_id"),
 )
+OPENED = replace(ACCOUNT, then=("debits_posted", "credits_posted", "lines_posted"))
 RECORD = Layout(
     "record", (("batch_number", ">i8"), ("place", ">i4")), ("kind", "subject", "content")
 )
@@ -221,6 +230,7 @@ class BatchRow(NamedTuple):
 
 
 _ACCOUNT = Struct(">iqiq")
+_TOTALS = Struct(">iqiqiq")
 _RECORD = Struct(">iqii")
 _REQUEST = Struct(">iqiiiqiiiqi32s")
 _ENTRY = Struct(">iqiiiiiiiqii")
@@ -233,19 +243,36 @@ def _text(value: str) -> bytes:
 
 
 def _start(layout: Layout, book_id: str) -> bytes:
-    fields = 1 + len(layout.fixed) + len(layout.texts)
-    return fields.to_bytes(2, "big") + _text(book_id)
+    return layout.width.to_bytes(2, "big") + _text(book_id)
 
 
-def account_bytes(book_id: str, rows: Iterable[AccountRow]) -> bytes:
-    """Accounts opened, by id."""
-    start, pack = _start(ACCOUNT, book_id), _ACCOUNT.pack
-    parts: list[bytes] = []
+def account_identities(book_id: str, rows: Iterable[AccountRow]) -> list[bytes]:
+    """The fields of accounts opened, by id; `counted` makes them rows."""
+    book, pack = _text(book_id), _ACCOUNT.pack
+    fields = []
     for row in rows:
         gl_code, owner_type, owner_id = row.parts
-        parts += (start, pack(8, row.account_id, 8, row.batch_number), _text(row.number))
-        parts += (_text(gl_code), _text(owner_type), _text(owner_id))
-    return b"".join(parts)
+        fixed = book + pack(8, row.account_id, 8, row.batch_number)
+        texts = _text(row.number) + _text(gl_code) + _text(owner_type) + _text(owner_id)
+        fields.append(fixed + texts)
+    return fields
+
+
+def with_totals(
+    identities: Iterable[bytes], debits: list[int], credits_: list[int], lines: list[int]
+) -> list[bytes]:
+    """The fields of accounts opened with what is posted on them."""
+    pack = _TOTALS.pack
+    return [
+        identity + pack(8, debit, 8, credit, 8, count)
+        for identity, debit, credit, count in zip(identities, debits, credits_, lines, strict=True)
+    ]
+
+
+def counted(layout: Layout, fields: Iterable[bytes]) -> bytes:
+    """Rows from their fields."""
+    start = layout.width.to_bytes(2, "big")
+    return b"".join([start + one for one in fields])
 
 
 def record_bytes(book_id: str, rows: Iterable[RecordRow]) -> bytes:

@@ -152,8 +152,6 @@ account = Table(
     Index("account_number", "book_id", "number", unique=True),
     # All accounts of a loan or customer.
     Index("account_owner", "book_id", "owner_id", "owner_type"),
-    # All accounts of a GL code, by number.
-    Index("account_gl_code", "book_id", "gl_code", "number"),
     # The accounts a batch opened: the chain is recomputed batch by batch.
     Index("account_batch", "book_id", "batch_number", "account_id"),
     comment="what identifies it never changes; its totals do with every posting",

@@ -171,7 +171,6 @@ def upgrade() -> None:
     postgresql_with={'fillfactor': 70}
     )
     op.create_index('account_batch', 'account', ['book_id', 'batch_number', 'account_id'], unique=False)
-    op.create_index('account_gl_code', 'account', ['book_id', 'gl_code', 'number'], unique=False)
     op.create_index('account_number', 'account', ['book_id', 'number'], unique=True)
     op.create_index('account_owner', 'account', ['book_id', 'owner_id', 'owner_type'], unique=False)
     op.create_table('account_day',
@@ -453,7 +452,6 @@ def downgrade() -> None:
     op.drop_table('account_day')
     op.drop_index('account_owner', table_name='account')
     op.drop_index('account_number', table_name='account')
-    op.drop_index('account_gl_code', table_name='account')
     op.drop_index('account_batch', table_name='account')
     op.drop_table('account')
     op.execute("DROP FUNCTION open_month(date)")

@@ -1,0 +1,338 @@
+"""A decided batch, written set-wise and linked to the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, text
+
+from tael_ledger import chain, rows
+from tael_ledger.batch import Accepted, Decided
+from tael_ledger.books import Book
+from tael_ledger.drafts import Draft
+from tael_ledger.journal import Anchor, Receipt, RequestKey
+from tael_ledger.line_buffer import Lines, Sums, sums_by
+from tael_ledger.registry import Registry
+from tael_ledger.requests import Written, refusals_text
+from tael_ledger.rows import BatchRow, EntryRow, RecordRow, RequestRow, array_text, days
+
+SUMMED_AT = 1000
+"""New lines of an account after which they are added up into account_day."""
+
+HALF = 2**31
+"""Makes a day, as the store counts it, positive: GL code and day share one integer."""
+
+# Each account is found by one probe of the primary key and then by its place: a planner that does not
+# know the table yet would else read the whole book. The book's lock keeps the places.
+ADD_UP = text(
+    """
+WITH moved AS (
+    UPDATE account SET
+        debits_posted = debits_posted + move.debits,
+        credits_posted = credits_posted + move.credits,
+        lines_posted = lines_posted + move.lines
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:debits AS bigint[]), CAST(:credits AS bigint[]),
+                CAST(:lines AS bigint[])) AS move (account_id, debits, credits, lines),
+        LATERAL (SELECT kept.ctid AS place FROM account AS kept
+                 WHERE kept.book_id = :book_id AND kept.account_id = move.account_id
+                 LIMIT 1) AS found
+    WHERE account.ctid = found.place
+    RETURNING account.account_id, account.lines_posted - account.lines_summed AS new_lines
+), controlled AS (
+    INSERT INTO gl_day (book_id, gl_code, booking_date, value_date, closing, debits, credits, lines)
+    SELECT :book_id, gl_code, :booking_date, :epoch + worth, :closing, debits, credits, lines
+    FROM unnest(CAST(:codes AS text[]), CAST(:worth AS integer[]), CAST(:gl_debits AS bigint[]),
+                CAST(:gl_credits AS bigint[]), CAST(:gl_lines AS bigint[]))
+        AS total (gl_code, worth, debits, credits, lines)
+    ON CONFLICT (book_id, gl_code, booking_date, value_date, closing) DO UPDATE SET
+        debits = gl_day.debits + excluded.debits,
+        credits = gl_day.credits + excluded.credits,
+        lines = gl_day.lines + excluded.lines
+)
+SELECT count(*), array_agg(account_id) FILTER (WHERE new_lines >= :summed_at) FROM moved
+"""
+)
+# The lines that account_day does not have yet, added up by day; then the account says how far it has.
+SUM_DAYS = text(
+    """
+WITH due AS (
+    SELECT account_id, summed_through FROM account
+    WHERE book_id = :book_id AND account_id = ANY(CAST(:ids AS bigint[]))
+), summed AS (
+    INSERT INTO account_day (book_id, account_id, booking_date, value_date, debits, credits)
+    SELECT :book_id, due.account_id, line.booking_date, line.value_date,
+           sum(line.debit), sum(line.credit)
+    FROM due JOIN line ON line.book_id = :book_id AND line.account_id = due.account_id
+        AND line.sequence > due.summed_through
+    GROUP BY due.account_id, line.booking_date, line.value_date
+    ON CONFLICT (book_id, account_id, booking_date, value_date) DO UPDATE SET
+        debits = account_day.debits + excluded.debits,
+        credits = account_day.credits + excluded.credits
+)
+UPDATE account SET lines_summed = lines_posted, summed_through = :last_sequence
+WHERE book_id = :book_id AND account_id = ANY(CAST(:ids AS bigint[]))
+"""
+)
+HOLD = text(
+    "UPDATE account SET debits_pending = debits_pending + hold.debits, "
+    "credits_pending = credits_pending + hold.credits "
+    "FROM unnest(CAST(:ids AS bigint[]), CAST(:debits AS bigint[]), CAST(:credits AS bigint[])) "
+    "AS hold (account_id, debits, credits) "
+    "WHERE account.book_id = :book_id AND account.account_id = hold.account_id"
+)
+LINK = text(
+    """
+WITH reversed AS (
+    INSERT INTO reversal (book_id, origin, sequence)
+    SELECT :book_id, origin, sequence
+    FROM unnest(CAST(:origins AS bigint[]), CAST(:sequences AS bigint[])) AS red (origin, sequence)
+), linked AS (
+    INSERT INTO posting_batch (book_id, batch_number, booking_date, first_sequence, last_sequence,
+        accounts, records, requests, entries, lines, committed_at, content_digest, digest)
+    VALUES (:book_id, :batch_number, :booking_date, :first_sequence, :last_sequence,
+        :accounts, :records, :requests, :entries, :lines, :committed_at, :content_digest, :digest)
+)
+UPDATE book SET accounts_opened = accounts_opened + :accounts,
+    reservations_made = greatest(reservations_made, :reservation_id),
+    last_batch = :batch_number, last_sequence = :last_sequence, digest = :digest
+WHERE book_id = :book_id
+"""
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a request came to: its receipt and, at its first time, its entries as drafts."""
+
+    receipt: Receipt
+    drafts: Sequence[Draft]
+
+
+class BatchWriter:
+    """Writes one batch to its locked book."""
+
+    def __init__(
+        self,
+        transaction: Connection,
+        book: Book,
+        registry: Registry,
+        now: datetime,
+        decided: Decided,
+    ) -> None:
+        """`now`: by the store's clock."""
+        self._transaction = transaction
+        self._book = book
+        self._registry = registry
+        self._now = now
+        self._decided = decided
+        self._number = book.last_batch + 1
+        self._last_sequence = book.last_sequence + sum(
+            len(one.drafts) for one in decided.accepted.values()
+        )
+
+    def write(self) -> dict[RequestKey, Made]:
+        """Writes all that was accepted, by request. Writes nothing where nothing was."""
+        if not self._decided.accepted:
+            return {}
+        book_id, transaction = self._book.book_id, self._transaction
+        lines = self._decided.lines.lines()
+        totals = sums_by(lines.account_ids, lines.debits, lines.credits)
+        accounts = rows.account_identities(book_id, self._decided.opened)
+        account_part = rows.counted(rows.ACCOUNT, accounts)
+        records = [*self._records()]
+        record_part = rows.record_bytes(book_id, records)
+        requests = rows.request_bytes(book_id, self._requests())
+        entries = rows.entry_bytes(book_id, self._entries())
+        line_part = self._line_bytes(lines)
+        rows.copy_in(transaction, rows.OPENED, self._opened_bytes(accounts, totals))
+        rows.copy_in(transaction, rows.RECORD, record_part)
+        rows.copy_in(transaction, rows.REQUEST, requests)
+        rows.copy_in(transaction, rows.ENTRY, entries)
+        rows.copy_in(transaction, rows.LINE, line_part)
+        self._add_up(lines, totals)
+        self._hold()
+        head = self._head(len(records), len(lines.account_ids))
+        content = chain.content_digest(
+            (
+                rows.batch_bytes(book_id, head),
+                account_part,
+                record_part,
+                requests,
+                entries,
+                line_part,
+            )
+        )
+        digest = chain.link(self._book.digest, content)
+        self._link(head, content, digest)
+        self._show()
+        anchor = Anchor(self._last_sequence, digest)
+        return {key: _made(one, anchor) for key, one in self._decided.accepted.items()}
+
+    def _head(self, records: int, lines: int) -> BatchRow:
+        return BatchRow(
+            self._number,
+            days(self._book.business_date),
+            self._book.last_sequence + 1,
+            self._last_sequence,
+            len(self._decided.opened),
+            records,
+            len(self._decided.accepted),
+            self._last_sequence - self._book.last_sequence,
+            lines,
+            rows.microseconds(self._now),
+        )
+
+    def _records(self) -> Iterable[RecordRow]:
+        place = 0
+        for one in self._decided.accepted.values():
+            for record in one.plan.records:
+                place += 1
+                content = record.text(one.first_sequence)
+                yield RecordRow(self._number, place, record.kind, record.subject, content)
+
+    def _requests(self) -> Iterable[RequestRow]:
+        for place, (key, one) in enumerate(self._decided.accepted.items(), 1):
+            yield RequestRow(
+                self._number,
+                place,
+                one.first_sequence,
+                len(one.drafts),
+                sum([draft.line_count for draft in one.drafts]),
+                one.request.content_hash,
+                key.rpc,
+                key.caller,
+                key.request_id,
+                _outcome(one),
+            )
+
+    def _entries(self) -> Iterable[EntryRow]:
+        booked = days(self._book.business_date)
+        for sequence, draft in self._decided.placed():
+            yield EntryRow(
+                sequence,
+                days(draft.value_date),
+                booked,
+                draft.rules_version,
+                draft.reversal_of,
+                draft.line_count,
+                draft.event,
+                draft.source,
+                draft.narrative,
+                draft.metadata,
+            )
+
+    def _line_bytes(self, lines: Lines) -> bytes:
+        filled = rows.LINE.heads(self._book.book_id, len(lines.account_ids))
+        filled["booking_date"] = days(self._book.business_date)
+        filled["sequence"] = lines.sequences
+        filled["line_number"] = lines.numbers
+        filled["account_id"] = lines.account_ids
+        filled["value_date"] = lines.value_dates
+        filled["debit"] = lines.debits
+        filled["credit"] = lines.credits
+        filled["memo"] = self._registry.memo[self._registry.places(lines.account_ids)]
+        return filled.tobytes()
+
+    def _opened_bytes(self, identities: Sequence[bytes], totals: Sums) -> bytes:
+        """New accounts, with what the batch posts on them."""
+        first_new = int(np.searchsorted(totals.keys, self._book.accounts_opened, side="right"))
+        columns = [[0] * len(identities) for _ in range(3)]
+        for column, values in zip(columns, totals[1:], strict=True):
+            news = (totals.keys[first_new:] - self._book.accounts_opened - 1).tolist()
+            for place, value in zip(news, values[first_new:].tolist(), strict=True):
+                column[place] = value
+        return rows.counted(rows.OPENED, rows.with_totals(identities, *columns))
+
+    def _add_up(self, lines: Lines, totals: Sums) -> None:
+        """Totals of accounts and GL codes; that every account is found proves every line's."""
+        if not len(lines.account_ids):
+            return
+        old = totals.keys <= self._book.accounts_opened
+        by_account = Sums(*(column[old] for column in totals))
+        places = self._registry.places(lines.account_ids).astype(np.int64)
+        by_code = sums_by((places << 32) + lines.value_dates + HALF, lines.debits, lines.credits)
+        found, due = self._transaction.execute(
+            ADD_UP,
+            {
+                "book_id": self._book.book_id,
+                "booking_date": self._book.business_date,
+                "epoch": rows.EPOCH,
+                "closing": self._decided.closing,
+                "summed_at": SUMMED_AT,
+                "ids": array_text(by_account.keys),
+                "debits": array_text(by_account.debits),
+                "credits": array_text(by_account.credits),
+                "lines": array_text(by_account.counts),
+                "codes": [self._registry.codes[key >> 32] for key in by_code.keys.tolist()],
+                "worth": array_text((by_code.keys & 0xFFFFFFFF) - HALF),
+                "gl_debits": array_text(by_code.debits),
+                "gl_credits": array_text(by_code.credits),
+                "gl_lines": array_text(by_code.counts),
+            },
+        ).one()
+        assert found == len(by_account.keys), f"{len(by_account.keys)} accounts, {found} found"
+        news = totals.keys[~old & (totals.counts >= SUMMED_AT)]
+        due = [*(due or ()), *news.tolist()]
+        if due:
+            last = {"book_id": self._book.book_id, "last_sequence": self._last_sequence}
+            self._transaction.execute(SUM_DAYS, {**last, "ids": array_text(due)})
+
+    def _hold(self) -> None:
+        if not self._decided.holds:
+            return
+        ids, debits, credits_ = (
+            np.array(one, dtype=np.int64) for one in zip(*self._decided.holds, strict=True)
+        )
+        held = sums_by(ids, debits, credits_)
+        self._transaction.execute(
+            HOLD,
+            {
+                "book_id": self._book.book_id,
+                "ids": array_text(held.keys),
+                "debits": array_text(held.debits),
+                "credits": array_text(held.credits),
+            },
+        )
+
+    def _link(self, head: BatchRow, content: bytes, digest: bytes) -> None:
+        red = [(sequence, draft.reversal_of) for sequence, draft in self._decided.placed()]
+        red = [pair for pair in red if pair[1]]
+        values: dict[str, Any] = head._asdict()
+        plans = [one.plan for one in self._decided.accepted.values()]
+        self._transaction.execute(
+            LINK,
+            {
+                **values,
+                "book_id": self._book.book_id,
+                "booking_date": self._book.business_date,
+                "committed_at": self._now,
+                "content_digest": content,
+                "digest": digest,
+                "reservation_id": max(plan.reservation_id for plan in plans),
+                "origins": array_text([origin for _, origin in red]),
+                "sequences": array_text([sequence for sequence, _ in red]),
+            },
+        )
+
+    def _show(self) -> None:
+        """The tables that show what the records say."""
+        for one in self._decided.accepted.values():
+            if one.plan.then is not None:
+                place = Written(self._number, one.first_sequence, self._last_sequence)
+                one.plan.then(self._transaction, place)
+
+
+def _outcome(one: Accepted) -> str:
+    if not one.refusals:
+        return one.plan.outcome
+    return refusals_text(one.refusals)
+
+
+def _made(one: Accepted, anchor: Anchor) -> Made:
+    entries = len(one.drafts)
+    lines = sum([draft.line_count for draft in one.drafts])
+    return Made(Receipt(one.first_sequence, entries, lines, anchor, _outcome(one)), one.drafts)
