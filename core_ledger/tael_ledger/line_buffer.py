@@ -93,7 +93,7 @@ def sums_by(keys: Integers, debits: Integers, credits_: Integers) -> Sums:
     """
     order = np.argsort(keys, kind="stable")
     in_order = keys[order]
-    starts = np.flatnonzero(np.concatenate(([True], in_order[1:] != in_order[:-1])))
+    starts = np.flatnonzero(np.concatenate(([True], in_order[1:] != in_order[:-1]))[: len(keys)])
     counts = np.diff(np.concatenate((starts, [len(keys)])))
     return Sums(
         in_order[starts],
