@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from tael.ledger.v1 import accounting_pb2 as pb
 from tael.ledger.v1 import accounting_pb2_grpc
 from tael_client.values import from_date
-from tael_ledger import books, closing, messages, reports, rules_store
+from tael_ledger import books, closing, messages, recording, reports, rules_store
 from tael_ledger.closing import DayClose
 from tael_ledger.face import Face, key_of
 from tael_ledger.posting_rules import check
@@ -77,6 +77,13 @@ class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
                 request.version,
                 book.business_date,
                 idempotency.current_caller(),
+            )
+            recording.record_approval(
+                transaction,
+                request.book_id,
+                request.version,
+                key_of("ApprovePostingRules", request.request_id),
+                idempotency.content_hash(request),
             )
             return pb.ApprovePostingRulesResponse(version=messages.rules_version(version))
 

@@ -1,98 +1,191 @@
-"""A book's journal streamed in the chain's order, cut into batches: what a proof reads."""
+"""A book's journal as the chain hashes it, read in windows of whole batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, select
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
 
-from tael_ledger.tables import account, entry, line, posting_batch, posting_request, reversal
+from tael_ledger.row_view import RowView, view
+from tael_ledger.rows import (
+    ACCOUNT,
+    BATCH,
+    ENTRY,
+    LINE,
+    RECORD,
+    REQUEST,
+    Integers,
+    Layout,
+    copy_out,
+    day_of,
+)
 
 PAGE = 5000
-"""Rows fetched at a time."""
+"""Rows fetched at a time; batches in a window, at most."""
+WINDOW = 200_000
+"""Rows in a window, about; one batch may have more."""
+
+DIGESTS = Layout(
+    "posting_batch", (("batch_number", ">i8"), ("content_digest", "V32"), ("digest", "V32"))
+)
+"""What of a batch is made from the rest of it."""
 
 
 @dataclass(frozen=True)
-class BatchRows:
-    """A batch's row with the rows that it wrote."""
+class Place:
+    """Where a window begins: what came before it."""
 
-    batch: Row[Any]
-    opened: list[Row[Any]]
-    requests: list[Row[Any]]
-    entries: list[Row[Any]]
-    lines: list[Row[Any]]
-    """With `gl_code` of their account; None where that is not there."""
+    batch_number: int = 0
+    sequence: int = 0
 
 
-class JournalStream:
-    """Reads each table once, all in step; memory holds one batch."""
+class Written(NamedTuple):
+    """A batch as its rows have it."""
+
+    counts: Sequence[int]
+    """Of its accounts, records, requests, entries and lines."""
+    parts: Sequence[bytes]
+    """The bytes of its head and of those."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some batches with whatever lies between the one before them and their last."""
+
+    batches: RowView
+    digests: NDArray[Any]
+    accounts: RowView
+    records: RowView
+    requests: RowView
+    entries: RowView
+    lines: RowView
+
+    def written(self) -> Iterator[Written]:
+        """What each batch wrote, as it is hashed."""
+        numbers = self.batches.column("batch_number")
+        first, last = (self.batches.column(f"{end}_sequence") for end in ("first", "last"))
+        by_number = (self.accounts, self.records, self.requests)
+        by_sequence = (self.entries, self.lines)
+        tables = (*by_number, *by_sequence)
+        spans = [
+            *(_spans(rows, "batch_number", numbers, numbers) for rows in by_number),
+            *(_spans(rows, "sequence", first, last) for rows in by_sequence),
+        ]
+        for place in range(len(numbers)):
+            own = [(starts[place], max(starts[place], ends[place])) for starts, ends in spans]
+            yield Written(
+                [end - start for start, end in own],
+                [
+                    self.batches.cut(place, place + 1),
+                    *(rows.cut(*span) for rows, span in zip(tables, own, strict=True)),
+                ],
+            )
+
+
+def _spans(
+    rows: RowView, column: str, first: Integers, last: Integers
+) -> tuple[list[int], list[int]]:
+    """The first row and the one after the last of each batch."""
+    values = rows.column(column)
+    return (
+        np.searchsorted(values, first, "left").tolist(),
+        np.searchsorted(values, last, "right").tolist(),
+    )
+
+
+def windows(connection: Connection, book_id: str) -> Iterator[Window]:
+    """The whole journal in the chain's order. Memory holds one window."""
+    reader = _Reader(connection, book_id)
+    place = Place()
+    while len(batches := reader.batches(place.batch_number)):
+        rows = sum(batches.column(name) for name in ("accounts", "records", "requests"))
+        total = np.cumsum(rows + batches.column("entries") + batches.column("lines"))
+        first = 0
+        while first < len(batches):
+            before = total[first - 1] if first else 0
+            end = max(first + 1, int(np.searchsorted(total, before + WINDOW, "right")))
+            window = reader.window(batches, first, end, place)
+            yield window
+            place = Place(*_ends(window.batches))
+            first = end
+
+
+def window_of(connection: Connection, book_id: str, batch_number: int) -> Window | None:
+    """One batch alone; None where it is not there."""
+    reader = _Reader(connection, book_id)
+    batches = reader.batches(batch_number - 1, 1)
+    if not len(batches) or batches.column("batch_number")[0] != batch_number:
+        return None
+    place = Place(batch_number - 1, int(batches.column("first_sequence")[0]) - 1)
+    return reader.window(batches, 0, 1, place)
+
+
+def _ends(batches: RowView) -> tuple[int, int]:
+    return int(batches.heads["batch_number"][-1]), int(batches.heads["last_sequence"][-1])
+
+
+class _Reader:
+    """The tables' rows, in the order in which the chain has them."""
 
     def __init__(self, connection: Connection, book_id: str) -> None:
         self._connection = connection
         self._book_id = book_id
-        reversed_entries = select(entry, reversal.c.origin).outerjoin(
-            reversal,
-            (reversal.c.book_id == entry.c.book_id) & (reversal.c.sequence == entry.c.sequence),
+
+    def batches(self, after: int, count: int = PAGE) -> RowView:
+        """The batches after one."""
+        return self._read(BATCH, f"batch_number > {after}", "batch_number", count)
+
+    def window(self, batches: RowView, first: int, end: int, place: Place) -> Window:
+        """The batches from one to before another, and what came after a place."""
+        own = view(BATCH, self._book_id, bytes(batches.cut(first, end)))
+        last_number, last_sequence = _ends(own)
+        numbered = f"batch_number > {place.batch_number} AND batch_number <= {last_number}"
+        placed = f"sequence > {place.sequence} AND sequence <= {last_sequence}"
+        return Window(
+            own,
+            self._read(DIGESTS, numbered, "batch_number").heads,
+            self._read(ACCOUNT, numbered, "batch_number, account_id"),
+            self._read(RECORD, numbered, "batch_number, place"),
+            self._read(REQUEST, numbered, "batch_number, place"),
+            self._read(ENTRY, placed, "sequence"),
+            self._lines(own.column("booking_date"), place.sequence, last_sequence),
         )
-        lines = select(line, account.c.gl_code).outerjoin(
-            account,
-            (account.c.book_id == line.c.book_id) & (account.c.account_id == line.c.account_id),
+
+    def _lines(self, booked: Integers, after: int, last: int) -> RowView:
+        """Lines by sequence. Their key begins with the booking date, which never falls along the
+        journal: so the two are compared together, and the days name the partitions.
+        """
+        first_day, last_day = day_of(int(booked.min())), day_of(int(booked.max()))
+        lines = self._read(
+            LINE,
+            f"booking_date BETWEEN '{first_day}' AND '{last_day}' "
+            f"AND (booking_date, sequence) > ('{first_day}', {after}) "
+            f"AND (booking_date, sequence) <= ('{last_day}', {last}) "
+            f"AND sequence > {after} AND sequence <= {last}",
+            "booking_date, sequence, line_number",
         )
-        request = posting_request.c
-        order = (request.batch_number, request.rpc, request.caller, request.request_id)
-        self._entries = _Cursor(self._read(reversed_entries, entry.c.sequence))
-        self._lines = _Cursor(self._read(lines, line.c.sequence, line.c.line_number))
-        self._requests = _Cursor(self._read(select(posting_request), *order))
-        self._opened = _Cursor(
-            self._read(select(account), account.c.batch_number, account.c.account_id)
-        )
+        sequences = lines.column("sequence")
+        if np.any(sequences[1:] < sequences[:-1]):
+            # Somebody moved a line to another day: the chain has it where its sequence says.
+            lines = lines.in_order(np.lexsort((lines.column("line_number"), sequences)))
+        return lines
 
-    def batches(self) -> Iterator[BatchRows]:
-        """Batch by batch."""
-        for batch in self._read(select(posting_batch), posting_batch.c.batch_number):
-            yield BatchRows(
-                batch,
-                self._opened.until("batch_number", batch.batch_number),
-                self._requests.until("batch_number", batch.batch_number),
-                self._entries.until("sequence", batch.last_sequence),
-                self._lines.until("sequence", batch.last_sequence),
-            )
-
-    def leftovers(self) -> Iterator[tuple[str, Row[Any]]]:
-        """(what, row) of rows that no batch wrote; after `batches`."""
-        for what, cursor in (
-            ("account", self._opened),
-            ("request", self._requests),
-            ("entry", self._entries),
-            ("line", self._lines),
-        ):
-            for row in cursor.rest():
-                yield what, row
-
-    def _read(self, query: Select[Any], *order: Any) -> Iterator[Row[Any]]:
-        own = query.where(order[0].table.c.book_id == self._book_id).order_by(*order)
-        return iter(self._connection.execute(own, execution_options={"yield_per": PAGE}))
+    def _read(
+        self, layout: Layout, condition: str, order: str, count: int | None = None
+    ) -> RowView:
+        query = select(layout, self._book_id, condition, order)
+        limited = query if count is None else f"{query} LIMIT {count}"
+        return view(layout, self._book_id, copy_out(self._connection, limited))
 
 
-class _Cursor:
-    """Rows in order, taken as far as a bound."""
-
-    def __init__(self, rows: Iterator[Row[Any]]) -> None:
-        self._rows = rows
-        self._next = next(rows, None)
-
-    def until(self, column: str, bound: int) -> list[Row[Any]]:
-        """The rows whose column is at most the bound."""
-        taken = []
-        while self._next is not None and getattr(self._next, column) <= bound:
-            taken.append(self._next)
-            self._next = next(self._rows, None)
-        return taken
-
-    def rest(self) -> Iterator[Row[Any]]:
-        """All that are left."""
-        while self._next is not None:
-            yield self._next
-            self._next = next(self._rows, None)
+def select(layout: Layout, book_id: str, condition: str, order: str) -> str:
+    """The rows of a book for COPY, which takes no parameters."""
+    named = book_id.replace("'", "''")
+    return (
+        f"SELECT {layout.columns} FROM {layout.table} "  # noqa: S608  names of ours, the book's quoted
+        f"WHERE book_id = '{named}' AND {condition} ORDER BY {order}"
+    )

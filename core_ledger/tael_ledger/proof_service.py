@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from tael.ledger.v1 import proof_pb2 as pb
 from tael.ledger.v1 import proof_pb2_grpc
-from tael_ledger import books, canonical, closing, export, messages
+from tael_ledger import books, canonical, closing, export, inclusion, messages
 from tael_ledger.books import Book
 from tael_ledger.catalogue import Catalogue
 from tael_ledger.chart import Chart
@@ -29,15 +29,12 @@ class Proving(proof_pb2_grpc.ProofServiceServicer):
         self, request: pb.ProveRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.ProveResponse]:
         """Findings, then the summary."""
-        anchor = (
-            Anchor(request.anchor.sequence, request.anchor.digest)
-            if request.HasField("anchor")
-            else None
-        )
+        anchor = _anchor(request)
         with self._database.read() as connection:
-            chart = self._catalogue.chart(connection, request.book_id)
-            proof = Proof(books.get(connection, request.book_id), chart, anchor)
-            for finding in proof.run(connection):
+            book = books.get(connection, request.book_id)
+            chart = books.chart(connection, request.book_id)
+            proof = Proof(connection, book, chart, anchor)
+            for finding in proof.run():
                 yield pb.ProveResponse(
                     finding=pb.Finding(
                         check=pb.Check.Value(f"CHECK_{finding.check}"),
@@ -45,14 +42,15 @@ class Proving(proof_pb2_grpc.ProofServiceServicer):
                         message=finding.message,
                     )
                 )
+            head = closing.head(connection, request.book_id, proof.chain.place.batch_number)
         yield pb.ProveResponse(
             summary=pb.ProofSummary(
                 entries=proof.entries,
                 lines=proof.lines,
                 accounts=proof.accounts,
-                batches=proof.batches,
+                batches=proof.chain.batches,
                 findings=proof.findings,
-                head=messages.head(proof.head),
+                head=messages.head(head),
             )
         )
 
@@ -65,6 +63,23 @@ class Proving(proof_pb2_grpc.ProofServiceServicer):
             head = closing.head(connection, request.book_id, book.last_batch)
         return pb.GetHeadResponse(head=messages.head(head))
 
+    def VerifyEntry(
+        self, request: pb.VerifyEntryRequest, context: grpc.ServicerContext
+    ) -> pb.VerifyEntryResponse:
+        """An entry's place in the chain."""
+        with self._database.read() as connection:
+            book = books.get(connection, request.book_id)
+            found = inclusion.verify(connection, book, request.sequence, _anchor(request))
+        return pb.VerifyEntryResponse(
+            included=not found.message,
+            message=found.message,
+            batch_number=found.batch_number,
+            previous_digest=found.previous,
+            content_digest=found.content,
+            later_content_digests=found.later,
+            anchor=messages.anchor(found.anchor),
+        )
+
     def ExportJournal(
         self, request: pb.ExportJournalRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.ExportJournalResponse]:
@@ -74,6 +89,12 @@ class Proving(proof_pb2_grpc.ProofServiceServicer):
             book = books.get(connection, request.book_id)
             for chunk in export.in_chunks(_texts(connection, book, chart, request.format)):
                 yield pb.ExportJournalResponse(chunk=chunk)
+
+
+def _anchor(request: pb.ProveRequest | pb.VerifyEntryRequest) -> Anchor | None:
+    if not request.HasField("anchor"):
+        return None
+    return Anchor(request.anchor.sequence, request.anchor.digest)
 
 
 def _texts(

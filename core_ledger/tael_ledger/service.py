@@ -8,9 +8,10 @@ import grpc
 
 from tael.ledger.v1 import ledger_pb2 as pb
 from tael.ledger.v1 import ledger_pb2_grpc
-from tael_ledger import books, messages
+from tael_ledger import books, messages, recording
 from tael_ledger.account_face import Accounts
 from tael_ledger.books import Book
+from tael_ledger.face import key_of
 from tael_ledger.posting_face import Postings
 from tael_ledger.reading_face import Reading
 from tael_ledger.reservation_face import Reservations
@@ -48,7 +49,14 @@ class Ledger(Accounts, Postings, Reservations, Reading, ledger_pb2_grpc.LedgerSe
             request,
             pb.CreateBookResponse,
             lambda transaction: pb.CreateBookResponse(
-                book=messages.book(books.create(transaction, book, idempotency.current_caller()))
+                book=messages.book(
+                    recording.open_book(
+                        transaction,
+                        book,
+                        key_of("CreateBook", request.request_id),
+                        idempotency.content_hash(request),
+                    )
+                )
             ),
         )
 
