@@ -26,6 +26,7 @@ from bench.postings import (
     events_request,
 )
 from bench.report import Figure, milliseconds, rate, say, show
+from bench.rounds import ratio
 
 TARGET_RATE = 2000
 TARGET_RATIO = 2
@@ -85,9 +86,8 @@ class Side:
         return median(run.latency(share) for run in self.runs)
 
     def against(self, baseline: Side) -> float:
-        """Median over the rounds of this rate to the baseline's in the same round."""
-        pairs = zip(self.runs, baseline.runs, strict=True)
-        return median(own.rate / other.rate for own, other in pairs)
+        """This rate to the baseline's in the same rounds."""
+        return ratio(*([run.rate for run in side.runs] for side in (self, baseline)))
 
     def cost(self) -> str:
         """Where the CPU goes."""
@@ -115,7 +115,7 @@ class Comparison:
 
     def figures(self) -> list[Figure]:
         """Rows of the table."""
-        ratio, p99 = self.grouped.against(self.single), self.grouped.latency(0.99)
+        times, p99 = self.grouped.against(self.single), self.grouped.latency(0.99)
         alone = self.alone.against(self.alone_single)
         callers = f"{self.grouped.callers} callers"
         return [
@@ -123,9 +123,9 @@ class Comparison:
                 f"{self.name}, {callers}",
                 rate(self.grouped.rate),
                 f"{rate(self.single.rate)} group of one",
-                ratio,
+                times,
                 f"≥ {TARGET_RATIO} ×, ≥ {rate(TARGET_RATE)}",
-                ratio >= TARGET_RATIO and self.grouped.rate >= TARGET_RATE,
+                times >= TARGET_RATIO and self.grouped.rate >= TARGET_RATE,
             ),
             Figure(
                 "  latency p50",

@@ -39,8 +39,8 @@ class Run:
     entries: int = 0
     latencies: list[float] = field(default_factory=list)
     """Seconds, one an answered request."""
-    failed: int = 0
-    """Requests that were refused, in whole or in part, or lost."""
+    failures: list[str] = field(default_factory=list)
+    """What was said of each request that was refused, in whole or in part, or lost."""
 
     @property
     def rate(self) -> float:
@@ -97,15 +97,17 @@ def run(
 def run_for(target: str, rpc: Rpc, requests: Iterator[bytes], callers: int, seconds: float) -> Run:
     """Keeps so many callers busy for so long; raises RuntimeError where a request fails."""
     found = run(target, rpc, requests, callers, lambda since: since < seconds)
-    if found.failed:
-        raise RuntimeError(f"{found.failed} of {len(found.latencies)} requests failed")
+    if found.failures:
+        sent = len(found.latencies)
+        raise RuntimeError(f"{len(found.failures)} of {sent} requests failed: {found.failures[0]}")
     return found
 
 
-def _count(found: Run, rpc: Rpc, answer: bytes | None) -> None:
-    if answer is None:
-        found.failed += 1
+def _count(found: Run, rpc: Rpc, answer: bytes | str) -> None:
+    if isinstance(answer, str):
+        found.failures.append(answer)
         return
     message = rpc.answer.FromString(answer)
     found.entries += rpc.entries(message)
-    found.failed += bool(getattr(message, "refusals", ()))
+    if refusals := getattr(message, "refusals", ()):
+        found.failures.append(str(refusals[0]))

@@ -64,10 +64,11 @@ class Wire:
         self._fill()
         return stream
 
-    def receive(self) -> Iterator[tuple[int, bytes | None]]:
+    def receive(self) -> Iterator[tuple[int, bytes | str]]:
         """Flushes, waits, and gives (call, serialised answer) of the calls that ended.
 
-        None in place of an answer: the call failed. Raises ConnectionError where the server leaves.
+        Text in place of an answer is what the server said of a call that failed. Raises
+        ConnectionError where the server leaves.
         """
         if self._out:
             self._socket.sendall(self._out)
@@ -88,9 +89,11 @@ class Wire:
             if kind == DATA:
                 self._answers.setdefault(stream, bytearray()).extend(body)
             elif kind == HEADERS and flags & END_STREAM:
-                yield stream, self._ended(stream, ok=OK in body)
-            elif kind == RST_STREAM:
-                yield stream, self._ended(stream, ok=False)
+                answer = self._ended(stream)
+                yield stream, answer if OK in body else _said(bytes(body))
+            elif kind == RST_STREAM and stream in self._rooms:
+                self._ended(stream)
+                yield stream, f"reset: HTTP/2 error {int.from_bytes(body, 'big')}"
             else:
                 self._control(kind, flags, stream, body)
         del self._in[:at]
@@ -99,10 +102,10 @@ class Wire:
         """Ends the calls under way."""
         self._socket.close()
 
-    def _ended(self, stream: int, *, ok: bool) -> bytes | None:
+    def _ended(self, stream: int) -> bytes:
+        """The answer's message, without its five octets of prefix."""
         del self._rooms[stream]
-        answer = self._answers.pop(stream, b"")
-        return bytes(answer[5:]) if ok else None
+        return bytes(self._answers.pop(stream, b"")[5:])
 
     def _control(self, kind: int, flags: int, stream: int, body: bytearray) -> None:
         if kind == WINDOW_UPDATE:
@@ -157,6 +160,12 @@ def _headers(path: str, authority: str, caller: str) -> bytes:
             b"\x00" + _text("tael-caller") + _text(caller),
         )
     )
+
+
+def _said(headers: bytes) -> str:
+    """The readable part of literal headers: grpc-status, grpc-message and their values."""
+    readable, _, _ = headers.partition(b"grpc-status-details-bin")
+    return "".join(chr(octet) if 32 <= octet < 127 else " " for octet in readable).strip()
 
 
 def _text(value: str) -> bytes:
