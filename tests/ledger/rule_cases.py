@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
-from typing import cast
 
 from hypothesis import strategies as st
 
 from tael_ledger.chart import default_chart
-from tael_ledger.drafts import Draft, Event, Line, Terms, account_number
+from tael_ledger.drafts import Draft, Event, Line, LineColumns, Terms, account_number
 from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting
 
 CHART = default_chart()
@@ -36,8 +35,11 @@ amounts = st.integers(-(9 * 10**14), 9 * 10**14)
 
 
 def lines_of(draft: Draft) -> Sequence[Line]:
-    """The lines of an event's draft, which has them one by one."""
-    return cast("Sequence[Line]", draft.lines)
+    """A draft's lines one by one."""
+    if not isinstance(draft.lines, LineColumns):
+        return draft.lines
+    numbers, debits, credits_ = draft.lines
+    return list(map(Line, numbers, debits.tolist(), credits_.tolist()))
 
 
 def totals(drafts: list[Draft]) -> dict[str, int]:
