@@ -2,6 +2,8 @@
 # make test   the test suite
 # make check  lint, types, import rules, contracts
 # make serve  everything running, to play with
+# make simulate SEED=7 MINUTES=10   random days and faults at the ledger, held against an oracle
+# make bench  every figure of the README, each against its baseline (an hour)
 
 SHELL := /bin/sh
 PYTHON ?= python3
@@ -9,8 +11,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 SERVICES := $(VENV)/.services
 STAMP := $(VENV)/.installed
+SEED ?= 1
+MINUTES ?= 5
 
-.PHONY: demo test check serve protos docs clean lint types imports contracts format
+.PHONY: demo test check serve simulate bench protos docs clean lint types imports contracts format
 
 demo: $(SERVICES)
 	@$(PY) -m tael_cli demo
@@ -20,6 +24,13 @@ test: $(STAMP)
 
 serve: $(SERVICES)
 	@$(PY) -m tael_cli serve all
+
+simulate: $(STAMP)
+	PYTHONPATH=tests $(PY) -m ledger.simulation --seed $(SEED) --minutes $(MINUTES)
+
+BENCHES := online bulk columns reads prove growth
+bench: $(STAMP)
+	@for each in $(BENCHES); do $(PY) -m bench.ledger_$$each; done
 
 check: lint types imports contracts
 
