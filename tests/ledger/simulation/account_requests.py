@@ -40,7 +40,7 @@ def limits_of(world: World) -> pb.AccountLimits:
             pb.AccountLimits(),
             NO_OVERDRAFT,
             pb.AccountLimits(no_credit_balance=True),
-            pb.AccountLimits(floor=-world.dice.randint(0, 20_000_000)),
+            pb.AccountLimits(floor=-world.dice.randint(1, 20_000_000)),
             pb.AccountLimits(no_debit_balance=True, no_credit_balance=True),
             pb.AccountLimits(no_debit_balance=True, no_credit_balance=True, floor=1),
         )

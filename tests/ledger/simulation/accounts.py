@@ -58,6 +58,8 @@ def create_accounts(state: State, operation: Operation) -> Accepted | set[str]:
         account = Account(new.gl_code + owner, limits=new.limits)
         if contradicts(state, new.gl_code, new.limits):
             reasons.add("LIMITS_CONTRADICT")
+        if not state.within_limits(account):
+            reasons.add("LIMIT_BROKEN_NOW")
         if account.number in state.accounts:
             reasons.add("ACCOUNT_EXISTS")
         state.put(state.accounts, account.number, account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +15,25 @@ MessageT = TypeVar("MessageT", bound=Message)
 STREAMS = frozenset({"RecordEventColumns", "PostColumns", "ImportOpeningBalances"})
 UNFORETOLD = frozenset({"anchor", "digest", "committed_at", "account_name", "name", "message"})
 """Fields that the oracle does not predict; what is in them is checked elsewhere."""
+STANDING = (
+    pb.CreateAccountsResponse,
+    pb.SetAccountLimitsResponse,
+    pb.FreezeAccountResponse,
+    pb.UnfreezeAccountResponse,
+    pb.CloseAccountResponse,
+)
+"""Answers that tell accounts as they stand when they are read, whatever others did since."""
+MOVING = (
+    "debits_posted",
+    "credits_posted",
+    "balance",
+    "debits_pending",
+    "credits_pending",
+    "state",
+    "limits",
+    "lines_posted",
+)
+"""What of an account moves."""
 Heard = Message | str
 """The answer, or the reason of a refusal."""
 
@@ -90,6 +110,10 @@ def bare(message: MessageT) -> MessageT:
     copy = type(message)()
     copy.CopyFrom(message)
     _strip(copy)
+    if isinstance(copy, STANDING):
+        accounts = copy.accounts if isinstance(copy, pb.CreateAccountsResponse) else [copy.account]
+        for account in accounts:
+            _clear(account, MOVING)
     return copy
 
 
@@ -108,6 +132,11 @@ def _strip(message: Message) -> None:
         lines = sorted(message.lines, key=lambda ln: (ln.account_number, ln.side, ln.amount))
         message.ClearField("lines")
         message.lines.extend(lines)
+
+
+def _clear(message: Message, names: Iterable[str]) -> None:
+    for name in names:
+        message.ClearField(name)
 
 
 def brief(message: Heard) -> str:

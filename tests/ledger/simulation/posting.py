@@ -191,7 +191,7 @@ def reverse_entry(state: State, operation: Operation) -> Accepted | set[str]:
     origin = state.entries.get(request.sequence)
     if origin is None:
         return {"RESOURCE_NOT_FOUND"}
-    if origin.reversal_of:
+    if origin.reversal_of or origin.carries:
         return {"REVERSAL_NOT_REVERSIBLE"}
     if origin.sequence in state.reversals:
         return {"ALREADY_REVERSED"}
