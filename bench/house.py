@@ -161,8 +161,9 @@ class Ledger:
                 return list(cursor.fetchall()) if cursor.description else []
 
     def log_end(self) -> str:
-        """The last lines it wrote."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
+        """The last lines it wrote, its audit trail left out."""
+        written = self._log.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in written if '"kind": "audit"' not in line][-20:])
 
     def close(self) -> None:
         """Ends the process."""
