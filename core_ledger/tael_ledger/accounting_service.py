@@ -8,21 +8,20 @@ from sqlalchemy import Connection
 from tael.ledger.v1 import accounting_pb2 as pb
 from tael.ledger.v1 import accounting_pb2_grpc
 from tael_client.values import from_date
-from tael_ledger import books, closing, messages, recording, reports, rules_store
+from tael_ledger import books, closing, messages, periods, recording, report_messages, rules_store
 from tael_ledger.closing import DayClose
-from tael_ledger.face import Face, key_of
+from tael_ledger.face import key_of
+from tael_ledger.journal import Anchor
+from tael_ledger.periods import PeriodClose, month_of
 from tael_ledger.posting_rules import check
+from tael_ledger.postings import check_event
+from tael_ledger.report_face import Reports
 from tael_runtime import idempotency
-from tael_runtime.fields import optional_date, read_date
+from tael_runtime.fields import read_date
 
 
-class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
-    """Chart of accounts, posting rules, closing, trial balance."""
-
-    def __init__(self, face: Face) -> None:
-        self._face = face
-        self._database = face.database
-        self._catalogue = face.catalogue
+class Accounting(Reports, accounting_pb2_grpc.AccountingServiceServicer):
+    """Chart of accounts, posting rules, closing; reports in a part of their own."""
 
     def GetChartOfAccounts(
         self, request: pb.GetChartOfAccountsRequest, context: grpc.ServicerContext
@@ -40,6 +39,8 @@ class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
         """Proposes the next version."""
         effective_from = read_date("effective_from", request.effective_from)
         rules = messages.read_rules(request.rules)
+        for place, rule in enumerate(rules):
+            check_event(f"rules[{place}].event", rule.key.event)
         with self._database.read() as connection:
             check(rules, self._catalogue.chart(connection, request.book_id))
 
@@ -120,30 +121,6 @@ class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
             versions=[messages.rules_version(version) for version in versions]
         )
 
-    def TrialBalance(
-        self, request: pb.TrialBalanceRequest, context: grpc.ServicerContext
-    ) -> pb.TrialBalanceResponse:
-        """Totals a GL code."""
-        booking_date = optional_date(request, "booking_date")
-        with self._database.read() as connection:
-            chart = self._catalogue.chart(connection, request.book_id)
-            totals = reports.trial_balance(
-                connection, request.book_id, booking_date, optional_date(request, "value_date")
-            )
-        return pb.TrialBalanceResponse(
-            rows=[
-                pb.TrialBalanceRow(
-                    account=messages.gl_account(chart[code]),
-                    debits=debits,
-                    credits=credits_,
-                    balance=chart[code].balance(debits, credits_),
-                )
-                for code, (debits, credits_) in totals.items()
-            ],
-            total_debits=sum(debits for debits, _ in totals.values()),
-            total_credits=sum(credits_ for _, credits_ in totals.values()),
-        )
-
     def CloseDay(
         self, request: pb.CloseDayRequest, context: grpc.ServicerContext
     ) -> pb.CloseDayResponse:
@@ -163,4 +140,26 @@ class Accounting(accounting_pb2_grpc.AccountingServiceServicer):
         return pb.CloseDayResponse(
             next_business_date=from_date(closed.next_business_date),
             head=messages.head(closed.head),
+        )
+
+    def ClosePeriod(
+        self, request: pb.ClosePeriodRequest, context: grpc.ServicerContext
+    ) -> pb.ClosePeriodResponse:
+        """Closes a month."""
+        month = month_of(read_date("period", request.period))
+        self._face.chart(request.book_id)
+        closing_period = PeriodClose(
+            key_of("ClosePeriod", request.request_id),
+            idempotency.content_hash(request),
+            month,
+            idempotency.current_caller(),
+        )
+        self._face.submit(request.book_id, closing_period)
+        with self._database.read() as connection:
+            closed = periods.get(connection, request.book_id, month.first)
+            assert closed is not None, f"{month.first:%Y-%m} was closed"
+            head = closing.head(connection, request.book_id, closed.batch_number)
+        return pb.ClosePeriodResponse(
+            period=report_messages.period(closed),
+            anchor=messages.anchor(Anchor(head.sequence, head.digest)),
         )
