@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from tael_ledger.catalogue import Catalogue
+from tael_ledger.commits import Commits
 from tael_ledger.posting import Outcome, Posted, Repeated, post
 from tael_ledger.reasons import Reason
 from tael_ledger.registry import Registry
@@ -68,6 +69,7 @@ class GroupCommit:
         self._database = database
         self._catalogue = catalogue
         self._group_size = group_size
+        self.commits = Commits()
         self._lock = threading.Lock()
         self._committers: dict[str, _Committer] = {}
         self._closed = False
@@ -100,7 +102,9 @@ class GroupCommit:
     def _committer(self, book_id: str) -> _Committer:
         committer = self._committers.get(book_id)
         if committer is None:
-            committer = _Committer(self._database, self._catalogue, book_id, self._group_size)
+            committer = _Committer(
+                self._database, self._catalogue, book_id, self._group_size, self.commits
+            )
             self._committers[book_id] = committer
         return committer
 
@@ -156,13 +160,19 @@ class _Committer:
     """Posts one book's requests, group by group."""
 
     def __init__(
-        self, database: Database, catalogue: Catalogue, book_id: str, group_size: int
+        self,
+        database: Database,
+        catalogue: Catalogue,
+        book_id: str,
+        group_size: int,
+        commits: Commits,
     ) -> None:
         self.queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._database = database
         self._catalogue = catalogue
         self._book_id = book_id
         self._group_size = group_size
+        self._commits = commits
         self._registry: Registry | None = None
         self._connection: Connection | None = None
         self._line = _Line()
@@ -235,6 +245,7 @@ class _Committer:
                 registry.failed()
             raise
         registry.committed(group.last_batch, guards_changed=group.guards_changed)
+        self._commits.committed(self._book_id)
         return group.outcomes
 
     @contextmanager

@@ -105,70 +105,38 @@ def entries_of(connection: Connection, book_id: str, made: Receipt) -> list[Entr
     if not made.entries:
         return []
     last = made.first_sequence + made.entries - 1
-    found = _entries(connection, book_id, entry.c.sequence.between(made.first_sequence, last))
+    found = heads(connection, book_id, entry.c.sequence.between(made.first_sequence, last))
     return _with_lines(connection, book_id, found, {})
 
 
 def get(connection: Connection, book_id: str, sequence: int) -> Entry:
     """One entry. Raises NotFound."""
-    found = _entries(connection, book_id, entry.c.sequence == sequence)
+    found = heads(connection, book_id, entry.c.sequence == sequence)
     if not found:
         raise NotFound("entry", f"{book_id}/{sequence}")
     return complete(connection, book_id, found)[0]
 
 
-@dataclass(frozen=True)
-class EntryFilter:
-    """Which entries; empty matches all."""
-
-    event: str = ""
-    source_prefix: str = ""
-    owner_type: str = ""
-    owner_id: str = ""
-    from_booking_date: date | None = None
-    to_booking_date: date | None = None
-
-
-def page(
-    connection: Connection, book_id: str, wanted: EntryFilter, after: int, size: int
+def complete(
+    connection: Connection, book_id: str, found: Sequence[Entry], most_lines: int | None = None
 ) -> list[Entry]:
-    """Entries by sequence, after one."""
-    conditions: list[ColumnElement[bool]] = [entry.c.sequence > after]
-    if wanted.event:
-        conditions.append(entry.c.event == wanted.event)
-    if wanted.source_prefix:
-        conditions.append(entry.c.source.startswith(wanted.source_prefix, autoescape=True))
-    if wanted.from_booking_date:
-        conditions.append(entry.c.booking_date >= wanted.from_booking_date)
-    if wanted.to_booking_date:
-        conditions.append(entry.c.booking_date <= wanted.to_booking_date)
-    if wanted.owner_id:
-        owned = select(account.c.account_id).where(
-            account.c.book_id == book_id,
-            account.c.owner_type == wanted.owner_type,
-            account.c.owner_id == wanted.owner_id,
-        )
-        touched = select(line.c.sequence).where(
-            line.c.book_id == book_id, line.c.account_id.in_(owned)
-        )
-        conditions.append(entry.c.sequence.in_(touched))
-    return complete(connection, book_id, _entries(connection, book_id, *conditions, size=size))
-
-
-def complete(connection: Connection, book_id: str, found: Sequence[Entry]) -> list[Entry]:
-    """Entries with their lines and with what reversed them."""
+    """Entries with what reversed them and with their lines; those that have more than `most_lines`,
+    where it is given, without.
+    """
     sequences = [one.sequence for one in found]
     rows = connection.execute(
         select(reversal.c.origin, reversal.c.sequence).where(
             reversal.c.book_id == book_id, reversal.c.origin.in_(sequences)
         )
     )
-    return _with_lines(connection, book_id, found, {row.origin: row.sequence for row in rows})
+    reversed_by = {row.origin: row.sequence for row in rows}
+    return _with_lines(connection, book_id, found, reversed_by, most_lines)
 
 
-def _entries(
+def heads(
     connection: Connection, book_id: str, *conditions: ColumnElement[bool], size: int | None = None
 ) -> list[Entry]:
+    """Entries by sequence, without their lines and without what reversed them."""
     query = (
         select(entry)
         .where(entry.c.book_id == book_id, *conditions)
@@ -182,8 +150,13 @@ def _entries(
 
 
 def _with_lines(
-    connection: Connection, book_id: str, found: Sequence[Entry], reversed_by: Mapping[int, int]
+    connection: Connection,
+    book_id: str,
+    found: Sequence[Entry],
+    reversed_by: Mapping[int, int],
+    most_lines: int | None = None,
 ) -> list[Entry]:
+    told = [one for one in found if most_lines is None or one.line_count <= most_lines]
     lines: dict[int, list[Line]] = {one.sequence: [] for one in found}
     rows = connection.execute(
         select(line.c.sequence, account.c.number, line.c.debit, line.c.credit)
@@ -193,8 +166,8 @@ def _with_lines(
         )
         .where(
             line.c.book_id == book_id,
-            line.c.booking_date.in_({one.booking_date for one in found}),
-            line.c.sequence.in_(list(lines)),
+            line.c.booking_date.in_({one.booking_date for one in told}),
+            line.c.sequence.in_([one.sequence for one in told]),
         )
         .order_by(line.c.sequence, line.c.line_number)
     )

@@ -12,6 +12,7 @@ from tael_ledger.chart import DEBIT, Chart, GlAccount
 from tael_ledger.closing import Head
 from tael_ledger.drafts import Event, Line, facts_text, read_facts
 from tael_ledger.journal import Anchor, Entry
+from tael_ledger.limits import Limits, limits_of
 from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting
 from tael_ledger.rules_store import RulesVersion
 from tael_ledger.statements import StatementLine
@@ -84,6 +85,28 @@ def account(value: Account, chart: Chart) -> ledger_pb2.Account:
         debits_posted=value.debits_posted,
         credits_posted=value.credits_posted,
         balance=gl.balance(value.debits_posted, value.credits_posted),
+        debits_pending=value.debits_pending,
+        credits_pending=value.credits_pending,
+        state=ledger_pb2.AccountState.Value(f"ACCOUNT_STATE_{value.state}"),
+        limits=_limits(limits_of(value.bounds, gl.normal_side)),
+        lines_posted=value.lines_posted,
+    )
+
+
+def _limits(value: Limits) -> ledger_pb2.AccountLimits:
+    return ledger_pb2.AccountLimits(
+        no_debit_balance=value.no_debit_balance,
+        no_credit_balance=value.no_credit_balance,
+        floor=value.floor,
+    )
+
+
+def read_limits(limits: ledger_pb2.AccountLimits) -> Limits:
+    """Limits as asked for; none where the message is empty."""
+    return Limits(
+        limits.no_debit_balance,
+        limits.no_credit_balance,
+        limits.floor if limits.HasField("floor") else None,
     )
 
 
@@ -161,6 +184,7 @@ def statement_line(value: StatementLine) -> ledger_pb2.StatementLine:
         amount=value.debit or value.credit,
         balance_after=value.balance_after,
         narrative=value.narrative,
+        source=value.source,
     )
 
 

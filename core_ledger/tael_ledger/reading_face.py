@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import grpc
 
 from tael.ledger.v1 import ledger_pb2 as pb
-from tael_ledger import accounts, journal, messages, statements
-from tael_ledger.accounts import AsOf
+from tael_ledger import accounts, balances, books, entry_search, journal, messages, statements
+from tael_ledger.balances import AsOf, Turnover
+from tael_ledger.booking_dates import stretch
+from tael_ledger.drafts import facts_text
+from tael_ledger.entry_search import EntryFilter
 from tael_ledger.face import Face
-from tael_ledger.journal import EntryFilter
+from tael_ledger.watch import watch
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date
-from tael_runtime.paging import number_key, numbers_key, token
+from tael_runtime.paging import number_key, token
 
 
 class Reading(Face):
@@ -30,40 +35,51 @@ class Reading(Face):
         self, request: pb.ListEntriesRequest, context: grpc.ServicerContext
     ) -> pb.ListEntriesResponse:
         """A page of entries."""
-        size = request.page_size or messages.DEFAULT_PAGE
         wanted = EntryFilter(
             event=request.event,
             source_prefix=request.source_prefix,
             owner_type=request.owner.owner_type,
             owner_id=request.owner.owner_id,
+            account_number=request.account_number,
+            metadata=facts_text(request.metadata),
             from_booking_date=optional_date(request, "from_booking_date"),
             to_booking_date=optional_date(request, "to_booking_date"),
         )
         after = number_key(request.page_token)
+        size = request.page_size or messages.DEFAULT_PAGE
         with self.database.read() as connection:
+            book = books.get(connection, request.book_id)
             chart = self.catalogue.chart(connection, request.book_id)
-            found = journal.page(connection, request.book_id, wanted, after, size + 1)
+            found, more = entry_search.page(connection, book, wanted, after, size)
         return pb.ListEntriesResponse(
-            entries=messages.entries(found[:size], chart),
-            next_page_token=token(found[size - 1].sequence) if len(found) > size else "",
+            entries=messages.entries(found, chart),
+            next_page_token=token(found[-1].sequence) if more else "",
         )
 
     def ListLines(
         self, request: pb.ListLinesRequest, context: grpc.ServicerContext
     ) -> pb.ListLinesResponse:
         """A page of an account's statement."""
-        size = request.page_size or messages.DEFAULT_PAGE
-        after = numbers_key(request.page_token)
+        book_id, number = request.book_id, request.account_number
+        cipher, subject = self.database.cipher, f"{request.book_id}:{request.account_number}"
+        place = statements.read_place(request.page_token, cipher, subject)
+        first_day = optional_date(request, "from_booking_date")
+        last_day = optional_date(request, "to_booking_date")
         with self.database.read() as connection:
-            chart = self.catalogue.chart(connection, request.book_id)
-            found = statements.page(
-                connection, request.book_id, chart, request.account_number, after, size + 1
-            )
-        more = len(found) > size
-        last = found[size - 1] if more else None
+            book = books.get(connection, book_id)
+            chart = self.catalogue.chart(connection, book_id)
+            held = accounts.find(connection, book_id, [number]).get(number)
+            if held is None:
+                return pb.ListLinesResponse()
+            whole = stretch(connection, book, first_day, last_day)
+            place = place or statements.opening(connection, book, held, whole, first_day)
+            gl_account = chart[held.gl_code]
+            size = request.page_size or messages.DEFAULT_PAGE
+            page = statements.page(connection, book_id, held, gl_account, whole, place, size)
         return pb.ListLinesResponse(
-            lines=[messages.statement_line(line) for line in found[:size]],
-            next_page_token=token(last.sequence, last.line_number) if last else "",
+            lines=[messages.statement_line(line) for line in page.lines],
+            next_page_token=page.next_place.token(cipher, subject) if page.next_place else "",
+            opening_balance=gl_account.balance(place.debits, place.credits),
         )
 
     def GetBalances(
@@ -76,21 +92,36 @@ class Reading(Face):
         )
         with self.database.read() as connection:
             chart = self.catalogue.chart(connection, request.book_id)
-            found = accounts.turnovers(connection, request.book_id, request.account_numbers, as_of)
-        balances = []
+            found = balances.turnovers(connection, request.book_id, request.account_numbers, as_of)
+        answer = pb.GetBalancesResponse()
         for place, number in enumerate(request.account_numbers):
             gl_account = chart.get(number.partition(":")[0])
             if gl_account is None:
                 raise InvalidArgument(
                     f"account_numbers[{place}]", f"{number!r} begins with no code of the chart"
                 )
-            debits, credits_ = found.get(number, (0, 0))
-            balances.append(
-                pb.Balance(
-                    account_number=number,
-                    debits_posted=debits,
-                    credits_posted=credits_,
-                    balance=gl_account.balance(debits, credits_),
-                )
+            turnover = found.get(number, Turnover())
+            answer.balances.add(
+                account_number=number,
+                debits_posted=turnover.debits_posted,
+                credits_posted=turnover.credits_posted,
+                balance=gl_account.balance(turnover.debits_posted, turnover.credits_posted),
+                debits_pending=turnover.debits_pending,
+                credits_pending=turnover.credits_pending,
             )
-        return pb.GetBalancesResponse(balances=balances)
+        return answer
+
+    def WatchEntries(
+        self, request: pb.WatchEntriesRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchEntriesResponse]:
+        """The journal as it grows."""
+        chart = self.chart(request.book_id)
+        for one in watch(
+            self.database,
+            self.group_commit.commits,
+            request.book_id,
+            request.after_sequence,
+            request.event,
+            context.is_active,
+        ):
+            yield pb.WatchEntriesResponse(entry=messages.entry(one, chart), lines=one.line_count)

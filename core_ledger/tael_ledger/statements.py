@@ -1,14 +1,28 @@
-"""An account's statement: its lines in journal order with the running balance."""
+"""An account's statement: its lines in journal order with the running balance.
+
+The balance runs on from page to page in the page's token, so that no page costs more than another.
+The token carries a keyed hash, so that a balance that is shown is always one that was added up.
+"""
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, Row, select, tuple_
 
-from tael_ledger.chart import Chart
-from tael_ledger.tables import account, entry, line
+from tael_ledger.accounts import Account
+from tael_ledger.balances import AsOf, Turnover, turnovers
+from tael_ledger.booking_dates import Stretch, rest, windows
+from tael_ledger.books import Book
+from tael_ledger.chart import GlAccount
+from tael_ledger.tables import entry, line
+from tael_runtime.crypto import Cipher
+from tael_runtime.errors import InvalidArgument
+from tael_runtime.paging import text_key, token
 
 
 @dataclass(frozen=True)
@@ -16,7 +30,6 @@ class StatementLine:
     """One line; amounts in minor units, balance on the normal side."""
 
     sequence: int
-    line_number: int
     event: str
     value_date: date
     booking_date: date
@@ -24,53 +37,128 @@ class StatementLine:
     credit: int
     balance_after: int
     narrative: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """After which line a page begins, and the account's turnover up to there, minor units."""
+
+    sequence: int
+    line_number: int
+    debits: int
+    credits: int
+
+    def token(self, cipher: Cipher, subject: str) -> str:
+        """For the next page of this account's statement, and of no other."""
+        text = f"{self.sequence}:{self.line_number}:{self.debits}:{self.credits}"
+        return token(f"{text}:{_seal(cipher, subject, text)}")
+
+
+def _seal(cipher: Cipher, subject: str, text: str) -> str:
+    return cipher.blind_index("statement", f"{subject}:{text}").hex()
+
+
+def read_place(page_token: str, cipher: Cipher, subject: str) -> Place | None:
+    """The place in a token; None for the first page. Raises InvalidArgument for another's token."""
+    if not page_token:
+        return None
+    text, _, seal = text_key(page_token).rpartition(":")
+    if not hmac.compare_digest(seal.encode(), _seal(cipher, subject, text).encode()):
+        raise InvalidArgument("page_token", "is not one this list gave; give it back unchanged")
+    return Place(*(int(part) for part in text.split(":")))
+
+
+def opening(
+    connection: Connection, book: Book, held: Account, whole: Stretch, first_day: date | None
+) -> Place:
+    """Where the statement of a stretch begins; `first_day`: as it was asked for."""
+    if first_day is None or first_day <= book.first_date:
+        return Place(whole.after + 1, 0, 0, 0)
+    before = AsOf(booking_date=first_day - timedelta(days=1))
+    found = turnovers(connection, book.book_id, [held.number], before)
+    turnover = found.get(held.number, Turnover())
+    return Place(whole.after + 1, 0, turnover.debits_posted, turnover.credits_posted)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some lines, and where the next page begins; None = nowhere."""
+
+    lines: Sequence[StatementLine]
+    next_place: Place | None
 
 
 def page(
     connection: Connection,
     book_id: str,
-    chart: Chart,
-    number: str,
-    after: tuple[int, int],
+    held: Account,
+    gl_account: GlAccount,
+    whole: Stretch,
+    place: Place,
     size: int,
-) -> list[StatementLine]:
-    """Lines of an account by (sequence, line number), after one; empty where it was never opened."""
-    found = connection.execute(
-        select(account.c.account_id, account.c.gl_code).where(
-            account.c.book_id == book_id, account.c.number == number
-        )
-    ).first()
-    if found is None:
-        return []
-    place = tuple_(line.c.sequence, line.c.line_number)
-    own = (line.c.book_id == book_id, line.c.account_id == found.account_id)
-    before = connection.execute(
-        select(
-            func.coalesce(func.sum(line.c.debit), 0), func.coalesce(func.sum(line.c.credit), 0)
-        ).where(*own, place <= after)
-    ).one()
-    debits, credits_ = int(before[0]), int(before[1])
-    rows = connection.execute(
-        select(
-            line.c.sequence,
-            line.c.line_number,
-            entry.c.event,
-            line.c.value_date,
-            line.c.booking_date,
-            line.c.debit,
-            line.c.credit,
-            entry.c.narrative,
-        )
-        .join(entry, (entry.c.book_id == line.c.book_id) & (entry.c.sequence == line.c.sequence))
-        .where(*own, place > after)
-        .order_by(line.c.sequence, line.c.line_number)
-        .limit(size)
-    )
-    gl_account = chart[found.gl_code]
+) -> Page:
+    """Lines of an account by (sequence, line number), after a place."""
+    rows = _lines(connection, book_id, held, whole, place, size + 1)
+    heads = _heads(connection, book_id, [row.sequence for row in rows[:size]])
     lines = []
-    for row in rows:
-        debits += row.debit
-        credits_ += row.credit
-        balance = gl_account.balance(debits, credits_)
-        lines.append(StatementLine(*row[:7], balance, row.narrative))
-    return lines
+    for row in rows[:size]:
+        debits, credits_ = place.debits + row.debit, place.credits + row.credit
+        place = Place(row.sequence, row.line_number, debits, credits_)
+        head = heads[row.sequence]
+        lines.append(
+            StatementLine(
+                row.sequence,
+                head.event,
+                row.value_date,
+                row.booking_date,
+                row.debit,
+                row.credit,
+                gl_account.balance(debits, credits_),
+                head.narrative,
+                head.source,
+            )
+        )
+    return Page(lines, place if len(rows) > size else None)
+
+
+def _lines(
+    connection: Connection, book_id: str, held: Account, whole: Stretch, place: Place, size: int
+) -> list[Row[Any]]:
+    """At most `size` lines after a place, looked for month by month."""
+    left = rest(connection, book_id, whole, place.sequence)
+    found: list[Row[Any]] = []
+    for first_day, last_day in windows(left.first_day, left.last_day):
+        found += connection.execute(
+            select(
+                line.c.sequence,
+                line.c.line_number,
+                line.c.value_date,
+                line.c.booking_date,
+                line.c.debit,
+                line.c.credit,
+            )
+            .where(
+                line.c.book_id == book_id,
+                line.c.account_id == held.account_id,
+                line.c.booking_date.between(first_day, last_day),
+                tuple_(line.c.sequence, line.c.line_number) > (place.sequence, place.line_number),
+                line.c.sequence <= whole.until,
+            )
+            .order_by(line.c.sequence, line.c.line_number)
+            .limit(size - len(found))
+        )
+        if len(found) == size:
+            break
+    return found
+
+
+def _heads(
+    connection: Connection, book_id: str, sequences: Sequence[int]
+) -> Mapping[int, Row[*tuple[Any, ...]]]:
+    rows = connection.execute(
+        select(entry.c.sequence, entry.c.event, entry.c.narrative, entry.c.source).where(
+            entry.c.book_id == book_id, entry.c.sequence.in_(sequences)
+        )
+    )
+    return {row.sequence: row for row in rows.all()}
