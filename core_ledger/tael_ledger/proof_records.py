@@ -29,6 +29,45 @@ FULL JOIN (SELECT business_date, last_batch,
                   || ',"next_business_date":"' || next_business_date || '"}' AS content
            FROM closed_day WHERE book_id = :book_id) AS day ON day.business_date::text = said.subject
 """
+PERIODS = """
+SELECT coalesce(said.subject, period.first_day::text) AS subject,
+       said.content || ' in batch ' || said.batch_number AS should,
+       period.content || ' in batch ' || period.batch_number AS is_
+FROM (SELECT subject, content, batch_number
+      FROM record WHERE book_id = :book_id AND kind = 'PERIOD_CLOSED') AS said
+FULL JOIN (SELECT first_day, batch_number,
+                  '{"closed_by":' || to_json(closed_by) || ',"last_day":"' || last_day
+                  || '","profit":' || profit || ',"sequence":' || sequence
+                  || ',"year_end_sequence":' || year_end_sequence || '}' AS content
+           FROM closed_period WHERE book_id = :book_id) AS period
+    ON period.first_day::text = said.subject
+"""
+STATES = """
+SELECT coalesce(said.subject, held.number) AS subject,
+       coalesce(said.state, 'OPEN') AS should, coalesce(held.state, 'OPEN') AS is_
+FROM (SELECT DISTINCT ON (subject) subject, CASE kind WHEN 'ACCOUNT_FROZEN' THEN 'FROZEN'
+             WHEN 'ACCOUNT_CLOSED' THEN 'CLOSED' ELSE 'OPEN' END AS state
+      FROM record WHERE book_id = :book_id
+          AND kind IN ('ACCOUNT_FROZEN', 'ACCOUNT_UNFROZEN', 'ACCOUNT_CLOSED')
+      ORDER BY subject, batch_number DESC, place DESC) AS said
+FULL JOIN (SELECT number, state FROM account WHERE book_id = :book_id AND state <> 'OPEN') AS held
+    ON held.number = said.subject
+"""
+LIMITS = r"""
+SELECT coalesce(said.subject, held.number) AS subject,
+       coalesce(said.bounds, CASE WHEN said.subject IS NULL THEN 'null to null' END) AS should,
+       coalesce(held.bounds, 'null to null') AS is_
+FROM (SELECT DISTINCT ON (subject) subject, bound[1] || ' to ' || bound[2] AS bounds
+      FROM record LEFT JOIN LATERAL (SELECT ARRAY[bound[2], bound[1]] AS bound FROM regexp_match(
+          content, '^{"by":"(?:[^"\\]|\\.)*","highest":(-?\d+|null),"lowest":(-?\d+|null),"reason":'
+      ) AS bound) AS read ON true
+      WHERE book_id = :book_id AND kind = 'ACCOUNT_LIMITS_SET'
+      ORDER BY subject, batch_number DESC, place DESC) AS said
+FULL JOIN (SELECT number, coalesce(lowest::text, 'null') || ' to ' || coalesce(highest::text, 'null')
+                  AS bounds
+           FROM account WHERE book_id = :book_id AND (lowest IS NOT NULL OR highest IS NOT NULL)
+          ) AS held ON held.number = said.subject
+"""
 RESERVATIONS = """
 SELECT coalesce(said.subject, made.reservation_id::text) AS subject, said.content AS should,
        made.content AS is_
@@ -66,11 +105,25 @@ FULL JOIN (SELECT sequence, origin FROM reversal WHERE book_id = :book_id) AS sh
 DATES = """
 SELECT 'business date' AS subject, coalesce(
            (SELECT max(next_business_date) FROM closed_day WHERE book_id = :book_id), first_date
-       ) AS should, business_date AS is_
+       )::text AS should, business_date::text AS is_
+FROM book WHERE book_id = :book_id
+UNION ALL
+SELECT 'rules in force', (
+    SELECT version::text FROM posting_rules_version AS known
+    WHERE known.book_id = book.book_id AND state = 'APPROVED' AND effective_from <= business_date
+    ORDER BY effective_from DESC, version DESC LIMIT 1), rules_version::text
+FROM book WHERE book_id = :book_id
+UNION ALL
+SELECT 'number of reservations', (
+    SELECT coalesce(max(reservation_id), 0)::text FROM reservation
+    WHERE reservation.book_id = book.book_id), reservations_made::text
 FROM book WHERE book_id = :book_id
 """
 SHOWN: Mapping[str, str] = {
     "day": DAYS,
+    "period": PERIODS,
+    "state of": STATES,
+    "limits of": LIMITS,
     "reservation": RESERVATIONS,
     "end of reservation": ENDS,
     "reversal by": REVERSALS,
