@@ -16,6 +16,8 @@ from tael_runtime.faces import SERVING, Ended, Handler, Handlers, Served, bind
 from tael_runtime.thread_context import Aborted, ThreadContext
 
 T = TypeVar("T")
+END_SECONDS = 5.0
+"""For what still runs on a loop that closes."""
 LoopContext = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -56,7 +58,8 @@ async def _cancel_others() -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    if others:
+        await asyncio.wait(others, timeout=END_SECONDS)
 
 
 class LoopFace:

@@ -70,6 +70,8 @@ def _serve(service: Service, settings: Settings) -> None:
     configure_logging(service.name, settings.log_level)
     stopping = stop_signals()
     running = RunningService(service, settings, reuse_port=settings.workers > 1)
+    if service.asynchronous:
+        sys.setswitchinterval(0.001)  # the loop does not stand behind a thread that computes
     gc.collect()
     gc.freeze()  # what was loaded stays: later collections need not walk it, calls need not wait
     print(f"{service.name} listens on {running.address}", flush=True)

@@ -53,6 +53,9 @@ class Pipeline:
             "request_deserializer": receiver(handler.request_deserializer),
             "response_serializer": handler.response_serializer,
         }
+        for streaming in (handler.unary_stream, handler.stream_unary):
+            if inspect.iscoroutinefunction(streaming) or inspect.isasyncgenfunction(streaming):
+                raise TypeError(f"{rpc} is async def: only unary rpcs may be")
         if handler.response_streaming:
             assert handler.unary_stream is not None, "no bidirectional streams in tael's contracts"
             return grpc.unary_stream_rpc_method_handler(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from json.encoder import encode_basestring as quoted
 from typing import Any, NamedTuple
 
 import structlog
@@ -117,18 +117,15 @@ class AuditLog:
 
     def _line(self, record: AuditRecord) -> str:
         """In the shape of the log's other lines; written out, because every call has one."""
-        subject = ", ".join(f"{_json(name)}: {_json(id_)}" for name, id_ in record.subject.items())
+        subject = ", ".join([f'"{name}": {quoted(id_)}' for name, id_ in record.subject.items()])
         stamp = datetime.fromtimestamp(record.at, UTC).isoformat(timespec="microseconds")
         return (
-            f'{{"kind": "audit", "rpc": {_json(record.rpc)}, "caller": {_json(record.caller)}, '
+            f'{{"kind": "audit", "rpc": "{record.rpc}", "caller": {quoted(record.caller)}, '
             f'"subject": {{{subject}}}, "code": "{record.code}", '
             f'"ms": {record.seconds * 1000:.1f}, "trace_id": "{record.traceparent.split("-")[1]}", '
             f'"event": "call", "service": "{self._service}", "level": "info", '
             f'"timestamp": "{stamp[:-6]}Z"}}\n'
         )
-
-
-_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Metrics:

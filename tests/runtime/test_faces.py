@@ -301,6 +301,21 @@ def test_a_coroutine_in_a_service_of_threads_is_a_mistake_told_at_the_start(hous
         RunningService(service, house.settings)
 
 
+def test_a_stream_of_a_coroutine_is_a_mistake_told_at_the_start(house: House) -> None:
+    class Streaming(Awaiting):
+        async def PostColumns(self, requests: Any, context: Any) -> Any:  # type: ignore[override]  # noqa: N802, ARG002
+            return ledger_pb2.PostColumnsResponse()
+
+    def build(runtime: Runtime) -> Assembly:
+        del runtime
+        add = ledger_pb2_grpc.add_LedgerServiceServicer_to_server
+        return Assembly(protos=[ledger_pb2], servicers=[(add, Streaming())])
+
+    service = Service("risk", "tael_runtime", with_floor(MetaData()), build, asynchronous=True)
+    with pytest.raises(TypeError, match="PostColumns is async def: only unary rpcs may be"):
+        RunningService(service, house.settings)
+
+
 @pytest.mark.parametrize("face", FACES)
 def test_the_audit_record_tells_who_did_what_and_how_it_ended(
     house: House, face: str, capfd: pytest.CaptureFixture[str]
