@@ -9,6 +9,8 @@ from ledger.simulation.operations import Heard, Operation, admits, brief
 from ledger.simulation.oracle import foretell
 from ledger.simulation.state import State
 
+from tael.ledger.v1 import ledger_pb2 as pb
+
 MOST_STEPS = 20_000
 TOLD = 2_000
 """Characters that a failure tells of a message."""
@@ -70,6 +72,8 @@ class _Search:
     def _fits(self, call: Call) -> bool:
         self.steps += 1
         assert self.steps < MOST_STEPS, "too many orders to try"
+        if isinstance(call.heard, pb.ReserveResponse):
+            self.state.given_id = call.heard.reservation.reservation_id
         return admits(foretell(self.state, call.operation), call.heard)
 
     def explain(self) -> list[str]:

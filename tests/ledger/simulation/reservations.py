@@ -56,7 +56,7 @@ def reserve(state: State, operation: Operation) -> Accepted | set[str]:
         reasons.add("INVALID_FIELD")
     reasons |= state.move(lines, pending=1) | state.beyond_limits(lines)
     reservation = Reservation(
-        len(state.reservations) + 1,
+        max(state.given_id, 1 + max(state.reservations, default=0)),
         request.event,
         to_date(request.expires_on),
         lines,

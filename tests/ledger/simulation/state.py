@@ -106,6 +106,8 @@ class State:
         self.requests: dict[tuple[str, str, str], Any] = {}
         """(content, what was foretold) by (rpc, caller, request_id)."""
         self.dates: dict[str, date] = {"business": first_day}
+        self.given_id = 0
+        """The ledger gives reservations their ids, upwards but not without a gap: the id heard."""
         self._undo: list[Callable[[], object]] = []
 
     @property
