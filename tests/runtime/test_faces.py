@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -124,6 +125,22 @@ def serve(house: House, face: str, **overrides: Any) -> tuple[RunningService, Th
     running = RunningService(service, house.settings.model_copy(update=overrides))
     house.running["risk"] = running
     return running, servicer
+
+
+@pytest.fixture(scope="module")
+def shared(data_dir: Path) -> Iterator[House]:
+    """One store for every stage: the handlers here use none."""
+    with House(data_dir) as house:
+        yield house
+
+
+@pytest.fixture
+def house(shared: House) -> Iterator[House]:
+    """What a test started there, it stops."""
+    yield shared
+    for running in shared.running.values():
+        running.stop(grace=1)
+    shared.running.clear()
 
 
 @pytest.fixture(params=FACES)
