@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -76,12 +77,14 @@ class Store:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
+        # PostgreSQL is detached: a bench that is told to end takes it along.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, KeyboardInterrupt):
+        if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
             for ledger in self._ledgers:
                 print(ledger.log_end(), file=sys.stderr)
         self.close()

@@ -22,6 +22,8 @@ from bench.rounds import alternate, ratio
 from tael.ledger.v1.proof_pb2 import ProofSummary, ProveRequest
 
 TARGET_SECONDS = 60
+TARGET_LINES = 10_000_000
+"""For so many; a shorter journal has its share of the time."""
 TARGET_GROWTH = 1.5
 """Peak memory at full length to that at a tenth: bounded, where it does not follow the journal."""
 NAIVE = "SELECT count(*), sum(debit), sum(credit) FROM line"
@@ -115,6 +117,7 @@ def main(
         tenth = measure(ledger, 1)
         journal.grow_to(lines)
         whole = measure(ledger, rounds)
+    target = TARGET_SECONDS * whole.lines / TARGET_LINES
     seconds, growth = median(whole.seconds), whole.peak_mib / tenth.peak_mib
     figures = [
         Figure(
@@ -122,8 +125,8 @@ def main(
             f"{seconds:.1f} s, {rate(whole.lines / seconds)} lines",
             f"{median(whole.naive):.1f} s count and sums in SQL",
             ratio(whole.seconds, whole.naive),
-            f"≤ {TARGET_SECONDS} s",
-            seconds <= TARGET_SECONDS,
+            f"≤ {target:.1f} s",
+            seconds <= target,
         ),
         Figure(
             "  peak memory of the ledger",
