@@ -111,20 +111,21 @@ class Batch:
                 taken.append(draft)
         return taken
 
-    def _admit(self, moves: Iterable[tuple[str, int, int, int]]) -> None:
+    def _admit(self, moves: Iterable[tuple[str, int, int, int, int]]) -> None:
         """Holds moves against the guarded accounts: all are counted in, or none and it is raised."""
         sums: dict[int, list[int]] = {}
-        for number, net, debits_pending, credits_pending in moves:
+        for number, lines, net, debits_pending, credits_pending in moves:
             account_id = self._registry.find(number)
             if account_id is not None and account_id in self._guards:
-                total = sums.setdefault(account_id, [0, 0, 0])
-                total[0] += net
-                total[1] += debits_pending
-                total[2] += credits_pending
+                total = sums.setdefault(account_id, [0, 0, 0, 0])
+                total[0] += lines
+                total[1] += net
+                total[2] += debits_pending
+                total[3] += credits_pending
         for account_id, total in sums.items():
             self._guards[account_id].check(*total)
         for account_id, total in sums.items():
-            self._guards[account_id].add(*total)
+            self._guards[account_id].add(*total[1:])
 
     def _ids(self, draft: Draft) -> list[int]:
         lines = draft.lines
@@ -161,16 +162,17 @@ def _numbers(plan: Plan) -> Iterable[str]:
 
 def _moves(
     drafts: Sequence[Draft], plan: Plan | None = None
-) -> Iterable[tuple[str, int, int, int]]:
-    """(account number, debits less credits, debits pending, credits pending)."""
+) -> Iterable[tuple[str, int, int, int, int]]:
+    """(account number, lines, debits less credits, debits pending, credits pending)."""
     for draft in drafts:
         lines = draft.lines
         if isinstance(lines, LineColumns):
             nets = (lines.debits - lines.credits).tolist()
             yield from (
-                (number, net, 0, 0) for number, net in zip(lines.account_numbers, nets, strict=True)
+                (number, 1, net, 0, 0)
+                for number, net in zip(lines.account_numbers, nets, strict=True)
             )
         else:
-            yield from ((number, debit - credit, 0, 0) for number, debit, credit in lines)
+            yield from ((number, 1, debit - credit, 0, 0) for number, debit, credit in lines)
     for number, debit, credit in plan.holds if plan else ():
-        yield number, 0, debit, credit
+        yield number, 0, 0, debit, credit

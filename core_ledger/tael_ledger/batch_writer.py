@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -153,8 +153,11 @@ class BatchWriter:
         rows.copy_in(transaction, rows.REQUEST, requests)
         rows.copy_in(transaction, rows.ENTRY, entries)
         rows.copy_in(transaction, rows.LINE, line_part)
+        # No limit is broken between the statements: less is pending before, more after.
+        held = self._held()
+        self._hold(held, np.minimum)
         self._add_up(lines, totals)
-        self._hold()
+        self._hold(held, np.maximum)
         head = self._head(len(records), len(lines.account_ids))
         content = chain.content_digest(
             (
@@ -281,20 +284,24 @@ class BatchWriter:
             last = {"book_id": self._book.book_id, "last_sequence": self._last_sequence}
             self._transaction.execute(SUM_DAYS, {**last, "ids": array_text(due)})
 
-    def _hold(self) -> None:
-        if not self._decided.holds:
+    def _held(self) -> Sums:
+        """Changes of what is pending, by account."""
+        columns = zip(*self._decided.holds, strict=True) if self._decided.holds else ((), (), ())
+        return sums_by(*(np.array(one, dtype=np.int64) for one in columns))
+
+    def _hold(self, held: Sums, part: Callable[[Any, int], Any]) -> None:
+        """The part of the changes that gives back, np.minimum, or that holds, np.maximum."""
+        debits, credits_ = part(held.debits, 0), part(held.credits, 0)
+        moved = (debits != 0) | (credits_ != 0)
+        if not moved.any():
             return
-        ids, debits, credits_ = (
-            np.array(one, dtype=np.int64) for one in zip(*self._decided.holds, strict=True)
-        )
-        held = sums_by(ids, debits, credits_)
         self._transaction.execute(
             HOLD,
             {
                 "book_id": self._book.book_id,
-                "ids": array_text(held.keys),
-                "debits": array_text(held.debits),
-                "credits": array_text(held.credits),
+                "ids": array_text(held.keys[moved]),
+                "debits": array_text(debits[moved]),
+                "credits": array_text(credits_[moved]),
             },
         )
 

@@ -55,13 +55,14 @@ class Guard:
     debits_pending: int
     credits_pending: int
 
-    def check(self, net: int, debits_pending: int, credits_pending: int) -> None:
-        """Whether some moves may be added; `net` is debits less credits.
+    def check(self, lines: int, net: int, debits_pending: int, credits_pending: int) -> None:
+        """Whether some moves may be added: so many lines posted, which come to `net` debits less
+        credits, and changes of what is pending.
 
         What only gives back what was pending always may. Raises FailedPrecondition ACCOUNT_FROZEN,
         ACCOUNT_CLOSED or ACCOUNT_LIMIT.
         """
-        if net == 0 and debits_pending <= 0 and credits_pending <= 0:
+        if not lines and debits_pending <= 0 and credits_pending <= 0:
             return
         if self.state == FROZEN:
             raise FailedPrecondition(Reason.ACCOUNT_FROZEN, f"{self.number} is frozen", self.number)
