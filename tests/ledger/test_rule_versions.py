@@ -6,7 +6,7 @@ import grpc
 import pytest
 from ledger.ledger_case import LedgerUnderTest, lines
 
-from support import day, refusal, rid
+from support import day, refusal, rid, violations
 from tael.ledger.v1 import accounting_pb2 as ac
 from tael.ledger.v1 import accounting_pb2_grpc
 from tael.ledger.v1 import ledger_pb2 as pb
@@ -80,6 +80,34 @@ def test_rules_of_a_later_day_wait_for_it(book: LedgerUnderTest) -> None:
     assert rules_of(book).version.version == 2
 
 
+def test_of_versions_due_on_one_day_the_newest_comes_into_force_and_a_proposal_does_not(
+    book: LedgerUnderTest,
+) -> None:
+    for gl_code in ("6601", "6711"):
+        publish(book, with_commission_on(book, gl_code), effective_from="2026-01-16")
+    publish(book, with_commission_on(book, "6403"), effective_from="2026-01-16")
+    for version in (3, 2):
+        approve(book, version, "checker")
+    assert rules_of(book).version.version == 1
+    book.close_day("2026-01-15")
+    assert commission(book).rules_version == 3
+    assert "6711" in lines(commission(book))
+    approve(book, 4, "checker")
+    assert "6403" in lines(commission(book))
+
+
+def test_rules_come_into_force_on_their_day_and_not_before(book: LedgerUnderTest) -> None:
+    publish(book, with_commission_on(book, "6711"), effective_from="2026-01-17")
+    publish(book, with_commission_on(book, "6601"), effective_from="2026-01-16")
+    for version in (2, 3):
+        approve(book, version, "checker")
+    served = []
+    for text_date in ("2026-01-15", "2026-01-16", "2026-01-17"):
+        served.append(commission(book).rules_version)
+        book.close_day(text_date)
+    assert served == [1, 3, 2]
+
+
 def test_the_maker_may_not_be_the_checker(book: LedgerUnderTest) -> None:
     publish(book, with_commission_on(book, "6601"))
     with pytest.raises(grpc.RpcError) as error:
@@ -99,6 +127,12 @@ def test_rules_are_refused_with_their_place_and_reason(book: LedgerUnderTest) ->
         publish(book, with_commission_on(book, "7001"))
     assert refusal(error.value) == ("INVALID_ARGUMENT", "MEMO_MIXED_WITH_BALANCE")
     rules = with_commission_on(book, "6601")
+    own = ac.PostingRule.FromString(rules[0].SerializeToString())
+    own.event = "PERIOD_CLOSED"
+    with pytest.raises(grpc.RpcError) as error:
+        publish(book, [*rules, own])
+    assert refusal(error.value) == ("INVALID_ARGUMENT", "RESERVED_EVENT")
+    assert list(violations(error.value)) == [f"rules[{len(rules)}].event"]
     with pytest.raises(grpc.RpcError) as error:
         publish(book, [*rules, rules[0]])
     assert refusal(error.value) == ("INVALID_ARGUMENT", "DUPLICATE_POSTING_RULE")
