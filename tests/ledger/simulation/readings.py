@@ -203,7 +203,7 @@ def daily_summary(state: State, day: date) -> ac.DailySummaryResponse:
     """Lines and turnover of a day by code."""
     answer = ac.DailySummaryResponse(
         entries=sum(entry.booking_date == day for entry in state.entries.values()),
-        closed=day < state.business_date,
+        closed=state.first_day <= day < state.business_date,
     )
     for account in general_ledger(state, "", day, day).accounts:
         if account.days:
