@@ -98,7 +98,11 @@ def page(
     if gl_code.endswith("."):
         query = query.where(account.c.number.startswith(gl_code, autoescape=True))
     elif gl_code:
-        query = query.where(account.c.gl_code == gl_code)
+        # A code's numbers lie together, from itself to its owners' (":" comes before ";"), among
+        # those of the codes below it: their index is enough.
+        query = query.where(
+            account.c.number.between(gl_code, f"{gl_code};"), account.c.gl_code == gl_code
+        )
     if owner_type:
         query = query.where(account.c.owner_type == owner_type)
     if owner_id:
