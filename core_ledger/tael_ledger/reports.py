@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, func, select, text
 
 from tael_ledger.books import Book
 from tael_ledger.chart import CREDIT, DEBIT, MEMO, Chart, GlAccount
@@ -29,6 +29,16 @@ CONTRA = "7999"
 """The other side of every memo account; it says nothing of its own."""
 
 
+# One probe of the primary key a code: a few days are found among many years'.
+DURING = text(
+    """
+SELECT asked.code, moved.* FROM unnest(CAST(:codes AS text[])) AS asked (code), LATERAL (
+    SELECT booking_date, sum(debits), sum(credits), sum(lines) FROM gl_day
+    WHERE book_id = :book_id AND gl_code = asked.code AND booking_date BETWEEN :first AND :last
+    GROUP BY booking_date
+) AS moved ORDER BY moved.booking_date
+"""
+)
 SUMS = (func.sum(gl_day.c.debits), func.sum(gl_day.c.credits), func.sum(gl_day.c.lines))
 
 
@@ -50,6 +60,12 @@ class Turnover(NamedTuple):
         """Both together."""
         return Turnover(
             self.debits + other.debits, self.credits + other.credits, self.lines + other.lines
+        )
+
+    def minus(self, other: Turnover) -> Turnover:
+        """What this has more."""
+        return Turnover(
+            self.debits - other.debits, self.credits - other.credits, self.lines - other.lines
         )
 
 
@@ -156,41 +172,33 @@ def general_ledger(
     """What some GL codes had before some days and what moved on them, in order of code; codes never
     used by the last of the days are left out.
     """
-    # Whatever was booked before the first of the days is one row, its day null.
-    day = case((gl_day.c.booking_date >= days.first, gl_day.c.booking_date))
-    rows = connection.execute(
-        select(gl_day.c.gl_code, day, *SUMS)
-        .where(
-            gl_day.c.book_id == book_id,
-            gl_day.c.gl_code.in_(codes),
-            gl_day.c.booking_date <= days.last,
-        )
-        .group_by(gl_day.c.gl_code, day)
-        .order_by(gl_day.c.gl_code, day.nulls_first())
+    before = _turnovers(
+        connection, book_id, gl_day.c.gl_code.in_(codes), gl_day.c.booking_date < days.first
     )
-    found: dict[str, list[tuple[date | None, Turnover]]] = {}
-    for code, booked, *sums in rows:
-        found.setdefault(code, []).append((booked, Turnover(*map(int, sums))))
-    return [_ledger_account(chart[code], moved) for code, moved in found.items()]
+    values = {"book_id": book_id, "codes": list(codes), "first": days.first, "last": days.last}
+    during: dict[str, list[tuple[date, Turnover]]] = {}
+    for code, day, *sums in connection.execute(DURING, values):
+        during.setdefault(code, []).append((day, Turnover(*map(int, sums))))
+    return [
+        _ledger_account(chart[code], before.get(code, Turnover()), during.get(code, ()))
+        for code in sorted(before.keys() | during.keys())
+    ]
 
 
 def _ledger_account(
-    account: GlAccount, moved: Sequence[tuple[date | None, Turnover]]
+    account: GlAccount, before: Turnover, during: Sequence[tuple[date, Turnover]]
 ) -> LedgerAccount:
-    before, during = Turnover(), Turnover()
+    total = before
     days = []
-    for booked, turnover in moved:
-        if booked is None:
-            before = turnover
-        else:
-            during = during.plus(turnover)
-            days.append(LedgerDay(booked, turnover, _balance(account, before.plus(during))))
+    for day, turnover in during:
+        total = total.plus(turnover)
+        days.append(LedgerDay(day, turnover, _balance(account, total)))
     return LedgerAccount(
         account,
         _balance(account, before),
         days,
-        during,
-        _balance(account, before.plus(during)),
+        total.minus(before),
+        _balance(account, total),
     )
 
 
