@@ -64,13 +64,19 @@ def rest(connection: Connection, book_id: str, whole: Stretch, after: int) -> St
 
 
 def windows(first_day: date, last_day: date) -> Iterator[tuple[date, date]]:
-    """Cuts days into periods, each twice as long as the one before: 1 month, 2, 4, ….
+    """Cuts days into periods of whole months, as the journal's partitions are: 1 month, 2, 4, ….
 
     Whoever needs only the first lines after a day looks into few partitions, and whoever finds
     few has soon looked into all.
     """
-    days = 31
+    months = 1
     while first_day <= last_day:
-        end = min(first_day + timedelta(days=days - 1), last_day)
+        end = min(_month_end(first_day, months), last_day)
         yield first_day, end
-        first_day, days = end + timedelta(days=1), 2 * days
+        first_day, months = end + timedelta(days=1), 2 * months
+
+
+def _month_end(day: date, months: int) -> date:
+    """The last day of a day's month, or of a later one: 1 = its own."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, 1) - timedelta(days=1)

@@ -14,13 +14,14 @@ from tael_ledger import journal
 from tael_ledger.booking_dates import Stretch, rest, stretch, windows
 from tael_ledger.books import Book
 from tael_ledger.journal import Entry
+from tael_ledger.rows import array_text
 from tael_ledger.tables import account, entry
 
 PAGE_LINES = 50_000
 """Lines a page of entries, unless one entry has more: a page of large entries ends early."""
 CANDIDATES = 1_000
 """Lines of an account looked at first; ever more while few of their entries fit."""
-CANDIDATES_LIMIT = 64_000
+CANDIDATES_LIMIT = 16_000
 
 # The first lines of each account; an account's are read in the order of its index.
 TOUCHED = text(
@@ -33,6 +34,7 @@ CROSS JOIN LATERAL (SELECT sequence FROM line WHERE line.book_id = :book_id
 ORDER BY asked.account_id, found.sequence
 """
 )
+AMONG = text("entry.sequence = ANY(CAST(:sequences AS bigint[]))")
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _heads(
         return journal.heads(connection, book_id, *between, *conditions, size=size)
     found: list[Entry] = []
     for sequences in _touched(connection, book_id, _accounts(connection, book_id, wanted), left):
-        among = entry.c.sequence.in_(sequences)
+        among = AMONG.bindparams(sequences=array_text(sequences))
         missing = size - len(found)
         found += journal.heads(connection, book_id, among, *conditions, size=missing)
         if len(found) == size:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, TextClause, select
 
 from tael_ledger.drafts import Draft, Line, LineColumns
 from tael_ledger.tables import account, entry, line, posting_batch, posting_request, reversal
@@ -134,7 +134,10 @@ def complete(
 
 
 def heads(
-    connection: Connection, book_id: str, *conditions: ColumnElement[bool], size: int | None = None
+    connection: Connection,
+    book_id: str,
+    *conditions: ColumnElement[bool] | TextClause,
+    size: int | None = None,
 ) -> list[Entry]:
     """Entries by sequence, without their lines and without what reversed them."""
     query = (

@@ -7,7 +7,7 @@ The token carries a keyed hash, so that a balance that is shown is always one th
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -100,7 +100,7 @@ def page(
 ) -> Page:
     """Lines of an account by (sequence, line number), after a place."""
     rows = _lines(connection, book_id, held, whole, place, size + 1)
-    heads = _heads(connection, book_id, [row.sequence for row in rows[:size]])
+    heads = _heads(connection, book_id, {row.sequence for row in rows})
     lines = []
     for row in rows[:size]:
         debits, credits_ = place.debits + row.debit, place.credits + row.credit
@@ -154,7 +154,7 @@ def _lines(
 
 
 def _heads(
-    connection: Connection, book_id: str, sequences: Sequence[int]
+    connection: Connection, book_id: str, sequences: Collection[int]
 ) -> Mapping[int, Row[*tuple[Any, ...]]]:
     rows = connection.execute(
         select(entry.c.sequence, entry.c.event, entry.c.narrative, entry.c.source).where(

@@ -154,6 +154,13 @@ account = Table(
     Index("account_owner", "book_id", "owner_id", "owner_type"),
     # The accounts a batch opened: the chain is recomputed batch by batch.
     Index("account_batch", "book_id", "batch_number", "account_id"),
+    # Which accounts a committer has to guard: asked whenever another changed a limit or state.
+    Index(
+        "account_guarded",
+        "book_id",
+        "account_id",
+        postgresql_where=text("state <> 'OPEN' OR lowest IS NOT NULL OR highest IS NOT NULL"),
+    ),
     comment="what identifies it never changes; its totals do with every posting",
     # Room on the page keeps the totals' updates away from the indexes (HOT).
     postgresql_with={"fillfactor": 70},
@@ -291,8 +298,8 @@ line = Table(
     Column("memo", Boolean, nullable=False, comment="its account is off balance"),
     CheckConstraint("(debit = 0) <> (credit = 0)", name="line_one_side"),
     _dated(),
-    # Statements and as-of balances: an account's lines in journal order.
-    Index("line_account", "book_id", "account_id", "sequence"),
+    # Statements and as-of balances: an account's lines in journal order, however many an entry has.
+    Index("line_account", "book_id", "account_id", "sequence", "line_number"),
     comment="the journal's lines, a partition a booking month (line_2026_01)",
     info=APPEND_ONLY,
     postgresql_partition_by="RANGE (booking_date)",

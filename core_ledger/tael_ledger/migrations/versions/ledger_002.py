@@ -282,7 +282,7 @@ def upgrade() -> None:
     comment="the journal's lines, a partition a booking month (line_2026_01)",
     postgresql_partition_by='RANGE (booking_date)'
     )
-    op.create_index('line_account', 'line', ['book_id', 'account_id', 'sequence'], unique=False)
+    op.create_index('line_account', 'line', ['book_id', 'account_id', 'sequence', 'line_number'], unique=False)
     op.create_table('posting_batch',
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('batch_number', sa.BigInteger(), autoincrement=False, nullable=False),
