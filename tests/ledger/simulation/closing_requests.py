@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 from ledger.simulation.draws import World
 from ledger.simulation.operations import Operation
@@ -15,10 +15,13 @@ from tael_client.values import from_date
 def close_day(world: World) -> Operation:
     """The open day; rarely another, closed before or to come."""
     other = world.dice.choice((0, 0, 0, 0, -1, 1))
+    return close(world, world.state.business_date + timedelta(days=other))
+
+
+def close(world: World, day: date) -> Operation:
+    """A day."""
     request = ac.CloseDayRequest(
-        request_id=world.request_id,
-        book_id=world.book_id,
-        business_date=from_date(world.state.business_date + timedelta(days=other)),
+        request_id=world.request_id, book_id=world.book_id, business_date=from_date(day)
     )
     return Operation("CloseDay", (request,))
 

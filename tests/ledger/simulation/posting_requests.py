@@ -174,6 +174,13 @@ def _columns(found: list[pb.PostingLine]) -> pb.LineColumns:
     )
 
 
+def many_lines(world: World) -> list[pb.PostingLine]:
+    """Hundreds of lines on the same two accounts, as sums kept for accounts of many lines need."""
+    amounts = [abs(world.amount()) for _ in range(world.dice.randint(200, 450))]
+    debits = [_line(CASH, pb.SIDE_DEBIT, amount) for amount in amounts]
+    return debits + [_line(HOT_INCOME, pb.SIDE_CREDIT, amount) for amount in amounts]
+
+
 def post_columns(world: World) -> Operation:
     """One entry in some chunks."""
     header = pb.PostColumnsHeader(
@@ -188,6 +195,8 @@ def post_columns(world: World) -> Operation:
     for _ in range(world.dice.randint(1, 3)):
         found = [line for _ in range(world.dice.randint(1, 4)) for line in lines(world)]
         parts.append(pb.PostColumnsRequest(chunk=_columns(found)))
+    if world.chance(0.2):
+        parts.append(pb.PostColumnsRequest(chunk=_columns(many_lines(world))))
     return Operation("PostColumns", tuple(parts))
 
 

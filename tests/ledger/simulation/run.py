@@ -11,18 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import grpc
-from google.protobuf.message import Message
 from ledger.simulation import queries
 from ledger.simulation.callers import Callers, insist
+from ledger.simulation.closing_requests import close
 from ledger.simulation.draws import World
 from ledger.simulation.faults import misfortune
 from ledger.simulation.linearise import Call, settle
 from ledger.simulation.operations import STANDING, Operation, brief
 from ledger.simulation.state import Rules, State
-from ledger.simulation.workload import draw_burst
+from ledger.simulation.workload import Burst, draw_burst
 
 from support import House
 from tael.ledger.v1 import accounting_pb2 as ac
@@ -35,6 +36,12 @@ CALLERS = 6
 FIRST_DAYS = (date(2025, 11, 20), date(2025, 12, 21), date(2026, 1, 21), date(2026, 2, 18))
 REMEMBERED = 12
 """Bursts that a failure tells."""
+ANCHORS = 50
+"""Anchors that are looked for in the chain at the end of an episode."""
+PROVEN = 3
+"""Anchors against which the whole book is proven."""
+NIGHTS = 100
+"""Places of a step from which on nights are told apart."""
 LOGGED = 40
 """Lines of the ledger's log that a failure tells."""
 
@@ -50,6 +57,8 @@ class Shape:
     steps: int = 150
     fault_chance: float = 0.06
     question_chance: float = 0.4
+    leap_chance: float = 0.02
+    """That some weeks pass in which nothing is booked."""
 
 
 class Episode:
@@ -59,7 +68,7 @@ class Episode:
         self.house, self.callers, self.seed, self.shape = house, callers, seed, shape
         self.step = 0
         self.sent: list[Operation] = []
-        self.answers: dict[tuple[str, str, str], Message] = {}
+        self.answers: dict[tuple[str, str, str], Any] = {}
         """What was answered first, in full."""
         self.told: deque[str] = deque(maxlen=REMEMBERED)
         self.faults: list[str] = []
@@ -128,11 +137,18 @@ class Episode:
         return World(self.state, dice, self.step, sent=self.sent)
 
     def _advance(self) -> None:
-        burst = draw_burst(
-            self._world("burst"),
-            most=CALLERS,
-            fault_chance=self.shape.fault_chance,
-        )
+        leap = self._world("leap")
+        if leap.chance(self.shape.leap_chance):
+            for place in range(leap.dice.randint(5, 40)):
+                night = self._world("night").at(NIGHTS + place)
+                self._do(Burst([close(night, self.state.business_date)]))
+        chance = self.shape.fault_chance
+        self._do(draw_burst(self._world("burst"), most=CALLERS, fault_chance=chance))
+        if self._world("ask").chance(self.shape.question_chance):
+            queries.ask(self._world("question"), self.callers)
+
+    def _do(self, burst: Burst) -> None:
+        """Sends a burst and finds an order that explains what was heard."""
         self.told.append(f"step {self.step}, fault: {burst.fault or 'none'}")
         self.told[-1] += "".join(f"\n  {str(operation)[:1000]}" for operation in burst.operations)
         if burst.fault:
@@ -147,8 +163,6 @@ class Episode:
         self.told[-1] += "".join(f"\n  heard {brief(call.heard)[:300]}" for call in calls)
         settle(self.state, calls)
         self._keep(calls)
-        if self._world("ask").chance(self.shape.question_chance):
-            queries.ask(self._world("question"), self.callers)
 
     def _keep(self, calls: list[Call]) -> None:
         """The same request is answered the same, anchor and all, whoever repeats it."""
@@ -168,16 +182,19 @@ class Episode:
         self._check_anchors()
 
     def _check_anchors(self) -> None:
-        """Every anchor that an answer carried lies on the chain."""
+        """Every anchor that an answer carried lies on the chain, or so many of them."""
         anchors = {
             answer.anchor.digest: answer.anchor
             for answer in self.answers.values()
-            if isinstance(answer, pb.RecordEventsResponse)
+            if getattr(answer, "anchor", None) and answer.anchor.sequence
         }
-        chosen = self._world("anchors").dice.sample(sorted(anchors), min(8, len(anchors)))
-        for digest in chosen:
-            request = pr.ProveRequest(book_id=self.state.book.book_id, anchor=anchors[digest])
-            queries.prove_against(self.callers, request)
+        world = self._world("anchors")
+        chosen = world.dice.sample(sorted(anchors), min(ANCHORS, len(anchors)))
+        for place, digest in enumerate(chosen):
+            queries.verify_against(world, self.callers, anchors[digest])
+            if place < PROVEN:
+                request = pr.ProveRequest(book_id=self.state.book.book_id, anchor=anchors[digest])
+                queries.prove_against(self.callers, request)
 
 
 @contextmanager
