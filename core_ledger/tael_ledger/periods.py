@@ -23,33 +23,30 @@ PROFIT_FOR_THE_YEAR = "4103"
 APPROPRIATION = "4104"
 
 # What was booked on accounts of some codes over some days, credits less debits, without what earlier
-# closes carried. Days that account_day has are not added up again from the lines.
+# closes carried. Days that account_day has are not added up again from the lines; each account is
+# found by probes of the indexes, whatever the planner believes about the tables.
 MOVED = text(
     """
-WITH chosen AS (
-    SELECT account_id, number, summed_through FROM account
-    WHERE book_id = :book_id AND gl_code = ANY(CAST(:codes AS text[]))
-), carried AS (
-    SELECT entry.booking_date, entry.sequence
-    FROM closed_period JOIN entry ON entry.book_id = closed_period.book_id
-        AND entry.sequence IN (closed_period.sequence, closed_period.year_end_sequence)
-    WHERE closed_period.book_id = :book_id AND entry.booking_date BETWEEN :first AND :last
+WITH carried AS (
+    SELECT line.account_id, sum(line.credit - line.debit) AS net
+    FROM entry JOIN line ON line.book_id = :book_id AND line.booking_date = entry.booking_date
+        AND line.sequence = entry.sequence AND line.booking_date BETWEEN :first AND :last
+    WHERE entry.book_id = :book_id AND entry.sequence = ANY(CAST(:carries AS bigint[]))
+    GROUP BY line.account_id
 ), moved AS (
-    SELECT chosen.number, summed.credits - summed.debits AS net
-    FROM chosen JOIN account_day AS summed ON summed.book_id = :book_id
-        AND summed.account_id = chosen.account_id
-        AND summed.booking_date BETWEEN :first AND :last
-    UNION ALL
-    SELECT chosen.number, line.credit - line.debit
-    FROM chosen JOIN line ON line.book_id = :book_id AND line.account_id = chosen.account_id
-        AND line.sequence > chosen.summed_through AND line.booking_date BETWEEN :first AND :last
-    UNION ALL
-    SELECT chosen.number, line.debit - line.credit
-    FROM carried JOIN line ON line.book_id = :book_id
-        AND line.booking_date = carried.booking_date AND line.sequence = carried.sequence
-        JOIN chosen ON chosen.account_id = line.account_id
+    SELECT held.number, summed.net + rest.net - coalesce(carried.net, 0) AS net
+    FROM account AS held
+    CROSS JOIN LATERAL (SELECT coalesce(sum(credits - debits), 0) AS net FROM account_day AS day
+        WHERE day.book_id = :book_id AND day.account_id = held.account_id
+        AND day.booking_date BETWEEN :first AND :last) AS summed
+    CROSS JOIN LATERAL (SELECT coalesce(sum(credit - debit), 0) AS net FROM line
+        WHERE line.book_id = :book_id AND line.account_id = held.account_id
+        AND line.sequence > held.summed_through
+        AND line.booking_date BETWEEN :first AND :last) AS rest
+    LEFT JOIN carried ON carried.account_id = held.account_id
+    WHERE held.book_id = :book_id AND held.gl_code = ANY(CAST(:codes AS text[]))
 )
-SELECT number, sum(net) FROM moved GROUP BY number HAVING sum(net) <> 0 ORDER BY number
+SELECT number, net FROM moved WHERE net <> 0 ORDER BY number
 """
 )
 
@@ -99,7 +96,7 @@ class PeriodClose:
         if any(period.first_day == self.month.first for period in closed):
             return Plan()
         self._check_due(desk.book, closed)
-        moved = _moved(desk.transaction, book_id, result_codes(desk.chart), self.month)
+        moved = _moved(desk, closed, result_codes(desk.chart), self.month)
         profit = sum(moved.values())
         carry = self._carry(PERIOD_CLOSED, moved, PROFIT_FOR_THE_YEAR)
         year_end = self._year_end(desk, closed, profit) if self.month.last.month == 12 else []
@@ -146,7 +143,7 @@ class PeriodClose:
     def _year_end(self, desk: Desk, closed: Sequence[Period], profit: int) -> list[Draft]:
         """4103 as it stands: the months' profits, and what else was booked on it in the year."""
         year = Days(self.month.last.replace(month=1, day=1), self.month.last)
-        moved = _moved(desk.transaction, desk.book.book_id, [PROFIT_FOR_THE_YEAR], year)
+        moved = _moved(desk, closed, [PROFIT_FOR_THE_YEAR], year)
         profit += sum(period.profit for period in closed if period.first_day >= year.first)
         moved[PROFIT_FOR_THE_YEAR] = moved.get(PROFIT_FOR_THE_YEAR, 0) + profit
         return self._carry(YEAR_CLOSED, moved, APPROPRIATION)
@@ -225,11 +222,19 @@ def _closed(connection: Connection, book_id: str) -> list[Period]:
 
 
 def _moved(
-    transaction: Connection, book_id: str, codes: Sequence[str], days: Days
+    desk: Desk, closed: Sequence[Period], codes: Sequence[str], days: Days
 ) -> dict[str, int]:
     """Credits less debits by account number, zeros left out."""
-    values = {"book_id": book_id, "codes": codes, "first": days.first, "last": days.last}
-    return {number: int(net) for number, net in transaction.execute(MOVED, values)}
+    values = {
+        "book_id": desk.book.book_id,
+        "codes": codes,
+        "carries": [
+            one for period in closed for one in (period.sequence, period.year_end_sequence)
+        ],
+        "first": days.first,
+        "last": days.last,
+    }
+    return {number: int(net) for number, net in desk.transaction.execute(MOVED, values)}
 
 
 def _insert(transaction: Connection, book_id: str, period: Period, written: Written) -> None:
