@@ -105,6 +105,29 @@ def test_query_parameters_take_both_spellings_lists_and_nested_fields(
     assert [found["balance"] for found in balances.json()["balances"]] == ["1000000", "0"]
 
 
+def test_reports_of_the_general_ledger_are_read_over_rest(client: httpx.Client) -> None:
+    today = {"bookingDate.year": 2026, "bookingDate.month": 1, "bookingDate.day": 15}
+    sheet = client.get("/v1/books/main/balanceSheet", params=today).json()
+    assert sheet["bookingDate"] == BUSINESS_DATE
+    assert sheet["assets"]["total"] == sheet["liabilitiesAndEquity"] == "1000000"
+    summary = client.get("/v1/books/main/dailySummary", params=today).json()
+    assert (summary["entries"], summary["closed"]) == ("1", False)
+    assert [row["account"]["code"] for row in summary["rows"]] == ["1303.01", "2011.01"]
+    from_to = {
+        f"{end}BookingDate.{part}": value
+        for end in ("from", "to")
+        for part, value in BUSINESS_DATE.items()
+    }
+    ledger = client.get("/v1/books/main/generalLedger", params={**from_to, "glCode": "1303."})
+    assert [row["closingBalance"] for row in ledger.json()["accounts"]] == ["1000000"]
+    assert client.get("/v1/books/main/incomeStatement", params=from_to).json()["profit"] == "0"
+    periods = client.get("/v1/books/main/periods").json()["periods"]
+    assert [(one["state"], one["lastDay"]["day"]) for one in periods] == [("PERIOD_STATE_OPEN", 31)]
+    backwards = {**from_to, "toBookingDate.day": 14}
+    refused = client.get("/v1/books/main/incomeStatement", params=backwards)
+    assert violated(refused) == ["to_booking_date"]
+
+
 @pytest.mark.parametrize("written", [ACCOUNT, quote(ACCOUNT, safe="")])
 def test_a_path_variable_may_hold_colons_plain_or_encoded(
     client: httpx.Client, written: str
