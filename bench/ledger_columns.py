@@ -114,8 +114,10 @@ def main(
     chunk: Annotated[int, typer.Option(min=1, max=COLUMN_LIMIT, help="Owners a message.")] = 50_000,
     blocks: Annotated[int, typer.Option(min=1, help="Requests until accounts repeat.")] = 4,
     rounds: Annotated[int, typer.Option(min=1, help="Requests of each rpc that are judged.")] = 10,
-    callers: Annotated[int, typer.Option(min=1, help="Single entries' with --online.")] = 16,
-    online: Annotated[bool, typer.Option("--online", help="Single entries meanwhile too.")] = False,
+    callers: Annotated[int, typer.Option(min=1, help="Of single entries.")] = 16,
+    online: Annotated[
+        bool, typer.Option("--online/--no-online", help="Single entries meanwhile too.")
+    ] = True,
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes, to see it run.")] = False,
 ) -> None:
     """Columns against the floor."""
