@@ -16,9 +16,12 @@ from tael_ledger.books import Book
 from tael_ledger.drafts import Draft
 from tael_ledger.journal import Anchor, Receipt, RequestKey
 from tael_ledger.line_buffer import Lines, Sums, sums_by
+from tael_ledger.reasons import Reason
 from tael_ledger.registry import Registry
 from tael_ledger.requests import Written, refusals_text
 from tael_ledger.rows import BatchRow, EntryRow, RecordRow, RequestRow, array_text, days
+from tael_ledger.tables import TURNOVER_LIMIT
+from tael_runtime.errors import FailedPrecondition
 
 SUMMED_AT = 1000
 """New lines of an account after which they are added up into account_day."""
@@ -141,6 +144,7 @@ class BatchWriter:
         book_id, transaction = self._book.book_id, self._transaction
         lines = self._decided.lines.lines()
         totals = sums_by(lines.account_ids, lines.debits, lines.credits)
+        _check_turnover(totals)
         accounts = rows.account_identities(book_id, self._decided.opened)
         account_part = rows.counted(rows.ACCOUNT, accounts)
         records = [*self._records()]
@@ -255,7 +259,9 @@ class BatchWriter:
         if not len(lines.account_ids):
             return
         old = totals.keys <= self._book.accounts_opened
-        by_account = Sums(*(column[old] for column in totals))
+        by_account = Sums(
+            totals.keys[old], totals.debits[old], totals.credits[old], totals.counts[old]
+        )
         places = self._registry.places(lines.account_ids).astype(np.int64)
         by_code = sums_by((places << 32) + lines.value_dates + HALF, lines.debits, lines.credits)
         found, due = self._transaction.execute(
@@ -331,6 +337,16 @@ class BatchWriter:
             if one.plan.then is not None:
                 place = Written(self._number, one.first_sequence, self._last_sequence)
                 one.plan.then(self._transaction, place)
+
+
+def _check_turnover(totals: Sums) -> None:
+    """Raises FailedPrecondition ACCOUNT_LIMIT where an account's new lines alone are too much."""
+    for column in (totals.debits, totals.credits):
+        if np.any((column > TURNOVER_LIMIT) | (column < -TURNOVER_LIMIT)):
+            raise FailedPrecondition(
+                Reason.ACCOUNT_LIMIT,
+                f"an account would turn over more than {TURNOVER_LIMIT} minor units",
+            )
 
 
 def _outcome(one: Accepted) -> str:

@@ -36,6 +36,8 @@ BULK_LINES = 5_000
 Answer = Posted | Repeated | BaseException
 OVERFLOWS = ("account_turnover",)
 """Constraints that say an account would hold more than it can."""
+OUT_OF_RANGE = "22003"
+"""The SQLSTATE of a total beyond the store's 64 bits."""
 
 
 class _Waiting:
@@ -264,10 +266,11 @@ class _Committer:
 
 def _told(failure: BaseException) -> BaseException:
     """A failure as its caller should know it."""
-    diagnosis = getattr(getattr(failure, "orig", None), "diag", None)
-    if getattr(diagnosis, "constraint_name", None) in OVERFLOWS:
+    orig = getattr(failure, "orig", None)
+    constraint = getattr(getattr(orig, "diag", None), "constraint_name", None)
+    if constraint in OVERFLOWS or getattr(orig, "pgcode", None) == OUT_OF_RANGE:
         return FailedPrecondition(
-            Reason.ACCOUNT_LIMIT, "an account would turn over more than 4·10^18 minor units"
+            Reason.ACCOUNT_LIMIT, "an account or code would turn over more than 4·10^18 minor units"
         )
     return failure
 

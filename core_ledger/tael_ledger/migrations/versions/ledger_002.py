@@ -171,6 +171,7 @@ def upgrade() -> None:
     postgresql_with={'fillfactor': 70}
     )
     op.create_index('account_batch', 'account', ['book_id', 'batch_number', 'account_id'], unique=False)
+    op.create_index('account_guarded', 'account', ['book_id', 'account_id'], unique=False, postgresql_where=sa.text("state <> 'OPEN' OR lowest IS NOT NULL OR highest IS NOT NULL"))
     op.create_index('account_number', 'account', ['book_id', 'number'], unique=True)
     op.create_index('account_owner', 'account', ['book_id', 'owner_id', 'owner_type'], unique=False)
     op.create_table('account_day',
@@ -452,6 +453,7 @@ def downgrade() -> None:
     op.drop_table('account_day')
     op.drop_index('account_owner', table_name='account')
     op.drop_index('account_number', table_name='account')
+    op.drop_index('account_guarded', table_name='account', postgresql_where=sa.text("state <> 'OPEN' OR lowest IS NOT NULL OR highest IS NOT NULL"))
     op.drop_index('account_batch', table_name='account')
     op.drop_table('account')
     op.execute("DROP FUNCTION open_month(date)")

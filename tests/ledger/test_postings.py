@@ -1,0 +1,328 @@
+"""Entries on named accounts: alone or together, in columns, as opening balances; each exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from ledger.ledger_case import LedgerUnderTest, lines
+from ledger.posting_case import (
+    CASH,
+    WALLET,
+    Columns,
+    account,
+    chunk,
+    cr,
+    create,
+    dr,
+    entry,
+    new_account,
+    pay_in,
+    post,
+    post_columns,
+    refused,
+    turn,
+)
+from ledger.test_concurrency import together
+
+from support import House, day, refusal, rid, violations
+from tael.ledger.v1 import ledger_pb2 as pb
+from tael.ledger.v1 import ledger_pb2_grpc
+
+MOST = 900_000_000_000_000
+"""The contract's bound of one amount."""
+
+
+def get(book: LedgerUnderTest, sequence: int) -> pb.Entry:
+    """GetEntry."""
+    request = pb.GetEntryRequest(book_id=book.book_id, sequence=sequence)
+    return book.ledger.GetEntry(request).entry
+
+
+def reverse(
+    book: LedgerUnderTest, sequence: int, kind: pb.ReversalKind.ValueType
+) -> pb.ReverseEntryResponse:
+    """ReverseEntry."""
+    return book.ledger.ReverseEntry(
+        pb.ReverseEntryRequest(
+            request_id=rid(), book_id=book.book_id, sequence=sequence, reason="wrong", kind=kind
+        )
+    )
+
+
+def test_an_entry_on_named_accounts_reads_back_as_it_was_posted(book: LedgerUnderTest) -> None:
+    wanted = pay_in(5, source="desk/7", narrative="注资", metadata={"branch": "b1", "app": "x"})
+    answer = post(book, wanted)
+    assert list(answer.sequences) == [1]
+    found = get(book, 1)
+    assert lines(found) == {CASH: ("Dr", 5), WALLET: ("Cr", 5)}
+    assert (found.source, found.narrative, found.rules_version) == ("desk/7", "注资", 0)
+    assert dict(found.metadata) == {"branch": "b1", "app": "x"}
+    assert book.findings() == []
+
+
+def test_several_lines_of_an_entry_may_name_one_account(book: LedgerUnderTest) -> None:
+    post(book, entry(dr(CASH, 3), dr(CASH, 4), cr(WALLET, 9), dr(WALLET, 2)))
+    assert [line.amount for line in get(book, 1).lines] == [3, 4, 9, 2]
+    assert (account(book, CASH).debits_posted, account(book, WALLET).lines_posted) == (7, 2)
+
+
+def test_entries_each_stand_alone_and_those_refused_say_why(book: LedgerUnderTest) -> None:
+    turn_away = "2011.01:CUSTOMER:FROZEN"
+    create(book, new_account(turn_away))
+    turn(book, "Freeze", turn_away)
+    wrong = [
+        entry(dr(CASH, 5), cr(WALLET, 6)),
+        pay_in(1, "9999"),
+        pay_in(1, event="OPENING_BALANCE"),
+        pay_in(1, value_date="2026-01-16"),
+        entry(dr(CASH, 5), cr("7001", 5)),
+        pay_in(1, turn_away),
+    ]
+    answer = post(book, pay_in(1), *wrong, pay_in(2), atomic=False, request_id="each")
+    assert list(answer.sequences) == [1, 0, 0, 0, 0, 0, 0, 2]
+    assert [(one.entry, one.reason) for one in answer.refusals] == [
+        (1, "UNBALANCED_ENTRY"),
+        (2, "UNKNOWN_GL_CODE"),
+        (3, "RESERVED_EVENT"),
+        (4, "VALUE_DATE_IN_FUTURE"),
+        (5, "UNBALANCED_ENTRY"),
+        (6, "ACCOUNT_FROZEN"),
+    ]
+    turn(book, "Unfreeze", turn_away)
+    assert post(book, pay_in(1), *wrong, pay_in(2), atomic=False, request_id="each") == answer
+    assert book.findings() == []
+
+
+def test_entries_all_refused_are_an_answer_too_for_ever(book: LedgerUnderTest) -> None:
+    wrong = entry(dr(CASH, 5), cr(WALLET, 6))
+    answer = post(book, wrong, atomic=False, request_id="none")
+    assert (list(answer.sequences), len(answer.refusals)) == ([0], 1)
+    assert post(book, wrong, atomic=False, request_id="none") == answer
+    assert book.findings() == []
+
+
+def test_atomic_entries_are_posted_all_or_none(book: LedgerUnderTest) -> None:
+    wrong = entry(dr(CASH, 5), cr(WALLET, 6))
+    with pytest.raises(grpc.RpcError) as error:
+        post(book, pay_in(1), wrong)
+    assert refusal(error.value) == ("INVALID_ARGUMENT", "UNBALANCED_ENTRY")
+    assert "entries[1].lines" in violations(error.value)
+    assert refused(lambda: get(book, 1)) == "RESOURCE_NOT_FOUND"
+
+
+def test_a_request_with_other_content_or_mode_is_not_the_same(book: LedgerUnderTest) -> None:
+    first = post(book, pay_in(1), request_id="mine")
+    assert post(book, pay_in(1), request_id="mine") == first
+    reused = "REQUEST_ID_REUSED"
+    assert refused(lambda: post(book, pay_in(2), request_id="mine")) == reused
+    assert refused(lambda: post(book, pay_in(1), request_id="mine", atomic=False)) == reused
+    other = pay_in(1, metadata={"a": "b"})
+    assert refused(lambda: post(book, other, request_id="mine")) == reused
+
+
+def test_on_balance_and_off_balance_each_balance_apart(book: LedgerUnderTest) -> None:
+    post(book, entry(dr("7001", 5), cr("7999", 5), dr(CASH, 3), cr(WALLET, 3)))
+    crossed = entry(dr("7001", 5), cr(WALLET, 5))
+    assert refused(lambda: post(book, crossed)) == "UNBALANCED_ENTRY"
+    assert book.findings() == []
+
+
+def test_a_booking_date_asked_for_must_be_the_open_one(book: LedgerUnderTest) -> None:
+    post(book, pay_in(1), booking_date=day("2026-01-15"))
+    book.close_day("2026-01-15")
+    closed = lambda: post(book, pay_in(1), booking_date=day("2026-01-15"))  # noqa: E731
+    ahead = lambda: post(book, pay_in(1), booking_date=day("2026-01-17"))  # noqa: E731
+    assert refused(closed) == "DAY_CLOSED"
+    assert refused(ahead) == "NOT_THE_BUSINESS_DATE"
+
+
+def test_more_lines_than_a_request_may_have_are_refused(book: LedgerUnderTest) -> None:
+    wide = entry(*[dr(CASH, 1)] * 500, *[cr(WALLET, 1)] * 500)
+    with pytest.raises(grpc.RpcError) as error:
+        post(book, *[wide] * 51)
+    assert "entries" in violations(error.value)
+
+
+def test_columns_make_one_compound_entry_exactly_once(book: LedgerUnderTest) -> None:
+    parts: list[Columns] = [([CASH], [3], [0]), ([WALLET, WALLET], [0, 0], [1, 2])]
+    answer = post_columns(book, *parts, request_id="once", narrative="n")
+    assert (answer.sequence, answer.lines) == (1, 3)
+    joined = ([CASH, WALLET, WALLET], [3, 0, 0], [0, 1, 2])
+    assert post_columns(book, joined, request_id="once", narrative="n") == answer
+    assert [line.amount for line in get(book, 1).lines] == [3, 1, 2]
+    assert refused(lambda: post_columns(book, joined, request_id="once")) == "REQUEST_ID_REUSED"
+    assert book.findings() == []
+
+
+def test_columns_with_a_fault_post_nothing_and_name_it(book: LedgerUnderTest) -> None:
+    def field(*parts: Columns) -> str:
+        with pytest.raises(grpc.RpcError) as error:
+            post_columns(book, *parts)
+        return next(iter(violations(error.value)))
+
+    good: Columns = ([CASH, WALLET], [1, 0], [0, 1])
+    assert field(good, ([CASH], [1, 1], [0])) == "chunk[1].debits"
+    assert field(good, ([CASH], [1], [])) == "chunk[1].credits"
+    assert field(([CASH], [1], [1])) == "chunk[0].debits[0]"
+    assert field(([CASH, CASH], [1, 0], [0, 0])) == "chunk[0].debits[1]"
+    assert field((["no account", WALLET], [1, 0], [0, 1])) == "chunk[0].account_numbers"
+    assert field(([CASH, WALLET], [MOST + 1, 0], [0, MOST + 1])) == "chunk[0].debits"
+    assert field() == "chunk"
+    unbalanced = ([CASH, WALLET], [2, 0], [0, 1])
+    assert refused(lambda: post_columns(book, unbalanced)) == "UNBALANCED_ENTRY"
+    strange = (["9999", WALLET], [1, 0], [0, 1])
+    assert refused(lambda: post_columns(book, strange)) == "UNKNOWN_GL_CODE"
+    own = lambda: post_columns(book, good, event="YEAR_CLOSED")  # noqa: E731
+    assert refused(own) == "RESERVED_EVENT"
+    assert book.balance(CASH) == 0
+
+
+def test_columns_that_add_up_beyond_sixty_four_bits_are_refused(book: LedgerUnderTest) -> None:
+    count = 25_000
+    columns: Columns = (
+        [CASH] * count + [WALLET] * count,
+        [MOST] * count + [0] * count,
+        [0] * count + [MOST] * count,
+    )
+    assert refused(lambda: post_columns(book, columns)) == "ACCOUNT_LIMIT"
+    post(book, pay_in(1))
+    assert book.findings() == []
+
+
+def import_balances(
+    book: LedgerUnderTest, *chunks: Columns, request_id: str = "", **totals: Any
+) -> pb.ImportOpeningBalancesResponse:
+    """ImportOpeningBalances."""
+    header = pb.OpeningBalancesHeader(
+        request_id=request_id or rid(),
+        book_id=book.book_id,
+        value_date=day("2026-01-14"),
+        source="core-2",
+        totals=pb.ControlTotals(**totals),
+    )
+
+    def parts() -> Iterator[pb.ImportOpeningBalancesRequest]:
+        yield pb.ImportOpeningBalancesRequest(header=header)
+        for one in chunks:
+            yield pb.ImportOpeningBalancesRequest(chunk=chunk(one))
+
+    return book.ledger.ImportOpeningBalances(parts())
+
+
+BALANCES: list[Columns] = [
+    (["1303.01:LOAN:A", "1303.01:LOAN:B", CASH], [70, 30, 50], [0, 0, 0]),
+    ([WALLET, "4104"], [0, 0], [60, 90]),
+]
+TOTALS: dict[str, Any] = {
+    "accounts": 5,
+    "debits": 150,
+    "credits": 150,
+    "gl_codes": [pb.ControlTotal(gl_code="1303.01", net=100)],
+}
+
+
+def test_opening_balances_that_meet_their_control_totals_are_booked_once(
+    book: LedgerUnderTest,
+) -> None:
+    answer = import_balances(book, *BALANCES, request_id="migrate", **TOTALS)
+    assert (answer.sequence, answer.accounts) == (1, 5)
+    assert import_balances(book, *BALANCES, request_id="migrate", **TOTALS) == answer
+    assert book.balance("1303.01:LOAN:A", WALLET) == [70, 60]
+    assert get(book, 1).event == "OPENING_BALANCE"
+    assert book.findings() == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"accounts": 6},
+        {"debits": 151},
+        {"credits": 149},
+        {"gl_codes": [pb.ControlTotal(gl_code="1303.01", net=99)]},
+        {"gl_codes": [pb.ControlTotal(gl_code="1303.02", net=1)]},
+    ],
+)
+def test_opening_balances_that_miss_a_control_total_are_refused(
+    book: LedgerUnderTest, wrong: dict[str, Any]
+) -> None:
+    wanted = {**TOTALS, **wrong}
+    assert refused(lambda: import_balances(book, *BALANCES, **wanted)) == "CONTROL_TOTAL_MISMATCH"
+    assert book.balance(CASH) == 0
+
+
+def test_opening_balances_name_an_account_once_and_balance(book: LedgerUnderTest) -> None:
+    twice: Columns = ([CASH, CASH, WALLET], [1, 1, 0], [0, 0, 2])
+    totals = {"accounts": 3, "debits": 2, "credits": 2}
+    assert refused(lambda: import_balances(book, twice, **totals)) == "INVALID_FIELD"
+    open_side: Columns = ([CASH, WALLET], [2, 0], [0, 1])
+    totals = {"accounts": 2, "debits": 2, "credits": 1}
+    assert refused(lambda: import_balances(book, open_side, **totals)) == "UNBALANCED_ENTRY"
+
+
+def test_an_entry_is_reversed_in_red_ink_or_on_the_other_sides(book: LedgerUnderTest) -> None:
+    facts = {"metadata": {"a": "b"}, "source": "s", "event": "FEE"}
+    post(book, pay_in(5, **facts), pay_in(7, **facts))
+    red = reverse(book, 1, pb.REVERSAL_KIND_RED_INK).entry
+    assert lines(red) == {CASH: ("Dr", -5), WALLET: ("Cr", -5)}
+    contra = reverse(book, 2, pb.REVERSAL_KIND_CONTRA).entry
+    assert lines(contra) == {WALLET: ("Dr", 7), CASH: ("Cr", 7)}
+    for reversal, origin in ((red, 1), (contra, 2)):
+        assert (reversal.reversal_of, reversal.event, reversal.source) == (origin, "FEE", "s")
+        assert dict(reversal.metadata) == {"a": "b"}
+        assert get(book, origin).reversed_by == reversal.sequence
+    held = account(book, CASH)
+    assert (held.debits_posted, held.credits_posted) == (7, 7)
+    assert book.findings() == []
+
+
+def test_a_reversal_on_a_frozen_account_waits_until_it_is_unfrozen(book: LedgerUnderTest) -> None:
+    post(book, pay_in(5))
+    turn(book, "Freeze", WALLET)
+    kind = pb.REVERSAL_KIND_RED_INK
+    assert refused(lambda: reverse(book, 1, kind)) == "ACCOUNT_FROZEN"
+    turn(book, "Unfreeze", WALLET)
+    reverse(book, 1, kind)
+
+
+def test_at_the_turnover_bound_only_the_guilty_request_of_a_group_fails(
+    book: LedgerUnderTest,
+) -> None:
+    full: Columns = ([CASH] * 4_444 + [WALLET] * 4_444, [MOST] * 4_444 + [0] * 4_444, [])
+    post_columns(book, (full[0], full[1], [0] * 4_444 + [MOST] * 4_444))
+
+    def call(place: int) -> Any:
+        if place % 4 == 0:
+            return post(book, pay_in(MOST))
+        return post(book, entry(dr("1303.01:LOAN:L1", 1), cr("4104", 1)))
+
+    answers = together(16, call)
+    assert answers.count(("FAILED_PRECONDITION", "ACCOUNT_LIMIT")) == 4
+    assert book.balance("4104") == 12
+    assert book.findings() == []
+
+
+def test_what_another_process_opened_limited_or_froze_is_taken_in(
+    data_dir: Any, book: LedgerUnderTest
+) -> None:
+    second = House(data_dir, database_name=book.house.settings.database_name)
+    second.start("ledger")
+    other = LedgerUnderTest(second, book.book_id)
+    assert isinstance(other.ledger, ledger_pb2_grpc.LedgerServiceStub)
+    try:
+        post(book, pay_in(1))
+        post(other, pay_in(2, "2011.01:CUSTOMER:W2"))
+        post(book, pay_in(3, "2011.01:CUSTOMER:W2"), pay_in(1, "2011.01:CUSTOMER:W3"))
+        create(other, new_account("2011.01:CUSTOMER:W4", no_debit_balance=True))
+        turn(other, "Freeze", WALLET)
+        out = entry(dr("2011.01:CUSTOMER:W4", 1), cr(CASH, 1))
+        assert refused(lambda: post(book, out)) == "ACCOUNT_LIMIT"
+        assert refused(lambda: post(book, pay_in(1))) == "ACCOUNT_FROZEN"
+        turn(book, "Unfreeze", WALLET)
+        post(other, pay_in(1))
+        assert book.balance(WALLET, "2011.01:CUSTOMER:W2") == [2, 5]
+        assert book.findings() == []
+    finally:
+        second.stop_one("ledger")
