@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tael_ledger.rows import day_of
+
 ENTRY_BALANCE = "ENTRY_BALANCE"
 ACCOUNT_TOTALS = "ACCOUNT_TOTALS"
 DIGEST_CHAIN = "DIGEST_CHAIN"
@@ -30,3 +32,11 @@ def unbalanced(is_memo: bool, difference: int) -> str:
     """What is said of debits that are not credits."""
     where = "off balance" if is_memo else "on balance"
     return f"{where}, debits less credits should be 0 and are {difference}"
+
+
+def date_text(number: int) -> str:
+    """A day as the store counts it, also one that no calendar has."""
+    try:
+        return str(day_of(number))
+    except OverflowError:
+        return f"day {number}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from tael_ledger.rows import (
     Layout,
     copy_out,
     day_of,
+    days,
 )
 
 PAGE = 5000
@@ -159,7 +161,8 @@ class _Reader:
         """Lines by sequence. Their key begins with the booking date, which never falls along the
         journal: so the two are compared together, and the days name the partitions.
         """
-        first_day, last_day = day_of(int(booked.min())), day_of(int(booked.max()))
+        within = np.clip(booked, days(date.min), days(date.max))
+        first_day, last_day = day_of(int(within.min())), day_of(int(within.max()))
         lines = self._read(
             LINE,
             f"booking_date BETWEEN '{first_day}' AND '{last_day}' "

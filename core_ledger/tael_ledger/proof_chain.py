@@ -8,10 +8,10 @@ import numpy as np
 
 from tael_ledger import chain
 from tael_ledger.books import Book
-from tael_ledger.findings import ANCHOR, DIGEST_CHAIN, SEQUENCE, Finding
+from tael_ledger.findings import ANCHOR, DIGEST_CHAIN, SEQUENCE, Finding, date_text
 from tael_ledger.journal import Anchor
 from tael_ledger.journal_stream import Place, Window, Written
-from tael_ledger.rows import Integers, day_of
+from tael_ledger.rows import Integers
 
 TABLES = ("accounts", "records", "requests", "entries", "lines")
 """What a batch says it wrote, in the order in which it is hashed."""
@@ -62,7 +62,7 @@ class ChainProof:
         if last != first + entries - 1:
             yield f"should end at entry {first + entries - 1} and ends at {last}"
         if booked < self._booked:
-            yield f"should not be booked before {day_of(self._booked)} and is on {day_of(booked)}"
+            yield f"should not be booked before {date_text(self._booked)} and is on {date_text(booked)}"
 
     def _wrong(
         self, claimed: tuple[int, ...], content: bytes, digest: bytes, written: Written

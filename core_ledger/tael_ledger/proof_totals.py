@@ -18,13 +18,14 @@ from tael_ledger.findings import (
     CONTROL_TOTALS,
     TRIAL_BALANCE,
     Finding,
+    date_text,
     unbalanced,
 )
 from tael_ledger.journal_stream import PAGE, Window, select
 from tael_ledger.line_buffer import exact
 from tael_ledger.requests import PERIOD_CLOSED, YEAR_CLOSED
 from tael_ledger.row_view import view
-from tael_ledger.rows import Integers, Layout, copy_out, day_of, days
+from tael_ledger.rows import Integers, Layout, copy_out, days
 
 CODE_WIDTH = 16
 """Bytes of a GL code, at most."""
@@ -250,7 +251,7 @@ class _Days:
 
 
 def _day_message(key: DayKey, should: DayTotal | None, is_: DayTotal | None) -> str:
-    booked, worth = day_of(key.booked), day_of(key.worth)
+    booked, worth = date_text(key.booked), date_text(key.worth)
     return f"booked {booked} worth {worth}: should be {_day(should)} and is {_day(is_)}"
 
 
