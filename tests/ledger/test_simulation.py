@@ -8,7 +8,7 @@ import pytest
 from ledger.simulation.faults import FAULTS
 from ledger.simulation.linearise import Call, NoOrderError, settle
 from ledger.simulation.operations import Operation
-from ledger.simulation.run import Shape, own_house, simulate
+from ledger.simulation.run import Shape, own_houses, simulate
 from ledger.simulation.state import State
 
 from support import day
@@ -21,8 +21,8 @@ TODAY = "2026-01-15"
 
 
 def test_random_calls_and_faults_end_where_the_oracle_ends() -> None:
-    with own_house() as house:
-        episode = simulate(house, SEED, Shape(steps=60, fault_chance=0.2))
+    with own_houses() as houses:
+        episode = simulate(houses, SEED, Shape(steps=60, fault_chance=0.2))
     assert set(episode.faults) == set(FAULTS)
     assert len(episode.sent) > 100
 

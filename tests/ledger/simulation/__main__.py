@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from ledger.simulation.run import Shape, SimulationError, own_house, simulate
+from ledger.simulation.run import Shape, SimulationError, own_houses, simulate
 
 
 def main() -> int:
@@ -16,13 +16,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first episode")
     parser.add_argument("--minutes", type=float, default=1.0, help="no episode begins after these")
     parser.add_argument("--steps", type=int, default=Shape.steps, help="of an episode")
+    parser.add_argument("--ledgers", type=int, default=2, help="processes over one store")
     given = parser.parse_args()
     end = time.monotonic() + 60 * given.minutes
-    with own_house() as house:
+    with own_houses(given.ledgers) as houses:
         seed = given.seed
         while True:
             try:
-                done = simulate(house, seed, Shape(steps=given.steps))
+                done = simulate(houses, seed, Shape(steps=given.steps))
             except SimulationError as error:
                 sys.stdout.write(f"{error}\n")
                 return 1

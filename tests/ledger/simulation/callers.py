@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -52,16 +52,18 @@ def ask_until_answered(call: Callable[[], Message]) -> Heard:
 
 
 class Callers:
-    """Some callers with a channel each; the queries go over the first one's."""
+    """Some callers with a channel each, to ledgers in turn; queries go over the first one's."""
 
-    def __init__(self, target: str, count: int) -> None:
-        self._target = target
+    def __init__(self, targets: Sequence[str], count: int) -> None:
+        self._targets = targets
         self._connections = [
             {
-                name: Connection(target, Credentials(caller=name), timeout=20)
+                name: Connection(
+                    targets[place % len(targets)], Credentials(caller=name), timeout=20
+                )
                 for name in ("simulation", "checker")
             }
-            for _ in range(count)
+            for place in range(count)
         ]
         self._pool = ThreadPoolExecutor(2 * count)
         first = self._connections[0]["simulation"]
@@ -97,17 +99,19 @@ class Callers:
 
     def _send(self, place: int, operation: Operation, hang_up: float | None) -> Heard:
         if hang_up is not None:
-            self._hang_up(operation, hang_up)
+            target = self._targets[place % len(self._targets)]
+            _hang_up(target, operation, hang_up)
         connection = self._connections[place % len(self._connections)][operation.caller]
         return ask_until_answered(lambda: _call(connection, operation))
 
-    def _hang_up(self, operation: Operation, seconds: float) -> None:
-        """Sends the operation and closes the channel, whether it was answered or not."""
-        with grpc.insecure_channel(self._target, options=CHANNEL_OPTIONS) as channel:
-            method = _method(operation.rpc, _stub(operation.rpc)(channel))
-            request = iter(operation.parts) if operation.rpc in STREAMS else operation.parts[0]
-            method.future(request, timeout=20, metadata=(("tael-caller", operation.caller),))
-            time.sleep(seconds)
+
+def _hang_up(target: str, operation: Operation, seconds: float) -> None:
+    """Sends the operation and closes the channel, whether it was answered or not."""
+    with grpc.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
+        method = _method(operation.rpc, _stub(operation.rpc)(channel))
+        request = iter(operation.parts) if operation.rpc in STREAMS else operation.parts[0]
+        method.future(request, timeout=20, metadata=(("tael-caller", operation.caller),))
+        time.sleep(seconds)
 
 
 def _stub(rpc: str) -> Callable[[grpc.Channel], Any]:

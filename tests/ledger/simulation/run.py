@@ -6,8 +6,8 @@ import random
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -42,8 +42,8 @@ PROVEN = 3
 """Anchors against which the whole book is proven."""
 NIGHTS = 100
 """Places of a step from which on nights are told apart."""
-LOGGED = 40
-"""Lines of the ledger's log that a failure tells."""
+LOGGED = 200
+"""Last lines of a ledger's log of which a failure tells those that are no audit records."""
 
 
 class SimulationError(AssertionError):
@@ -64,8 +64,8 @@ class Shape:
 class Episode:
     """One book's life, drawn from one seed."""
 
-    def __init__(self, house: House, callers: Callers, seed: int, shape: Shape) -> None:
-        self.house, self.callers, self.seed, self.shape = house, callers, seed, shape
+    def __init__(self, houses: Sequence[House], callers: Callers, seed: int, shape: Shape) -> None:
+        self.houses, self.callers, self.seed, self.shape = houses, callers, seed, shape
         self.step = 0
         self.sent: list[Operation] = []
         self.answers: dict[tuple[str, str, str], Any] = {}
@@ -88,15 +88,19 @@ class Episode:
                     (
                         f"seed {self.seed}, step {self.step}: {error}\n\nbefore it:",
                         *self.told,
-                        "\nthe ledger's log:",
+                        "\nthe ledgers' logs:",
                         *self._faults_logged(),
                     )
                 )
             ) from error
 
     def _faults_logged(self) -> list[str]:
-        log = self.house.log_of("ledger").read_text()
-        return [line for line in log.splitlines() if '"kind": "audit"' not in line][-LOGGED:]
+        return [
+            line
+            for house in self.houses
+            for line in house.log_of("ledger").read_text().splitlines()[-LOGGED:]
+            if '"kind": "audit"' not in line
+        ]
 
     def _open_book(self) -> State:
         dice = random.Random(f"{self.seed}/book")
@@ -153,7 +157,7 @@ class Episode:
         self.told[-1] += "".join(f"\n  {str(operation)[:1000]}" for operation in burst.operations)
         if burst.fault:
             self.faults.append(burst.fault)
-        with misfortune(self.house, burst.fault, self._world("fault").dice):
+        with misfortune(self.houses, burst.fault, self._world("fault").dice):
             glance = self.callers.beside(
                 lambda: queries.glance(self._world("glance"), self.callers)
             )
@@ -198,22 +202,28 @@ class Episode:
 
 
 @contextmanager
-def own_house() -> Iterator[House]:
-    """A ledger as a process over a cluster of its own, that can be killed."""
+def own_houses(count: int = 1) -> Iterator[list[House]]:
+    """Ledgers as processes over one store in a cluster of its own: all of it can be killed."""
     folder = Path(tempfile.mkdtemp(prefix="tael-simulation-"))
     folder.chmod(0o755)  # so that the cluster lies in it, whoever PostgreSQL runs as
     try:
-        with House(folder) as house:
-            house.spawn("ledger")
-            yield house
+        with ExitStack() as stack:
+            first = stack.enter_context(House(folder))
+            name = first.settings.database_name
+            others = [House(folder, database_name=name) for _ in range(1, count)]
+            houses = [first, *map(stack.enter_context, others)]
+            for house in houses:
+                house.spawn("ledger")
+            yield houses
     finally:
         EmbeddedPostgres(folder).destroy()
         shutil.rmtree(folder)
 
 
-def simulate(house: House, seed: int, shape: Shape) -> Episode:
+def simulate(houses: Sequence[House], seed: int, shape: Shape) -> Episode:
     """One episode, to its end. Raises SimulationError."""
-    with Callers(house.settings.target("ledger"), CALLERS) as callers:
-        episode = Episode(house, callers, seed, shape)
+    targets = [house.settings.target("ledger") for house in houses]
+    with Callers(targets, CALLERS) as callers:
+        episode = Episode(houses, callers, seed, shape)
         episode.run()
     return episode
