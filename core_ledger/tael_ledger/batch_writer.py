@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, text
@@ -15,7 +14,8 @@ from tael_ledger.batch import Accepted, Decided
 from tael_ledger.books import Book
 from tael_ledger.drafts import Draft
 from tael_ledger.journal import Anchor, Receipt, RequestKey
-from tael_ledger.line_buffer import Lines, Sums, sums_by
+from tael_ledger.line_buffer import Exact, Lines, Sums, spread, sums_by
+from tael_ledger.prepared import Prepared
 from tael_ledger.reasons import Reason
 from tael_ledger.registry import Registry
 from tael_ledger.requests import Written, refusals_text
@@ -24,40 +24,58 @@ from tael_ledger.tables import TURNOVER_LIMIT
 from tael_runtime.errors import FailedPrecondition
 
 SUMMED_AT = 1000
-"""New lines of an account after which they are added up into account_day."""
+"""New lines of an account after which they are added up into account_day; WRITE has it too."""
 
 HALF = 2**31
 """Makes a day, as the store counts it, positive: GL code and day share one integer."""
 
 # Each account is found by one probe of the primary key and then by its place: a planner that does not
-# know the table yet would else read the whole book. The book's lock keeps the places.
-ADD_UP = text(
+# know the table yet would else read the whole book. The book's lock keeps the places. What is posted
+# and what is pending change together, so that no limit is broken in between.
+WRITE = Prepared(
+    "write_batch",
+    "text, date, bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], "
+    "boolean, text[], integer[], bigint[], bigint[], bigint[], bigint[], bigint[], "
+    "bigint, bigint, bigint, integer, integer, integer, integer, integer, timestamptz, bytea, bytea, "
+    "bigint",
     """
 WITH moved AS (
     UPDATE account SET
         debits_posted = debits_posted + move.debits,
         credits_posted = credits_posted + move.credits,
-        lines_posted = lines_posted + move.lines
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:debits AS bigint[]), CAST(:credits AS bigint[]),
-                CAST(:lines AS bigint[])) AS move (account_id, debits, credits, lines),
+        lines_posted = lines_posted + move.lines,
+        debits_pending = account.debits_pending + coalesce(move.debits_held, 0),
+        credits_pending = account.credits_pending + coalesce(move.credits_held, 0)
+    FROM unnest($3, $4, $5, $6, $7, $8)
+        AS move (account_id, debits, credits, lines, debits_held, credits_held),
         LATERAL (SELECT kept.ctid AS place FROM account AS kept
-                 WHERE kept.book_id = :book_id AND kept.account_id = move.account_id
+                 WHERE kept.book_id = $1 AND kept.account_id = move.account_id
                  LIMIT 1) AS found
     WHERE account.ctid = found.place
     RETURNING account.account_id, account.lines_posted - account.lines_summed AS new_lines
 ), controlled AS (
     INSERT INTO gl_day (book_id, gl_code, booking_date, value_date, closing, debits, credits, lines)
-    SELECT :book_id, gl_code, :booking_date, :epoch + worth, :closing, debits, credits, lines
-    FROM unnest(CAST(:codes AS text[]), CAST(:worth AS integer[]), CAST(:gl_debits AS bigint[]),
-                CAST(:gl_credits AS bigint[]), CAST(:gl_lines AS bigint[]))
-        AS total (gl_code, worth, debits, credits, lines)
+    SELECT $1, gl_code, $2, date '2000-01-01' + worth, $9, debits, credits, lines
+    FROM unnest($10, $11, $12, $13, $14) AS total (gl_code, worth, debits, credits, lines)
     ON CONFLICT (book_id, gl_code, booking_date, value_date, closing) DO UPDATE SET
         debits = gl_day.debits + excluded.debits,
         credits = gl_day.credits + excluded.credits,
         lines = gl_day.lines + excluded.lines
+), reversed AS (
+    INSERT INTO reversal (book_id, origin, sequence)
+    SELECT $1, origin, sequence FROM unnest($15, $16) AS red (origin, sequence)
+), linked AS (
+    INSERT INTO posting_batch (book_id, batch_number, booking_date, first_sequence, last_sequence,
+        accounts, records, requests, entries, lines, committed_at, content_digest, digest)
+    VALUES ($1, $17, $2, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)
+), headed AS (
+    UPDATE book SET accounts_opened = accounts_opened + $20,
+        reservations_made = greatest(reservations_made, $28),
+        last_batch = $17, last_sequence = $19, digest = $27
+    WHERE book_id = $1
 )
-SELECT count(*), array_agg(account_id) FILTER (WHERE new_lines >= :summed_at) FROM moved
-"""
+SELECT count(*), array_agg(account_id) FILTER (WHERE new_lines >= 1000) FROM moved
+""",
 )
 # The lines that account_day does not have yet, added up by day; then the account says how far it has.
 SUM_DAYS = text(
@@ -78,31 +96,6 @@ WITH due AS (
 )
 UPDATE account SET lines_summed = lines_posted, summed_through = :last_sequence
 WHERE book_id = :book_id AND account_id = ANY(CAST(:ids AS bigint[]))
-"""
-)
-HOLD = text(
-    "UPDATE account SET debits_pending = debits_pending + hold.debits, "
-    "credits_pending = credits_pending + hold.credits "
-    "FROM unnest(CAST(:ids AS bigint[]), CAST(:debits AS bigint[]), CAST(:credits AS bigint[])) "
-    "AS hold (account_id, debits, credits) "
-    "WHERE account.book_id = :book_id AND account.account_id = hold.account_id"
-)
-LINK = text(
-    """
-WITH reversed AS (
-    INSERT INTO reversal (book_id, origin, sequence)
-    SELECT :book_id, origin, sequence
-    FROM unnest(CAST(:origins AS bigint[]), CAST(:sequences AS bigint[])) AS red (origin, sequence)
-), linked AS (
-    INSERT INTO posting_batch (book_id, batch_number, booking_date, first_sequence, last_sequence,
-        accounts, records, requests, entries, lines, committed_at, content_digest, digest)
-    VALUES (:book_id, :batch_number, :booking_date, :first_sequence, :last_sequence,
-        :accounts, :records, :requests, :entries, :lines, :committed_at, :content_digest, :digest)
-)
-UPDATE book SET accounts_opened = accounts_opened + :accounts,
-    reservations_made = greatest(reservations_made, :reservation_id),
-    last_batch = :batch_number, last_sequence = :last_sequence, digest = :digest
-WHERE book_id = :book_id
 """
 )
 
@@ -157,11 +150,6 @@ class BatchWriter:
         rows.copy_in(transaction, rows.REQUEST, requests)
         rows.copy_in(transaction, rows.ENTRY, entries)
         rows.copy_in(transaction, rows.LINE, line_part)
-        # No limit is broken between the statements: less is pending before, more after.
-        held = self._held()
-        self._hold(held, np.minimum)
-        self._add_up(lines, totals)
-        self._hold(held, np.maximum)
         head = self._head(len(records), len(lines.account_ids))
         content = chain.content_digest(
             (
@@ -174,7 +162,7 @@ class BatchWriter:
             )
         )
         digest = chain.link(self._book.digest, content)
-        self._link(head, content, digest)
+        self._add_up(lines, totals, head, content, digest)
         self._show()
         anchor = Anchor(self._last_sequence, digest)
         return {key: _made(one, anchor) for key, one in self._decided.accepted.items()}
@@ -254,82 +242,62 @@ class BatchWriter:
                 column[place] = value
         return rows.counted(rows.OPENED, rows.with_totals(identities, *columns))
 
-    def _add_up(self, lines: Lines, totals: Sums) -> None:
-        """Totals of accounts and GL codes; that every account is found proves every line's."""
-        if not len(lines.account_ids):
-            return
-        old = totals.keys <= self._book.accounts_opened
-        by_account = Sums(
-            totals.keys[old], totals.debits[old], totals.credits[old], totals.counts[old]
-        )
+    def _add_up(
+        self, lines: Lines, totals: Sums, head: BatchRow, content: bytes, digest: bytes
+    ) -> None:
+        """Totals of accounts and GL codes, and the link; that every account is found proves every
+        line's.
+        """
+        moves = self._moves(totals)
         places = self._registry.places(lines.account_ids).astype(np.int64)
         by_code = sums_by((places << 32) + lines.value_dates + HALF, lines.debits, lines.credits)
-        found, due = self._transaction.execute(
-            ADD_UP,
-            {
-                "book_id": self._book.book_id,
-                "booking_date": self._book.business_date,
-                "epoch": rows.EPOCH,
-                "closing": self._decided.closing,
-                "summed_at": SUMMED_AT,
-                "ids": array_text(by_account.keys),
-                "debits": array_text(by_account.debits),
-                "credits": array_text(by_account.credits),
-                "lines": array_text(by_account.counts),
-                "codes": [self._registry.codes[key >> 32] for key in by_code.keys.tolist()],
-                "worth": array_text((by_code.keys & 0xFFFFFFFF) - HALF),
-                "gl_debits": array_text(by_code.debits),
-                "gl_credits": array_text(by_code.credits),
-                "gl_lines": array_text(by_code.counts),
-            },
-        ).one()
-        assert found == len(by_account.keys), f"{len(by_account.keys)} accounts, {found} found"
-        news = totals.keys[~old & (totals.counts >= SUMMED_AT)]
-        due = [*(due or ()), *news.tolist()]
+        red = [(sequence, draft.reversal_of) for sequence, draft in self._decided.placed()]
+        red = [pair for pair in red if pair[1]]
+        plans = [one.plan for one in self._decided.accepted.values()]
+        ((found, due),) = WRITE.rows(
+            self._transaction,
+            self._book.book_id,
+            self._book.business_date,
+            *(array_text(column) for column in moves),
+            self._decided.closing,
+            [self._registry.codes[key >> 32] for key in by_code.keys.tolist()],
+            array_text((by_code.keys & 0xFFFFFFFF) - HALF),
+            array_text(by_code.debits),
+            array_text(by_code.credits),
+            array_text(by_code.counts),
+            array_text([origin for _, origin in red]),
+            array_text([sequence for sequence, _ in red]),
+            head.batch_number,
+            *head[2:-1],
+            self._now,
+            content,
+            digest,
+            max(plan.reservation_id for plan in plans),
+        )
+        assert found == len(moves[0]), f"{len(moves[0])} accounts, {found} found"
+        news = (totals.keys > self._book.accounts_opened) & (totals.counts >= SUMMED_AT)
+        due = [*(due or ()), *totals.keys[news].tolist()]
         if due:
             last = {"book_id": self._book.book_id, "last_sequence": self._last_sequence}
             self._transaction.execute(SUM_DAYS, {**last, "ids": array_text(due)})
 
-    def _held(self) -> Sums:
-        """Changes of what is pending, by account."""
-        columns = zip(*self._decided.holds, strict=True) if self._decided.holds else ((), (), ())
-        return sums_by(*(np.array(one, dtype=np.int64) for one in columns))
-
-    def _hold(self, held: Sums, part: Callable[[Any, int], Any]) -> None:
-        """The part of the changes that gives back, np.minimum, or that holds, np.maximum."""
-        debits, credits_ = part(held.debits, 0), part(held.credits, 0)
-        moved = (debits != 0) | (credits_ != 0)
-        if not moved.any():
-            return
-        self._transaction.execute(
-            HOLD,
-            {
-                "book_id": self._book.book_id,
-                "ids": array_text(held.keys[moved]),
-                "debits": array_text(debits[moved]),
-                "credits": array_text(credits_[moved]),
-            },
-        )
-
-    def _link(self, head: BatchRow, content: bytes, digest: bytes) -> None:
-        red = [(sequence, draft.reversal_of) for sequence, draft in self._decided.placed()]
-        red = [pair for pair in red if pair[1]]
-        values: dict[str, Any] = head._asdict()
-        plans = [one.plan for one in self._decided.accepted.values()]
-        self._transaction.execute(
-            LINK,
-            {
-                **values,
-                "book_id": self._book.book_id,
-                "booking_date": self._book.business_date,
-                "committed_at": self._now,
-                "content_digest": content,
-                "digest": digest,
-                "reservation_id": max(plan.reservation_id for plan in plans),
-                "origins": array_text([origin for _, origin in red]),
-                "sequences": array_text([sequence for sequence, _ in red]),
-            },
-        )
+    def _moves(self, totals: Sums) -> Sequence[Exact]:
+        """What changes on accounts that are there: ids, debits, credits, lines, and where something
+        is held or given back, debits and credits pending. New ones have their postings already.
+        """
+        old = totals.keys <= self._book.accounts_opened
+        first, *posted = (column[old] for column in totals)
+        nothing = np.zeros(0, dtype=np.int64)
+        if not self._decided.holds:
+            return [first, *posted, nothing, nothing]
+        held = sums_by(*np.array(self._decided.holds, dtype=np.int64).T)
+        ids = np.union1d(first, held.keys)
+        return [
+            ids,
+            *(spread(ids, first, column) for column in posted),
+            spread(ids, held.keys, held.debits),
+            spread(ids, held.keys, held.credits),
+        ]
 
     def _show(self) -> None:
         """The tables that show what the records say."""

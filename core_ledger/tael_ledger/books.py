@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, Row, func, insert, select, text
+from sqlalchemy import Connection, Row, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael_ledger import rules_store
@@ -13,6 +13,7 @@ from tael_ledger.chain import GENESIS
 from tael_ledger.chart import Chart, GlAccount, chart_of, default_chart
 from tael_ledger.drafts import Terms
 from tael_ledger.posting_rules import default_rules
+from tael_ledger.prepared import Prepared
 from tael_ledger.reasons import Reason
 from tael_ledger.tables import book as books
 from tael_ledger.tables import gl_account
@@ -80,17 +81,20 @@ def get(connection: Connection, book_id: str, *, lock: bool = False) -> Book:
     return _book(row)
 
 
-LOCK = text("SELECT book.*, clock_timestamp() AS now FROM book WHERE book_id = :book_id FOR UPDATE")
+COLUMNS = [column.name for column in books.columns]
+LOCK = Prepared(
+    "lock_book",
+    "text",
+    f"SELECT {', '.join(COLUMNS)}, clock_timestamp() FROM book WHERE book_id = $1 FOR UPDATE",  # noqa: S608  our own columns
+)
 
 
 def lock(transaction: Connection, book_id: str) -> tuple[Book, datetime]:
     """A book held for the transaction, and the store's clock. Raises NotFound."""
-    row = transaction.execute(LOCK, {"book_id": book_id}).first()
-    if row is None:
-        raise NotFound("book", book_id)
-    values = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's public name
-    now = values.pop("now")
-    return Book(**{**values, "digest": bytes(values["digest"])}), now
+    for *row, now in LOCK.rows(transaction, book_id):
+        values = dict(zip(COLUMNS, row, strict=True))
+        return Book(**{**values, "digest": bytes(values["digest"])}), now
+    raise NotFound("book", book_id)
 
 
 def page(connection: Connection, after: str, size: int) -> list[Book]:

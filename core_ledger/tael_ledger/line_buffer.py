@@ -103,6 +103,15 @@ def sums_by(keys: Integers, debits: Integers, credits_: Integers) -> Sums:
     )
 
 
+def spread(keys: Exact, some: Exact, values: Exact) -> Exact:
+    """Values of some of the keys, both ascending, over all of them; 0 for the others."""
+    over: Exact = np.zeros(len(keys), dtype=np.int64)
+    if values.dtype != over.dtype:
+        over = over.astype(object)
+    over[np.searchsorted(keys, some)] = values
+    return over
+
+
 def exact(amounts: Integers) -> Exact:
     """Amounts whose sum cannot overflow: as they are, or as Python's integers."""
     bound = int(np.abs(amounts).max(initial=0)) * len(amounts)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from tael_ledger import books
 from tael_ledger.batch import Batch
@@ -20,18 +20,20 @@ from tael_ledger.books import Book
 from tael_ledger.catalogue import Catalogue
 from tael_ledger.drafts import Draft
 from tael_ledger.journal import Entry, Receipt, RequestKey, entry_of
+from tael_ledger.prepared import Prepared
 from tael_ledger.registry import Registry
 from tael_ledger.requests import Desk, Plan, PostingRequest
 from tael_runtime.errors import AlreadyExists, Reason, TaelError
 
 # One probe of the primary key a request, whatever the planner believes about the table.
-EXECUTED = text(
+EXECUTED = Prepared(
+    "executed_requests",
+    "text, text[], text[], text[]",
     "SELECT asked.rpc, asked.caller, asked.request_id, found.content_hash "
-    "FROM unnest(CAST(:rpcs AS text[]), CAST(:callers AS text[]), CAST(:request_ids AS text[])) "
-    "AS asked (rpc, caller, request_id), LATERAL ("
-    "SELECT content_hash FROM posting_request AS kept WHERE kept.book_id = :book_id "
+    "FROM unnest($2, $3, $4) AS asked (rpc, caller, request_id), LATERAL ("
+    "SELECT content_hash FROM posting_request AS kept WHERE kept.book_id = $1 "
     "AND kept.rpc = asked.rpc AND kept.caller = asked.caller "
-    "AND kept.request_id = asked.request_id LIMIT 1) AS found"
+    "AND kept.request_id = asked.request_id LIMIT 1) AS found",
 )
 
 
@@ -107,14 +109,12 @@ def _executed(
     transaction: Connection, book_id: str, keys: Sequence[RequestKey]
 ) -> dict[RequestKey, bytes]:
     """Content hashes of those requests that were executed before."""
-    found = transaction.execute(
-        EXECUTED,
-        {
-            "book_id": book_id,
-            "rpcs": [key.rpc for key in keys],
-            "callers": [key.caller for key in keys],
-            "request_ids": [key.request_id for key in keys],
-        },
+    found = EXECUTED.rows(
+        transaction,
+        book_id,
+        [key.rpc for key in keys],
+        [key.caller for key in keys],
+        [key.request_id for key in keys],
     )
     return {
         RequestKey(rpc, caller, request_id): bytes(content_hash)

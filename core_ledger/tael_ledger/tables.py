@@ -163,7 +163,7 @@ account = Table(
     ),
     comment="what identifies it never changes; its totals do with every posting",
     # Room on the page keeps the totals' updates away from the indexes (HOT).
-    postgresql_with={"fillfactor": 70},
+    postgresql_with={"fillfactor": 50},
 )
 
 account_day = Table(

@@ -97,7 +97,8 @@ def open_database(
 
 def _engine(url: Any, search_path: str = "", **pool: Any) -> Engine:
     # Compiling a plan costs more than any statement here would gain by it.
-    options = "-c timezone=UTC -c lock_timeout=30s -c jit=off"
+    # A prepared statement is planned for its values, not once for the tables as they were then.
+    options = "-c timezone=UTC -c lock_timeout=30s -c jit=off -c plan_cache_mode=force_custom_plan"
     if search_path:
         options += f" -c search_path={search_path}"
     return create_engine(

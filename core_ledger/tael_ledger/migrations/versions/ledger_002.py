@@ -35,7 +35,8 @@ END $$
 # An entry's lines arrive in one statement, so the statement's new rows hold whole entries. They are
 # read once: summed by entry, and the few sums are held against the book.
 CHECK_LINES = """
-CREATE FUNCTION check_lines() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION check_lines() RETURNS trigger LANGUAGE plpgsql
+SET search_path FROM CURRENT SET plan_cache_mode TO auto AS $$
 DECLARE
     wrong record;
 BEGIN
@@ -59,7 +60,8 @@ END $$
 """
 
 CHECK_OPEN_DAY = """
-CREATE FUNCTION check_open_day() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION check_open_day() RETURNS trigger LANGUAGE plpgsql
+SET search_path FROM CURRENT SET plan_cache_mode TO auto AS $$
 DECLARE
     closed date;
 BEGIN
@@ -168,7 +170,7 @@ def upgrade() -> None:
     sa.CheckConstraint('debits_posted BETWEEN -4000000000000000000 AND 4000000000000000000 AND credits_posted BETWEEN -4000000000000000000 AND 4000000000000000000', name='account_turnover'),
     sa.PrimaryKeyConstraint('book_id', 'account_id'),
     comment='what identifies it never changes; its totals do with every posting',
-    postgresql_with={'fillfactor': 70}
+    postgresql_with={'fillfactor': 50}
     )
     op.create_index('account_batch', 'account', ['book_id', 'batch_number', 'account_id'], unique=False)
     op.create_index('account_guarded', 'account', ['book_id', 'account_id'], unique=False, postgresql_where=sa.text("state <> 'OPEN' OR lowest IS NOT NULL OR highest IS NOT NULL"))
