@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
-from sqlalchemy import Column, ColumnElement, Connection, cast, select, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ColumnElement, Connection, TextClause, select, text
 
 from tael_ledger import journal
 from tael_ledger.booking_dates import Stretch, rest, stretch, windows
@@ -35,6 +34,8 @@ ORDER BY asked.account_id, found.sequence
 """
 )
 AMONG = text("entry.sequence = ANY(CAST(:sequences AS bigint[]))")
+# As the partial index has it.
+HAS_FACTS = text("entry.metadata <> '' AND entry.metadata::jsonb @> CAST(:facts AS jsonb)")
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,14 @@ def _heads(
     return found
 
 
-def _conditions(wanted: EntryFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def _conditions(wanted: EntryFilter) -> list[ColumnElement[bool] | TextClause]:
+    conditions: list[ColumnElement[bool] | TextClause] = []
     if wanted.event:
         conditions.append(entry.c.event == wanted.event)
     if wanted.source_prefix:
         conditions.append(entry.c.source.startswith(wanted.source_prefix, autoescape=True))
     if wanted.metadata:
-        facts: Column[str] = entry.c.metadata
-        conditions += (facts != "", cast(facts, JSONB).op("@>")(cast(wanted.metadata, JSONB)))
+        conditions.append(HAS_FACTS.bindparams(facts=wanted.metadata))
     return conditions
 
 
