@@ -27,7 +27,7 @@ def main() -> int:
             except SimulationError as error:
                 sys.stdout.write(f"{error}\n")
                 return 1
-            counts = f"{len(done.sent)} answers, {len(done.faults)} faults"
+            counts = f"{len(done.sent)} calls, {len(done.faults)} faults"
             sys.stdout.write(f"seed {seed}: {counts}, as foretold\n")
             sys.stdout.flush()
             seed += 1

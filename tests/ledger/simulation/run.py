@@ -170,6 +170,7 @@ class Episode:
 
     def _keep(self, calls: list[Call]) -> None:
         """The same request is answered the same, anchor and all, whoever repeats it."""
+        self.sent += [call.operation for call in calls]
         for call in calls:
             if isinstance(call.heard, str):
                 continue
@@ -177,7 +178,6 @@ class Episode:
             assert first == call.heard or isinstance(first, STANDING), (
                 f"{call.operation} was answered {brief(first)} and then {brief(call.heard)}"
             )
-            self.sent.append(call.operation)
 
     def _compare_all(self) -> None:
         for query in (queries.trial_balance, queries.entries, queries.prove):
