@@ -30,7 +30,7 @@ def build(runtime: Runtime) -> Assembly:
         servicers=(
             (ledger_pb2_grpc.add_LedgerServiceServicer_to_server, Ledger(*face)),
             (accounting_pb2_grpc.add_AccountingServiceServicer_to_server, Accounting(Face(*face))),
-            (proof_pb2_grpc.add_ProofServiceServicer_to_server, Proving(database, catalogue)),
+            (proof_pb2_grpc.add_ProofServiceServicer_to_server, Proving(database)),
         ),
         close=group_commit.close,
     )

@@ -6,13 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection
 
-from tael_ledger.export import row_text, vouchers
-from tael_ledger.journal_stream import PAGE
-from tael_ledger.tables import posting_request
+from tael_ledger.export import row_text
+from tael_ledger.rows import day_of
+from tael_ledger.vouchers import Voucher, VoucherLine, vouchers
 
 COLUMNS = (
     "booking_date",
@@ -41,56 +40,31 @@ def canonical(connection: Connection, book_id: str) -> Iterator[str]:
     """
     yield row_text(COLUMNS)
     # Booking dates never fall along the journal, so each day is one run of it.
-    days = groupby(_requested(connection, book_id), lambda pair: pair[1][0].booking_date)
-    for _, day in days:
+    for _, day in groupby(vouchers(connection, book_id), lambda voucher: voucher.booking_date):
         yield from _sorted_day(day)
 
 
-def _sorted_day(day: Iterable[tuple[str, list[Row[Any]]]]) -> Iterator[str]:
+def _sorted_day(day: Iterable[Voucher]) -> Iterator[str]:
     texts: defaultdict[str, list[str]] = defaultdict(list)
-    for request, voucher in day:
-        texts[request].extend(_text(request, row) for row in voucher)
+    for voucher in day:
+        request = kind_of_request(voucher.request_id)
+        texts[request].extend(_text(request, voucher, line) for line in voucher.lines)
     for request in sorted(texts):
         yield from sorted(texts[request])
 
 
-def _text(request: str, row: Row[Any]) -> str:
-    side, amount = ("DEBIT", row.debit) if row.debit else ("CREDIT", row.credit)
+def _text(request: str, voucher: Voucher, line: VoucherLine) -> str:
+    gl_code, _, owner = line.account_number.partition(":")
+    side, amount = ("DEBIT", line.debit) if line.debit else ("CREDIT", line.credit)
     return row_text(
         (
-            row.booking_date,
+            day_of(voucher.booking_date),
             request,
-            row.event,
-            row.value_date,
-            row.gl_code,
-            row.owner_type,
+            voucher.event,
+            day_of(voucher.value_date),
+            gl_code,
+            owner.partition(":")[0],
             side,
             amount,
         )
     )
-
-
-def _requested(connection: Connection, book_id: str) -> Iterator[tuple[str, list[Row[Any]]]]:
-    """Each entry's lines after the kind of the request that made it, both read once, in step."""
-    requests = iter(
-        connection.execute(
-            select(
-                posting_request.c.request_id,
-                posting_request.c.first_sequence,
-                (posting_request.c.first_sequence + posting_request.c.entries).label("end"),
-            )
-            .where(posting_request.c.book_id == book_id, posting_request.c.entries > 0)
-            .order_by(posting_request.c.first_sequence),
-            execution_options={"yield_per": PAGE},
-        )
-    )
-    request = next(requests, None)
-    for voucher in vouchers(connection, book_id):
-        sequence = voucher[0].sequence
-        while request is not None and request.end <= sequence:
-            request = next(requests, None)
-        if request is not None and request.first_sequence <= sequence:
-            yield kind_of_request(request.request_id), voucher
-        else:
-            # Forced into the store: nobody asked for it, and the comparison shows that.
-            yield "", voucher

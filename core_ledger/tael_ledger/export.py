@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
+from functools import lru_cache
 from io import StringIO
 from typing import Any
 
@@ -14,10 +15,15 @@ from sqlalchemy import Connection, Row, select
 from tael_ledger.books import Book
 from tael_ledger.chart import Chart
 from tael_ledger.journal_stream import PAGE
-from tael_ledger.tables import account, entry, line
+from tael_ledger.rows import day_of
+from tael_ledger.tables import account
+from tael_ledger.vouchers import vouchers
 
 CHUNK = 64 * 1024
 """Characters a chunk, about."""
+
+NAMES_KEPT = 100_000
+"""Names of accounts kept while an export runs."""
 
 ROOTS = {
     "ASSET": "Assets",
@@ -67,37 +73,36 @@ def _escape(found: re.Match[str]) -> str:
 
 def beancount(connection: Connection, book: Book, chart: Chart) -> Iterator[str]:
     """Every account opened, every entry on its booking date, every balance asserted the day after."""
-    accounts = connection.execute(
-        select(account).where(account.c.book_id == book.book_id).order_by(account.c.number)
-    ).all()
-    names = {row.number: beancount_account(row.number, chart) for row in accounts}
     currency = book.currency_code
+    name_of = lru_cache(NAMES_KEPT)(lambda number: beancount_account(number, chart))
     yield f'option "title" {_quoted(f"{book.legal_entity} ({book.book_id})")}\n'
     yield f'option "operating_currency" "{currency}"\n\n'
-    first: date | None = None
-    last = book.business_date
+    last: date | None = None
     for voucher in vouchers(connection, book.book_id):
-        head = voucher[0]
-        if first is None:
-            first = head.booking_date
-            for row in accounts:
-                yield f"{first} open {names[row.number]} {currency}\n"
-                yield f'  account: "{row.number}"\n'
-        last = head.booking_date
-        yield f"\n{head.booking_date} * {_quoted(head.event)} {_quoted(head.narrative)}\n"
-        yield f"  sequence: {head.sequence}\n  value_date: {head.value_date}\n"
-        yield f"  source: {_quoted(head.source)}\n" if head.source else ""
-        yield f"  reversal_of: {head.reversal_of}\n" if head.reversal_of else ""
-        for row in voucher:
-            amount = decimal_text(row.debit - row.credit, currency)
-            yield f"  {names[row.number]}  {amount} {currency}\n"
-    if first is not None:
+        booked = day_of(voucher.booking_date)
+        if last is None:
+            for row in _accounts(connection, book.book_id):
+                yield f'{booked} open {name_of(row.number)} {currency}\n  account: "{row.number}"\n'
+        last = booked
+        yield f"\n{booked} * {_quoted(voucher.event)} {_quoted(voucher.narrative)}\n"
+        yield f"  sequence: {voucher.sequence}\n  value_date: {day_of(voucher.value_date)}\n"
+        yield f"  source: {_quoted(voucher.source)}\n" if voucher.source else ""
+        yield f"  reversal_of: {voucher.reversal_of}\n" if voucher.reversal_of else ""
+        yield f"  facts: {_quoted(voucher.metadata)}\n" if voucher.metadata else ""
+        for _, number, debit, credit in voucher.lines:
+            yield f"  {name_of(number)}  {decimal_text(debit - credit, currency)} {currency}\n"
+    if last is not None:
         day_after = last + timedelta(days=1)
         yield "\n"
-        for row in accounts:
+        for row in _accounts(connection, book.book_id):
             amount = decimal_text(row.debits_posted - row.credits_posted, currency)
             # "~ 0": to the last minor unit, where Beancount would let one pass.
-            yield f"{day_after} balance {names[row.number]}  {amount} ~ 0 {currency}\n"
+            yield f"{day_after} balance {name_of(row.number)}  {amount} ~ 0 {currency}\n"
+
+
+def _accounts(connection: Connection, book_id: str) -> Iterable[Row[Any]]:
+    own = select(account).where(account.c.book_id == book_id).order_by(account.c.number)
+    return connection.execute(own, execution_options={"yield_per": PAGE})
 
 
 COLUMNS = (
@@ -114,32 +119,35 @@ COLUMNS = (
     "reversal_of",
     "source",
     "narrative",
+    "metadata",
 )
 
 
 def comma_separated(connection: Connection, book: Book, chart: Chart) -> Iterator[str]:
-    """One row a line; amounts in minor units."""
+    """One row a line; amounts in minor units, the entry's facts as JSON."""
     yield row_text(COLUMNS)
+    names = {code: one.full_name for code, one in chart.items()}
     for voucher in vouchers(connection, book.book_id):
-        for row in voucher:
-            name = chart[row.number.partition(":")[0]].full_name
-            yield row_text(
-                (
-                    row.sequence,
-                    row.booking_date,
-                    row.value_date,
-                    row.event,
-                    row.line_number,
-                    row.number,
-                    name,
-                    row.debit,
-                    row.credit,
-                    book.currency_code,
-                    row.reversal_of,
-                    row.source,
-                    row.narrative,
-                )
+        booked, worth = day_of(voucher.booking_date), day_of(voucher.value_date)
+        yield rows_text(
+            (
+                voucher.sequence,
+                booked,
+                worth,
+                voucher.event,
+                line_number,
+                number,
+                names[number.partition(":")[0]],
+                debit,
+                credit,
+                book.currency_code,
+                voucher.reversal_of,
+                voucher.source,
+                voucher.narrative,
+                voucher.metadata,
             )
+            for line_number, number, debit, credit in voucher.lines
+        )
 
 
 def in_chunks(texts: Iterable[str]) -> Iterator[bytes]:
@@ -156,35 +164,11 @@ def in_chunks(texts: Iterable[str]) -> Iterator[bytes]:
         yield "".join(held).encode()
 
 
-def vouchers(connection: Connection, book_id: str) -> Iterator[list[Row[Any]]]:
-    """The lines of each entry with its head, streamed by sequence."""
-    rows = connection.execute(
-        select(
-            entry,
-            line.c.line_number,
-            line.c.debit,
-            line.c.credit,
-            account.c.number,
-            account.c.gl_code,
-            account.c.owner_type,
-        )
-        .join(line, (line.c.book_id == entry.c.book_id) & (line.c.sequence == entry.c.sequence))
-        .join(
-            account,
-            (account.c.book_id == line.c.book_id) & (account.c.account_id == line.c.account_id),
-        )
-        .where(entry.c.book_id == book_id)
-        .order_by(entry.c.sequence, line.c.line_number),
-        execution_options={"yield_per": PAGE},
-    )
-    voucher: list[Row[Any]] = []
-    for row in rows:
-        if voucher and voucher[0].sequence != row.sequence:
-            yield voucher
-            voucher = []
-        voucher.append(row)
-    if voucher:
-        yield voucher
+def cut(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Cuts bytes so that no piece has more than CHUNK."""
+    for part in parts:
+        for start in range(0, len(part), CHUNK):
+            yield part[start : start + CHUNK]
 
 
 def _quoted(text: str) -> str:
@@ -194,6 +178,11 @@ def _quoted(text: str) -> str:
 
 def row_text(values: Iterable[Any]) -> str:
     """One CSV record, its line end included."""
+    return rows_text((values,))
+
+
+def rows_text(rows: Iterable[Iterable[Any]]) -> str:
+    """CSV records."""
     buffer = StringIO()
-    csv.writer(buffer).writerow(values)
+    csv.writer(buffer).writerows(rows)
     return buffer.getvalue()

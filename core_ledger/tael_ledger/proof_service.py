@@ -11,9 +11,9 @@ from tael.ledger.v1 import proof_pb2 as pb
 from tael.ledger.v1 import proof_pb2_grpc
 from tael_ledger import books, canonical, closing, export, inclusion, messages
 from tael_ledger.books import Book
-from tael_ledger.catalogue import Catalogue
 from tael_ledger.chart import Chart
 from tael_ledger.journal import Anchor
+from tael_ledger.parquet import parquet
 from tael_ledger.proof import Proof
 from tael_runtime.database import Database
 
@@ -21,9 +21,8 @@ from tael_runtime.database import Database
 class Proving(proof_pb2_grpc.ProofServiceServicer):
     """The books' proof of themselves."""
 
-    def __init__(self, database: Database, catalogue: Catalogue) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._catalogue = catalogue
 
     def Prove(
         self, request: pb.ProveRequest, context: grpc.ServicerContext
@@ -83,11 +82,11 @@ class Proving(proof_pb2_grpc.ProofServiceServicer):
     def ExportJournal(
         self, request: pb.ExportJournalRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.ExportJournalResponse]:
-        """The journal as text."""
+        """The journal as a file, in chunks."""
         with self._database.read() as connection:
-            chart = self._catalogue.chart(connection, request.book_id)
             book = books.get(connection, request.book_id)
-            for chunk in export.in_chunks(_texts(connection, book, chart, request.format)):
+            chart = books.chart(connection, request.book_id)
+            for chunk in _file(connection, book, chart, request.format):
                 yield pb.ExportJournalResponse(chunk=chunk)
 
 
@@ -97,11 +96,13 @@ def _anchor(request: pb.ProveRequest | pb.VerifyEntryRequest) -> Anchor | None:
     return Anchor(request.anchor.sequence, request.anchor.digest)
 
 
-def _texts(
+def _file(
     connection: Connection, book: Book, chart: Chart, form: pb.ExportFormat.ValueType
-) -> Iterator[str]:
+) -> Iterator[bytes]:
+    if form == pb.EXPORT_FORMAT_PARQUET:
+        return export.cut(parquet(connection, book, chart))
     if form == pb.EXPORT_FORMAT_CANONICAL:
-        return canonical.canonical(connection, book.book_id)
+        return export.in_chunks(canonical.canonical(connection, book.book_id))
     if form == pb.EXPORT_FORMAT_CSV:
-        return export.comma_separated(connection, book, chart)
-    return export.beancount(connection, book, chart)
+        return export.in_chunks(export.comma_separated(connection, book, chart))
+    return export.in_chunks(export.beancount(connection, book, chart))

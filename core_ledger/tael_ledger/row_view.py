@@ -45,11 +45,12 @@ class RowView:
         """The bytes of some rows."""
         return self.raw[self.starts[first] : self.starts[end]]
 
-    def text(self, name: str, row: int) -> str:
-        """One text."""
-        place = self.layout.texts.index(name)
-        start = int(self.offsets[place][row])
-        return self.raw[start : start + int(self.lengths[place][row])].decode()
+    def texts(self, name: str) -> list[str]:
+        """A column of texts."""
+        place, raw = self.layout.texts.index(name), self.raw
+        starts = self.offsets[place].tolist()
+        ends = (self.offsets[place] + self.lengths[place]).tolist()
+        return [raw[start:end].decode() for start, end in zip(starts, ends, strict=True)]
 
     def short_texts(self, name: str, width: int) -> NDArray[np.bytes_]:
         """A column of texts that have no more bytes than `width`; longer ones are cut."""
