@@ -33,6 +33,7 @@ from tael_client import context as call_context
 from tael_runtime import idempotency, outbox, work
 from tael_runtime.auth import credentials
 from tael_runtime.errors import FailedPrecondition, Reason
+from tael_runtime.migrations import StoreTooOldError
 from tael_runtime.server import Assembly, RunningService, Runtime, Service
 from tael_runtime.settings import ServiceSettings, Settings
 from tael_runtime.tables import with_floor
@@ -507,6 +508,17 @@ def test_the_services_role_may_not_change_append_only_tables(house: House) -> No
 
     service = Service("risk", "tael_runtime", with_floor(metadata), build)
     house.running["risk"] = RunningService(service, house.settings)
+
+
+def test_a_store_of_another_version_is_told_and_left_as_it_is(house: House) -> None:
+    house.start("simulators")
+    unknown = "UPDATE alembic_version SET version_num = 'simulators_999'"
+    house.sql(f"{unknown} WHERE version_num LIKE 'simulators%'", "simulators", write=True)
+    house.stop_one("simulators")
+    with pytest.raises(StoreTooOldError, match="made by another version of tael"):
+        house.start("simulators")
+    held = house.sql("SELECT version_num FROM alembic_version", "simulators")
+    assert ("simulators_999",) in [tuple(row) for row in held]
 
 
 def test_with_tls_a_service_is_reached_only_by_who_trusts_its_certificate(

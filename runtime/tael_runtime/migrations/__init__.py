@@ -13,9 +13,14 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Engine, text
 
 FLOOR = "tael_runtime"
+
+
+class StoreTooOldError(RuntimeError):
+    """The store's schema is at a revision that this version does not know."""
 
 
 def _versions(package: str) -> Path:
@@ -47,7 +52,13 @@ def upgrade(owner: Engine, schema: str, package: str) -> None:
         options = config(package)
         options.attributes["connection"] = connection
         options.attributes["schema"] = schema
-        command.upgrade(options, "heads")
+        try:
+            command.upgrade(options, "heads")
+        except CommandError as error:
+            raise StoreTooOldError(
+                f"schema {schema} was made by another version of tael and cannot be brought to this "
+                f"one ({error}); begin with an empty store or data folder, or run that version"
+            ) from error
 
 
 def revise(package: str, message: str, owner: Engine, schema: str) -> None:
