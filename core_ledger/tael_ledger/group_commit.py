@@ -148,10 +148,12 @@ class _Line:
         lines = 0
         while self._small and len(group) < size and lines < GROUP_LINES:
             waiting = self._small.popleft()
-            if taken & waiting.request.excludes:
+            excluded = not taken.isdisjoint(waiting.request.excludes)
+            # Whoever excludes one that is turned away comes after it too.
+            taken |= waiting.request.excludes
+            if excluded:
                 turned_away.append(waiting)
                 continue
-            taken |= waiting.request.excludes
             lines += waiting.request.weight
             group.append(waiting)
         self._small.extendleft(reversed(turned_away))

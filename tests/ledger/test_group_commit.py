@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
+from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ledger.ledger_case import LedgerUnderTest
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
@@ -16,14 +20,15 @@ from sqlalchemy.exc import DBAPIError
 from support import wait_until
 from tael_ledger.catalogue import Catalogue
 from tael_ledger.drafts import Draft, Line
-from tael_ledger.group_commit import GroupCommit
+from tael_ledger.group_commit import BULK_LINES, GROUP_LINES, GroupCommit, _Line, _Waiting
 from tael_ledger.journal import RequestKey
 from tael_ledger.posting import Posted, Repeated
-from tael_ledger.requests import Desk
+from tael_ledger.requests import ALONE, Desk, Plan
 from tael_runtime.database import Database
 from tael_runtime.errors import Unavailable
 
 DAY = date(2026, 1, 15)
+GROUP_SIZE = 8
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class Handmade:
     request_id: str
     lines: Sequence[Line] = (Line("1002", 5, 0), Line("6011.01", 0, 5))
     content_hash: bytes = bytes(32)
+    weight: int = 2
+    shares: object = None
+    """What it excludes others by, beside itself."""
 
     @property
     def key(self) -> RequestKey:
@@ -41,12 +49,12 @@ class Handmade:
 
     @property
     def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
+        """Itself and, where it shares something, whoever shares it too."""
+        return frozenset((self.key,) if self.shares is None else (self.key, self.shares))
 
-    def drafts(self, desk: Desk) -> list[Draft]:
+    def plan(self, desk: Desk) -> Plan:
         """One entry."""
-        return [Draft("HANDMADE", DAY, "", "", self.lines, desk.rules.version)]
+        return Plan([Draft("HANDMADE", DAY, "", "", self.lines, desk.rules.version)])
 
 
 UNBALANCED = (Line("1002", 5, 0), Line("6011.01", 0, 6))
@@ -95,10 +103,88 @@ class Committing:
 def committing(book: LedgerUnderTest) -> Iterator[Committing]:
     """A group commit of its own on a fresh book."""
     database = book.house.running["ledger"].runtime.database
-    group_commit = GroupCommit(database, Catalogue())
+    group_commit = GroupCommit(database, Catalogue(), GROUP_SIZE)
     with ThreadPoolExecutor(32) as pool:
         yield Committing(book, database, group_commit, pool)
         group_commit.close()
+
+
+small = st.builds(
+    Handmade,
+    request_id=st.integers(0, 5).map(str),
+    weight=st.sampled_from((1, 2, BULK_LINES)),
+    shares=st.sampled_from((None, None, "A", "B")),
+)
+bulk = st.builds(
+    Handmade,
+    request_id=st.integers(6, 9).map(str),
+    weight=st.sampled_from((BULK_LINES + 1, ALONE)),
+)
+
+
+def grouped(requests: Sequence[Handmade], size: int) -> list[list[Handmade]]:
+    """The groups that requests which wait together are committed in."""
+    line = _Line()
+    for request in requests:
+        line.join(_Waiting(request, Future()))
+    groups = []
+    while line:
+        groups.append([cast("Handmade", one.request) for one in line.group(size)])
+    return groups
+
+
+def ids(requests: Iterable[Handmade]) -> list[int]:
+    """Which they are, even where two are equal."""
+    return [id(request) for request in requests]
+
+
+@given(st.lists(small | bulk), st.integers(1, 5))
+def test_everyone_who_waits_is_in_one_group_and_nobody_twice(
+    requests: list[Handmade], size: int
+) -> None:
+    requests = [replace(request) for request in requests]
+    groups = grouped(requests, size)
+    assert sorted(ids(one for group in groups for one in group)) == sorted(ids(requests))
+    for group in groups:
+        assert 1 <= len(group) <= size
+        assert sum(one.weight for one in group[:-1]) < GROUP_LINES
+        excluded = [each for one in group for each in one.excludes]
+        assert len(excluded) == len(set(excluded))
+
+
+@given(st.lists(small), st.integers(1, 5))
+def test_those_who_exclude_one_another_keep_their_order(
+    requests: list[Handmade], size: int
+) -> None:
+    requests = [replace(request) for request in requests]
+    served = [one for group in grouped(requests, size) for one in group]
+    for what in {each for request in requests for each in request.excludes}:
+        came = ids(one for one in requests if what in one.excludes)
+        assert ids(one for one in served if what in one.excludes) == came
+
+
+@given(st.lists(small), st.integers(1, 5))
+def test_those_who_exclude_nobody_are_served_as_they_came(
+    requests: list[Handmade], size: int
+) -> None:
+    requests = [
+        replace(request, request_id=str(place), shares=None)
+        for place, request in enumerate(requests)
+    ]
+    assert ids(one for group in grouped(requests, size) for one in group) == ids(requests)
+
+
+@given(st.lists(small, min_size=1), st.lists(bulk, min_size=1))
+def test_who_writes_much_goes_alone_and_lets_others_between(
+    few: list[Handmade], many: list[Handmade]
+) -> None:
+    groups = grouped([*many, *few], GROUP_SIZE)
+    marks = [group[0].weight > BULK_LINES for group in groups]
+    assert all(len(group) == 1 for group, mark in zip(groups, marks, strict=True) if mark)
+    assert marks[0] is False
+    for place, (mark, following) in enumerate(pairwise(marks)):
+        if mark == following:
+            assert set(marks[place:]) == {mark}, "the others had all been served"
 
 
 def anchors(futures: Sequence[Future[Posted | Repeated]]) -> list[bytes]:
