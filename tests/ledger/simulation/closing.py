@@ -62,15 +62,15 @@ def close_period(state: State, operation: Operation) -> Accepted | set[str]:
         profit=income_statement(state, first, last).profit,
         closed_by=operation.caller,
     )
-    period.sequence = _carry(
+    period.sequence, refused = _carry(
         state, "PERIOD_CLOSED", last, PROFIT, lambda code: is_result(state, code)
     )
     if last.month == 12:
-        period.year_end_sequence = _carry(
+        period.year_end_sequence, _ = _carry(
             state, "YEAR_CLOSED", last, APPROPRIATION, lambda code: code == PROFIT
         )
     state.put(state.closed_periods, first, period)
-    return Accepted(ac.ClosePeriodResponse(period=period))
+    return refused or Accepted(ac.ClosePeriodResponse(period=period))
 
 
 def periods(state: State) -> list[ac.Period]:
@@ -90,8 +90,12 @@ def periods(state: State) -> list[ac.Period]:
     return found
 
 
-def _carry(state: State, event: str, last: date, into: str, takes: Callable[[str], bool]) -> int:
-    """Brings the accounts taken to zero as of a period's end; the entry's sequence, or 0."""
+def _carry(
+    state: State, event: str, last: date, into: str, takes: Callable[[str], bool]
+) -> tuple[int, set[str]]:
+    """Brings the accounts taken to zero as of a period's end: the entry's sequence or 0, and the
+    reasons against it.
+    """
     standing: dict[str, int] = defaultdict(int)
     for entry, line in lines_until(state):
         if (entry.booking_date <= last or entry.carries) and takes(code_of(line.number)):
@@ -102,6 +106,6 @@ def _carry(state: State, event: str, last: date, into: str, takes: Callable[[str
         sums[into] = (max(total, 0), max(-total, 0))
     lines = net_lines(sums)
     if not lines:
-        return 0
-    entry, _ = state.post(Entry(event, last, lines, carries=True))
-    return entry.sequence
+        return 0, set()
+    entry, reasons = state.post(Entry(event, last, lines, carries=True))
+    return entry.sequence, reasons | state.beyond_limits(lines)

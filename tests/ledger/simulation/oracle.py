@@ -33,15 +33,18 @@ HANDLERS: dict[str, Handler] = {
 
 
 def foretell(state: State, operation: Operation) -> Foretold:
-    """What the ledger must answer now; the state goes on where it accepts, else stays."""
+    """What the ledger must answer now; the state goes on where it accepts, else stays.
+
+    A request_id used for something else is refused for that, or for what is wrong with it anyway.
+    """
     known: tuple[Any, Foretold] | None = state.requests.get(operation.key)
-    if known is not None:
-        content, answer = known
-        return (
-            answer if content == operation.content() else Refused(frozenset({"REQUEST_ID_REUSED"}))
-        )
+    if known is not None and known[0] == operation.content():
+        return known[1]
     mark = state.mark()
     outcome = HANDLERS[operation.rpc](state, operation)
+    if known is not None:
+        wrong = outcome if isinstance(outcome, set) else set()
+        outcome = wrong | {"REQUEST_ID_REUSED"}
     if isinstance(outcome, set):
         state.back_to(mark)
         return Refused(frozenset(outcome))
