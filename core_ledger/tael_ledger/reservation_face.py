@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import grpc
 
@@ -37,8 +38,11 @@ class Reservations(Face):
             key_of("Reserve", request.request_id), idempotency.content_hash(request), wanted
         )
         receipt = await self.post(request.book_id, reserving)
-        made = await self._reservation(request.book_id, int(receipt.outcome))
-        return pb.ReserveResponse(reservation=made, anchor=messages.anchor(receipt.anchor))
+        # As it was reserved, whatever became of it since.
+        made = replace(wanted, reservation_id=int(receipt.outcome))
+        return pb.ReserveResponse(
+            reservation=_message(made), anchor=messages.anchor(receipt.anchor)
+        )
 
     async def CommitReservation(
         self, request: pb.CommitReservationRequest, context: grpc.ServicerContext

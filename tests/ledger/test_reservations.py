@@ -69,6 +69,11 @@ def test_a_reservation_is_pending_and_posts_nothing(book: LedgerUnderTest) -> No
         book, dr(WALLET, 5), cr(CASH, 5), source="card/1", narrative="n", request_id="once"
     )
     assert again == answer
+    commit(book, 1)
+    again = reserve(
+        book, dr(WALLET, 5), cr(CASH, 5), source="card/1", narrative="n", request_id="once"
+    )
+    assert again == answer, "as reserved, for ever"
     assert book.findings() == []
 
 
