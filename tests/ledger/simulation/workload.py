@@ -52,7 +52,14 @@ def draw_burst(world: World, *, most: int, fault_chance: float) -> Burst:
     if repeated and world.sent:
         operations.append(repetition(worlds[count]))
     order.shuffle(operations)
-    return Burst(operations, hang_ups, fault)
+    return Burst(_tellable(operations), hang_ups, fault)
+
+
+def _tellable(operations: list[Operation]) -> list[Operation]:
+    """Without columns beside an approval: their answer does not tell whose rules they followed."""
+    if any(one.rpc == "ApprovePostingRules" for one in operations):
+        return [one for one in operations if one.rpc != "RecordEventColumns"]
+    return operations
 
 
 def _draw_fault(dice: random.Random) -> str:
