@@ -84,7 +84,7 @@ class Batch:
             drafts = self._admit_each(plan.drafts, plan.places, refusals)
             refusals.sort()
         elif self._guards:
-            self._admit(_moves(drafts, plan))
+            self._admit(_moves(drafts, plan), closing=plan.closing)
         for number in plan.opens:
             self._id(number)
         first = self._last_sequence + 1 if drafts else 0
@@ -111,7 +111,9 @@ class Batch:
                 taken.append(draft)
         return taken
 
-    def _admit(self, moves: Iterable[tuple[str, int, int, int, int]]) -> None:
+    def _admit(
+        self, moves: Iterable[tuple[str, int, int, int, int]], *, closing: bool = False
+    ) -> None:
         """Holds moves against the guarded accounts: all are counted in, or none and it is raised."""
         sums: dict[int, list[int]] = {}
         for number, lines, net, debits_pending, credits_pending in moves:
@@ -123,7 +125,7 @@ class Batch:
                 total[2] += debits_pending
                 total[3] += credits_pending
         for account_id, total in sums.items():
-            self._guards[account_id].check(*total)
+            self._guards[account_id].check(*total, closing=closing)
         for account_id, total in sums.items():
             self._guards[account_id].add(*total[1:])
 

@@ -55,18 +55,27 @@ class Guard:
     debits_pending: int
     credits_pending: int
 
-    def check(self, lines: int, net: int, debits_pending: int, credits_pending: int) -> None:
+    def check(
+        self,
+        lines: int,
+        net: int,
+        debits_pending: int,
+        credits_pending: int,
+        *,
+        closing: bool = False,
+    ) -> None:
         """Whether some moves may be added: so many lines posted, which come to `net` debits less
         credits, and changes of what is pending.
 
-        What only gives back what was pending always may. Raises FailedPrecondition ACCOUNT_FROZEN,
+        What only gives back what was pending always may, and the close of a period may carry what
+        was booked on an account before it was closed. Raises FailedPrecondition ACCOUNT_FROZEN,
         ACCOUNT_CLOSED or ACCOUNT_LIMIT.
         """
         if not lines and debits_pending <= 0 and credits_pending <= 0:
             return
         if self.state == FROZEN:
             raise FailedPrecondition(Reason.ACCOUNT_FROZEN, f"{self.number} is frozen", self.number)
-        if self.state == CLOSED:
+        if self.state == CLOSED and not closing:
             raise FailedPrecondition(Reason.ACCOUNT_CLOSED, f"{self.number} is closed", self.number)
         most = self.net + net + self.debits_pending + debits_pending
         least = self.net + net - self.credits_pending - credits_pending

@@ -20,6 +20,9 @@ from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import read_date
 from tael_runtime.paging import text_key, token
 
+FIRST_YEAR, LAST_YEAR = 1900, 2999
+"""In which a book may begin: what lies beyond is a slip of the hand."""
+
 
 class Ledger(Accounts, Postings, Reservations, Reading, ledger_pb2_grpc.LedgerServiceServicer):
     """Books, accounts and the journal."""
@@ -32,6 +35,8 @@ class Ledger(Accounts, Postings, Reservations, Reading, ledger_pb2_grpc.LedgerSe
         if time_zone not in available_timezones():
             raise InvalidArgument("time_zone", f"{time_zone!r} is no IANA time zone")
         first_date = read_date("business_date", request.business_date)
+        if not FIRST_YEAR <= first_date.year <= LAST_YEAR:
+            raise InvalidArgument("business_date", f"a year from {FIRST_YEAR} to {LAST_YEAR}")
         book = Book(
             book_id=request.book_id,
             legal_entity=request.legal_entity,

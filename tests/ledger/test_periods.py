@@ -357,3 +357,19 @@ def test_random_months_close_to_what_was_booked_in_them(new_book: NewBook, seed:
     for back in range((end - first).days + 1):
         balance_sheet(book, booking_date=day(str(end - timedelta(days=back))))
     assert book.findings() == []
+
+
+def test_an_account_closed_before_its_month_is_carried_all_the_same(new_book: NewBook) -> None:
+    book = new_book(business_date=day("2026-01-30"))
+    own = "6011.01:LOAN:L9"
+    post(book, voucher(f"Dr 1003 5.00\nCr {own} 5.00", "2026-01-30"))
+    close_days(book, "2026-01-30", "2026-01-31")
+    post(book, voucher(f"Dr {own} 5.00\nCr 6011.01 5.00", "2026-02-01"))
+    book.ledger.CloseAccount(
+        pb.CloseAccountRequest(
+            request_id=rid(), book_id=book.book_id, account_number=own, reason="loan repaid"
+        )
+    )
+    assert yuan(close_period(book, "2026-01").period.profit) == "5.00"
+    assert book.balance(own) == -500  # what February moved away from it
+    assert book.findings() == []
