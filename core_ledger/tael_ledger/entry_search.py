@@ -16,8 +16,6 @@ from tael_ledger.journal import Entry
 from tael_ledger.rows import array_text
 from tael_ledger.tables import account, entry
 
-PAGE_LINES = 50_000
-"""Lines a page of entries, unless one entry has more: a page of large entries ends early."""
 CANDIDATES = 1_000
 """Lines of an account looked at first; ever more while few of their entries fit."""
 CANDIDATES_LIMIT = 16_000
@@ -68,16 +66,16 @@ def page(
         return [], False
     found = _heads(connection, book.book_id, wanted, left, size + 1)
     fitting = _fitting(found[:size])
-    complete = journal.complete(connection, book.book_id, found[:fitting])
-    return complete, len(found) > fitting
+    told = journal.complete(connection, book.book_id, found[:fitting], journal.TOLD_LINES)
+    return told, len(found) > fitting
 
 
 def _fitting(found: Sequence[Entry]) -> int:
-    """How many of some entries make a page."""
+    """How many of some entries make a page, which tells no more lines than one entry may have."""
     lines = 0
     for count, one in enumerate(found):
-        lines += one.line_count
-        if count and lines > PAGE_LINES:
+        lines += one.line_count if one.line_count <= journal.TOLD_LINES else 0
+        if lines > journal.TOLD_LINES:
             return count
     return len(found)
 

@@ -109,12 +109,18 @@ def entries_of(connection: Connection, book_id: str, made: Receipt) -> list[Entr
     return _with_lines(connection, book_id, found, {})
 
 
-def get(connection: Connection, book_id: str, sequence: int) -> Entry:
-    """One entry. Raises NotFound."""
+TOLD_LINES = 50_000
+"""Lines of an entry that an answer tells; only opening balances have more, and come without."""
+
+
+def get(
+    connection: Connection, book_id: str, sequence: int, most_lines: int | None = None
+) -> Entry:
+    """One entry, as `complete` gives it. Raises NotFound."""
     found = heads(connection, book_id, entry.c.sequence == sequence)
     if not found:
         raise NotFound("entry", f"{book_id}/{sequence}")
-    return complete(connection, book_id, found)[0]
+    return complete(connection, book_id, found, most_lines)[0]
 
 
 def complete(

@@ -11,7 +11,7 @@ from tael_ledger.books import Book
 from tael_ledger.chart import DEBIT, Chart, GlAccount
 from tael_ledger.closing import Head
 from tael_ledger.drafts import Event, Line, facts_text, read_facts
-from tael_ledger.journal import Anchor, Entry
+from tael_ledger.journal import TOLD_LINES, Anchor, Entry
 from tael_ledger.limits import Limits, limits_of
 from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting
 from tael_ledger.rules_store import RulesVersion
@@ -147,7 +147,8 @@ def _event(field: str, event: ledger_pb2.BusinessEvent) -> Event:
 
 
 def entry(value: Entry, chart: Chart) -> ledger_pb2.Entry:
-    """A voucher with its accounts' names."""
+    """A voucher with its accounts' names; without its lines where they are more than are told."""
+    told = value.lines if value.line_count <= TOLD_LINES else ()
     return ledger_pb2.Entry(
         book_id=value.book_id,
         sequence=value.sequence,
@@ -156,7 +157,7 @@ def entry(value: Entry, chart: Chart) -> ledger_pb2.Entry:
         booking_date=from_date(value.booking_date),
         source=value.source,
         narrative=value.narrative,
-        lines=[_line(line, chart) for line in value.lines],
+        lines=[_line(line, chart) for line in told],
         reversal_of=value.reversal_of,
         reversed_by=value.reversed_by,
         rules_version=value.rules_version,

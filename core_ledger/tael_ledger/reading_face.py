@@ -28,7 +28,7 @@ class Reading(Face):
         """One entry."""
         with self.database.read() as connection:
             chart = self.catalogue.chart(connection, request.book_id)
-            found = journal.get(connection, request.book_id, request.sequence)
+            found = journal.get(connection, request.book_id, request.sequence, journal.TOLD_LINES)
         return pb.GetEntryResponse(entry=messages.entry(found, chart))
 
     def ListEntries(

@@ -262,6 +262,24 @@ def test_opening_balances_name_an_account_once_and_balance(book: LedgerUnderTest
     assert refused(lambda: import_balances(book, open_side, **totals)) == "UNBALANCED_ENTRY"
 
 
+def test_opening_balances_of_more_lines_than_are_told_come_without_them(
+    book: LedgerUnderTest,
+) -> None:
+    count = 50_000
+    numbers = [f"1303.01:LOAN:L{number}" for number in range(count)]
+    chunks: list[Columns] = [(numbers, [1] * count, [0] * count), ([WALLET], [0], [count])]
+    answer = import_balances(book, *chunks, accounts=count + 1, debits=count, credits=count)
+    assert answer.accounts == count + 1
+    post(book, pay_in(1))
+    assert not get(book, 1).lines
+    listed = book.ledger.ListEntries(pb.ListEntriesRequest(book_id=book.book_id)).entries
+    assert [(one.sequence, len(one.lines)) for one in listed] == [(1, 0), (2, 2)]
+    red = reverse(book, 1, pb.REVERSAL_KIND_RED_INK).entry
+    assert (red.sequence, len(red.lines)) == (3, 0)
+    assert book.balance(numbers[-1], WALLET) == [0, 1]
+    assert book.findings() == []
+
+
 def test_an_entry_is_reversed_in_red_ink_or_on_the_other_sides(book: LedgerUnderTest) -> None:
     facts = {"metadata": {"a": "b"}, "source": "s", "event": "FEE"}
     post(book, pay_in(5, **facts), pay_in(7, **facts))
