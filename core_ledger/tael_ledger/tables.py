@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    literal_column,
     text,
 )
 
@@ -276,8 +277,9 @@ entry = Table(
     # ListEntries by facts; entries without any stay out of it.
     Index(
         "entry_metadata",
-        text("(metadata::jsonb) jsonb_path_ops"),
+        literal_column("(metadata::jsonb)").label("facts"),
         postgresql_using="gin",
+        postgresql_ops={"facts": "jsonb_path_ops"},
         postgresql_where=text("metadata <> ''"),
     ),
     comment="the journal's vouchers",

@@ -26,12 +26,6 @@ def number_key(page_token: str) -> int:
     return int(key[0])
 
 
-def numbers_key(page_token: str) -> tuple[int, int]:
-    """The pair in a token; (0, 0) for the first page. Raises InvalidArgument."""
-    key = _key(page_token, [int, int]) if page_token else [0, 0]
-    return int(key[0]), int(key[1])
-
-
 def _key(page_token: str, types: list[type]) -> list[str | int]:
     try:
         key = json.loads(base64.urlsafe_b64decode(page_token))
