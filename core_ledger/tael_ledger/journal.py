@@ -6,11 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sqlalchemy import ColumnElement, Connection, TextClause, select
+from sqlalchemy import ColumnElement, Connection, TextClause, select, text
 
 from tael_ledger.drafts import Draft, Line, LineColumns
-from tael_ledger.tables import account, entry, line, posting_batch, posting_request, reversal
+from tael_ledger.rows import array_text
+from tael_ledger.tables import entry, posting_batch, posting_request, reversal
 from tael_runtime.errors import NotFound
+
+# One probe an entry, into its own partition, and one a line's account, whatever the planner believes.
+LINES = text(
+    """
+SELECT found.sequence, held.number, found.debit, found.credit
+FROM unnest(CAST(:dates AS date[]), CAST(:sequences AS bigint[])) AS asked (booking_date, sequence)
+CROSS JOIN LATERAL (SELECT sequence, line_number, account_id, debit, credit FROM line
+    WHERE line.book_id = :book_id AND line.booking_date = asked.booking_date
+    AND line.booking_date BETWEEN :first_day AND :last_day
+    AND line.sequence = asked.sequence) AS found
+CROSS JOIN LATERAL (SELECT number FROM account WHERE account.book_id = :book_id
+    AND account.account_id = found.account_id LIMIT 1) AS held
+ORDER BY found.sequence, found.line_number
+"""
+)
 
 
 @dataclass(frozen=True)
@@ -167,18 +183,18 @@ def _with_lines(
 ) -> list[Entry]:
     told = [one for one in found if most_lines is None or one.line_count <= most_lines]
     lines: dict[int, list[Line]] = {one.sequence: [] for one in found}
+    if not told:
+        return [replace(one, reversed_by=reversed_by.get(one.sequence, 0)) for one in found]
+    dates = [one.booking_date for one in told]
     rows = connection.execute(
-        select(line.c.sequence, account.c.number, line.c.debit, line.c.credit)
-        .join(
-            account,
-            (account.c.book_id == line.c.book_id) & (account.c.account_id == line.c.account_id),
-        )
-        .where(
-            line.c.book_id == book_id,
-            line.c.booking_date.in_({one.booking_date for one in told}),
-            line.c.sequence.in_([one.sequence for one in told]),
-        )
-        .order_by(line.c.sequence, line.c.line_number)
+        LINES,
+        {
+            "book_id": book_id,
+            "dates": dates,
+            "sequences": array_text([one.sequence for one in told]),
+            "first_day": min(dates),
+            "last_day": max(dates),
+        },
     )
     for sequence, number, debit, credit in rows:
         lines[sequence].append(Line(number, debit, credit))
