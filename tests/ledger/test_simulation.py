@@ -21,8 +21,8 @@ TODAY = "2026-01-15"
 
 
 def test_random_calls_and_faults_end_where_the_oracle_ends() -> None:
-    with own_houses() as houses:
-        episode = simulate(houses, SEED, Shape(steps=60, fault_chance=0.2))
+    with own_houses(2) as houses:
+        episode = simulate(houses, SEED, Shape(steps=70, fault_chance=0.2))
     assert set(episode.faults) == set(FAULTS)
     assert len(episode.sent) > 100
 

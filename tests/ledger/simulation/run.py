@@ -202,7 +202,7 @@ class Episode:
 
 
 @contextmanager
-def own_houses(count: int = 1) -> Iterator[list[House]]:
+def own_houses(count: int) -> Iterator[list[House]]:
     """Ledgers as processes over one store in a cluster of its own: all of it can be killed."""
     folder = Path(tempfile.mkdtemp(prefix="tael-simulation-"))
     folder.chmod(0o755)  # so that the cluster lies in it, whoever PostgreSQL runs as
