@@ -145,6 +145,8 @@ def complete(
     """Entries with what reversed them and with their lines; those that have more than `most_lines`,
     where it is given, without.
     """
+    if not found:
+        return []
     sequences = [one.sequence for one in found]
     rows = connection.execute(
         select(reversal.c.origin, reversal.c.sequence).where(

@@ -281,6 +281,8 @@ def test_entries_of_an_owner_are_those_on_any_of_its_accounts(book: LedgerUnderT
     assert [one.sequence for one in book.ledger.ListEntries(request).entries] == [1, 2, 4, 5]
     request.owner.owner_type = "LOAN"
     assert not book.ledger.ListEntries(request).entries
+    request.owner.owner_id = ""
+    assert refused(lambda: book.ledger.ListEntries(request)) == "INVALID_FIELD"
 
 
 def test_a_page_of_large_entries_ends_early_and_loses_none(book: LedgerUnderTest) -> None:
