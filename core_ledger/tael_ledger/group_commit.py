@@ -30,6 +30,8 @@ from tael_runtime.errors import Reason as FloorReason
 
 GROUP_LINES = 20_000
 """Lines in one transaction of several requests, about."""
+IDLE_SECONDS = 0.2
+"""A committer that nobody comes to keeps its connection no longer."""
 BULK_LINES = 5_000
 """A request that writes more waits for those that write less."""
 
@@ -191,14 +193,29 @@ class _Committer:
     def _run(self) -> None:
         while self._gather():
             self._commit(self._line.group(self._group_size))
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """The connection, to the pool that all books share."""
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
+
+    def _next(self) -> _Waiting | None:
+        """Who comes next; raises Empty where someone waits already."""
+        if self._line:
+            return self.queue.get_nowait()
+        try:
+            return self.queue.get(timeout=IDLE_SECONDS)
+        except Empty:
+            self._give_back()
+            return self.queue.get()
 
     def _gather(self) -> bool:
         """Takes in who has come, waiting where nobody is there; False once closed and all served."""
         while not self._closing:
             try:
-                waiting = self.queue.get(block=not self._line)
+                waiting = self._next()
             except Empty:
                 return True
             if waiting is None:
