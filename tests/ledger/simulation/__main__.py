@@ -16,14 +16,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first episode")
     parser.add_argument("--minutes", type=float, default=1.0, help="no episode begins after these")
     parser.add_argument("--steps", type=int, default=Shape.steps, help="of an episode")
+    parser.add_argument("--fault-chance", type=float, default=Shape.fault_chance, help="of a step")
     parser.add_argument("--ledgers", type=int, default=2, help="processes over one store")
     given = parser.parse_args()
+    shape = Shape(steps=given.steps, fault_chance=given.fault_chance)
     end = time.monotonic() + 60 * given.minutes
     with own_houses(given.ledgers) as houses:
         seed = given.seed
         while True:
             try:
-                done = simulate(houses, seed, Shape(steps=given.steps))
+                done = simulate(houses, seed, shape)
             except SimulationError as error:
                 sys.stdout.write(f"{error}\n")
                 return 1

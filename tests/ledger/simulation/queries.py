@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from hashlib import sha256
 from itertools import islice
@@ -17,6 +17,7 @@ from ledger.simulation.draws import CASH, HOT_INCOME, WALLETS, World
 from ledger.simulation.operations import bare, brief
 from ledger.simulation.readings import EVER, ONE_DAY
 from ledger.simulation.reservations import reservation_message
+from ledger.simulation.rule_versions import version_message
 from ledger.simulation.state import Account, Entry
 
 from tael.ledger.v1 import accounting_pb2 as ac
@@ -177,7 +178,13 @@ def reports(world: World, callers: Callers) -> None:
     book_id, state, accounting = world.book_id, world.state, callers.accounting
     days = {"from_booking_date": from_date(first), "to_booking_date": from_date(last)}
     gl_code = world.dice.choice(("", "1303.", "6011.", CASH, HOT_INCOME))
-    ledger = ac.GeneralLedgerRequest(book_id=book_id, gl_code=gl_code, **days)
+    since = max(first, last - timedelta(days=366))  # as far as one answer goes
+    ledger = ac.GeneralLedgerRequest(
+        book_id=book_id,
+        gl_code=gl_code,
+        from_booking_date=from_date(since),
+        to_booking_date=from_date(last),
+    )
     sheet = ac.BalanceSheetRequest(book_id=book_id)
     if world.chance(0.7):
         sheet.booking_date.CopyFrom(from_date(last))
@@ -189,7 +196,7 @@ def reports(world: World, callers: Callers) -> None:
         (
             accounting.GeneralLedger,
             ledger,
-            readings.general_ledger(state, gl_code, first, last),
+            readings.general_ledger(state, gl_code, since, last),
         ),
         (accounting.BalanceSheet, sheet, readings.balance_sheet(state, until)),
         (accounting.IncomeStatement, income, readings.income_statement(state, first, last)),
@@ -317,6 +324,23 @@ def verify_against(world: World, callers: Callers, anchor: pb.Anchor) -> None:
     assert digest == answer.anchor.digest == anchor.digest, (brief(request), brief(answer))
 
 
+def rules(world: World, callers: Callers) -> None:
+    """The versions of the posting rules, and the one in force."""
+    state = world.state
+    ask_all = ac.ListPostingRuleVersionsRequest(book_id=world.book_id)
+    versions = [version_message(state.rules[number]) for number in sorted(state.rules)[::-1]]
+    same(
+        insist(lambda: callers.accounting.ListPostingRuleVersions(ask_all)),
+        ac.ListPostingRuleVersionsResponse(versions=versions),
+        ask_all,
+    )
+    request = ac.GetPostingRulesRequest(book_id=world.book_id)
+    answer = insist(lambda: callers.accounting.GetPostingRules(request))
+    held = state.rules_in_force()
+    same(answer.version, version_message(held), request)
+    assert len(answer.rules) == len(held.rules), brief(answer.version)
+
+
 def glance(world: World, callers: Callers) -> None:
     """While others post: whatever is seen balances."""
     request = ac.TrialBalanceRequest(book_id=world.book_id)
@@ -332,6 +356,7 @@ QUERIES: list[tuple[int, Query]] = [
     (3, reports),
     (3, accounts),
     (2, reservations),
+    (1, rules),
     (1, watch),
     (1, verify),
     (1, prove),

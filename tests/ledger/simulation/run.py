@@ -83,24 +83,22 @@ class Episode:
                 self._advance()
             self._compare_all()
         except (AssertionError, grpc.RpcError) as error:
-            raise SimulationError(
-                "\n".join(
-                    (
-                        f"seed {self.seed}, step {self.step}: {error}\n\nbefore it:",
-                        *self.told,
-                        "\nthe ledgers' logs:",
-                        *self._faults_logged(),
-                    )
-                )
-            ) from error
+            raise SimulationError("\n".join(self._story(error))) from error
 
-    def _faults_logged(self) -> list[str]:
-        return [
-            line
-            for house in self.houses
-            for line in house.log_of("ledger").read_text().splitlines()[-LOGGED:]
-            if '"kind": "audit"' not in line
-        ]
+    def _story(self, error: Exception) -> Iterator[str]:
+        """What a failure tells: where, how to see it again, and what came before it."""
+        yield f"seed {self.seed}, step {self.step}: {error}"
+        yield (
+            f"\nagain: python -m ledger.simulation --seed {self.seed} --minutes 0"
+            f" --steps {self.shape.steps} --fault-chance {self.shape.fault_chance}"
+            f" --ledgers {len(self.houses)}"
+        )
+        yield "\nbefore it:"
+        yield from self.told
+        yield "\nthe ledgers' logs:"
+        for log in {house.log_of("ledger") for house in self.houses}:
+            lines = log.read_text().splitlines()[-LOGGED:]
+            yield from (line for line in lines if '"kind": "audit"' not in line)
 
     def _open_book(self) -> State:
         dice = random.Random(f"{self.seed}/book")
