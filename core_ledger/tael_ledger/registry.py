@@ -1,7 +1,8 @@
 """The accounts of a book that a committer has met: number → id, and which of them are guarded.
 
-What an id stands for never changes, so it is kept; limits and states may change, so only the set of
-guarded accounts is kept, and only while nobody else has committed to the book.
+What an id stands for never changes, so it is kept. Limits and states may change, so what is kept is
+only which accounts ever had any since this process met the book; what they are is read anew for each
+batch that touches one.
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ FIND = text(
 GUARDED = text(
     "SELECT account_id FROM account WHERE book_id = :book_id "
     "AND (state <> 'OPEN' OR lowest IS NOT NULL OR highest IS NOT NULL)"
+)
+# Every change of a state or of limits is recorded under the account's number.
+GUARDED_SINCE = text(
+    "SELECT account.account_id FROM record "
+    "JOIN account ON account.book_id = record.book_id AND account.number = record.subject "
+    "WHERE record.book_id = :book_id AND record.batch_number > :batch_number "
+    "AND starts_with(record.kind, 'ACCOUNT_')"
 )
 GUARDS = text(
     "SELECT account_id, number, state, lowest, highest, debits_posted - credits_posted, "
@@ -122,8 +130,9 @@ class Registry:
             self._ids.clear()
         self._all_met = len(self._ids) == book.accounts_opened
         if book.last_batch != self._batch:
-            rows = transaction.execute(GUARDED, {"book_id": self._book_id})
-            self._guarded = {row.account_id for row in rows}
+            known = {"book_id": self._book_id, "batch_number": self._batch}
+            query = GUARDED if self._batch < 0 else GUARDED_SINCE
+            self._guarded.update(row.account_id for row in transaction.execute(query, known))
             self._batch = book.last_batch
 
     def meet(self, transaction: Connection, numbers: Iterable[str]) -> None:
@@ -168,16 +177,16 @@ class Registry:
         return {row.account_id: Guard(*row) for row in rows}
 
     def committed(self, last_batch: int, *, guards_changed: bool) -> None:
-        """After a commit."""
+        """After a commit. What it changed of states and limits is taken in before the next."""
         self._fresh.clear()
-        self._batch = -1 if guards_changed else last_batch
+        if not guards_changed:
+            self._batch = last_batch
 
     def failed(self) -> None:
         """After a rollback, or where nobody knows."""
         for number in self._fresh:
             self._ids.pop(number, None)
         self._fresh.clear()
-        self._batch = -1
 
     def _put(self, number: str, account_id: int) -> None:
         if account_id >= len(self._places):
