@@ -108,4 +108,5 @@ def _carry(
     if not lines:
         return 0, set()
     entry, reasons = state.post(Entry(event, last, lines, carries=True))
-    return entry.sequence, reasons | state.beyond_limits(lines)
+    reasons |= state.beyond_limits(lines)
+    return entry.sequence, reasons - {"ACCOUNT_CLOSED"}  # what it earned before it was closed

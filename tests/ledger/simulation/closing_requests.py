@@ -53,6 +53,8 @@ def publish_posting_rules(world: World) -> Operation:
     elif fault < 0.3:
         memo, balance = ac.RuleAccount(gl_code="7999"), ac.RuleAccount(gl_code="1003")
         rules[0].postings.append(ac.RulePosting(step=1, debit=memo, credit=balance))
+    elif fault < 0.35:
+        rules[0].event = "PERIOD_CLOSED"
     first_day = world.state.business_date + timedelta(days=dice.choice((0, 1, 2, 4, -1)))
     request = ac.PublishPostingRulesRequest(
         request_id=world.request_id,

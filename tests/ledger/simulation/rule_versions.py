@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ledger.simulation.operations import Accepted, Operation
+from ledger.simulation.posting import RESERVED_EVENTS
 from ledger.simulation.state import Rules, State
 
 from tael.ledger.v1 import accounting_pb2 as ac
@@ -35,6 +36,8 @@ def publish(state: State, operation: Operation) -> Accepted | set[str]:
     keys = [tuple(getattr(rule, key) for key in KEYS) for rule in request.rules]
     if len(set(keys)) < len(keys):
         reasons.add("DUPLICATE_POSTING_RULE")
+    if any(rule.event in RESERVED_EVENTS for rule in request.rules):
+        reasons.add("RESERVED_EVENT")
     for rule in request.rules:
         for posting in rule.postings:
             codes = (posting.debit.gl_code, posting.credit.gl_code)
