@@ -47,8 +47,8 @@ def _store(house: House) -> str:
     return EmbeddedPostgres(house.data_dir).url(house.settings.database_name, "tael")
 
 
-def cut_sessions(houses: Sequence[House], dice: random.Random) -> None:
-    """Ends the ledgers' sessions, some times."""
+def cut_connections(houses: Sequence[House], dice: random.Random) -> None:
+    """Ends the ledgers' connections, some times."""
     for _ in range(dice.randint(1, 4)):
         time.sleep(dice.uniform(0, 0.03))
         houses[0].sql(
@@ -59,7 +59,7 @@ def cut_sessions(houses: Sequence[House], dice: random.Random) -> None:
 
 
 def hold_the_book(houses: Sequence[House], dice: random.Random) -> None:
-    """Another session holds the rows of the books, so that every commit waits."""
+    """Another connection holds the rows of the books, so that every commit waits."""
     engine = create_engine(_store(houses[0]))
     with engine.begin() as side:
         side.execute(text("SELECT FROM ledger.book FOR UPDATE"))
@@ -83,7 +83,7 @@ def slow_commits(houses: Sequence[House], dice: random.Random) -> None:
 FAULTS: dict[str, tuple[int, Fault]] = {
     "kill a ledger": (2, kill_ledger),
     "kill the postmaster": (1, kill_postmaster),
-    "cut the sessions": (4, cut_sessions),
+    "cut the connections": (4, cut_connections),
     "hold the book": (3, hold_the_book),
     "slow commits": (2, slow_commits),
 }
