@@ -32,6 +32,16 @@ ORDER BY asked.account_id, found.sequence
 """
 )
 AMONG = text("entry.sequence = ANY(CAST(:sequences AS bigint[]))")
+# Beside an account that is asked for, which says where to look: perhaps by another of its lines.
+TOUCHES_OWNER = text(
+    """
+EXISTS (SELECT FROM line JOIN account
+    ON account.book_id = line.book_id AND account.account_id = line.account_id
+    WHERE line.book_id = entry.book_id AND line.booking_date = entry.booking_date
+    AND line.sequence = entry.sequence
+    AND account.owner_type = :owner_type AND account.owner_id = :owner_id)
+"""
+)
 # As the partial index has it.
 HAS_FACTS = text("entry.metadata <> '' AND entry.metadata::jsonb @> CAST(:facts AS jsonb)")
 
@@ -53,7 +63,7 @@ class EntryFilter:
     @property
     def names_accounts(self) -> bool:
         """Whether it asks for entries with a line on some accounts."""
-        return bool(self.account_number or self.owner_type or self.owner_id)
+        return bool(self.account_number or self.owner_id)
 
 
 def page(
@@ -103,20 +113,24 @@ def _conditions(wanted: EntryFilter) -> list[ColumnElement[bool] | TextClause]:
         conditions.append(entry.c.event == wanted.event)
     if wanted.source_prefix:
         conditions.append(entry.c.source.startswith(wanted.source_prefix, autoescape=True))
+    if wanted.account_number and wanted.owner_id:
+        conditions.append(
+            TOUCHES_OWNER.bindparams(owner_type=wanted.owner_type, owner_id=wanted.owner_id)
+        )
     if wanted.metadata:
         conditions.append(HAS_FACTS.bindparams(facts=wanted.metadata))
     return conditions
 
 
 def _accounts(connection: Connection, book_id: str, wanted: EntryFilter) -> list[int]:
-    """The accounts that are asked for."""
+    """The account that is asked for, else those of the owner that is."""
     query = select(account.c.account_id).where(account.c.book_id == book_id)
     if wanted.account_number:
         query = query.where(account.c.number == wanted.account_number)
-    if wanted.owner_type:
-        query = query.where(account.c.owner_type == wanted.owner_type)
-    if wanted.owner_id:
-        query = query.where(account.c.owner_id == wanted.owner_id)
+    else:
+        query = query.where(
+            account.c.owner_type == wanted.owner_type, account.c.owner_id == wanted.owner_id
+        )
     return list(connection.execute(query).scalars())
 
 

@@ -263,3 +263,20 @@ def test_balances_are_told_by_booking_date_and_by_value_date(book: LedgerUnderTe
     assert book.balance(PRINCIPAL, value_date=day("2026-01-14")) == 0
     assert book.balance("1303.01:LOAN:NEVER", value_date=day("2026-01-16")) == 0
     assert refused(lambda: book.balance("nonsense"))[0] == "INVALID_ARGUMENT"
+
+
+def test_an_owner_and_an_account_find_entries_that_have_both_be_it_on_different_lines(
+    book: LedgerUnderTest,
+) -> None:
+    with_both = book.post("LOAN_DISBURSED", principal=100).entries[0]
+    book.post("INTEREST_ACCRUED", status=pb.ACCRUAL_STATUS_ACCRUAL, interest=5)
+
+    def listed(account_number: str, owner_type: str, owner_id: str) -> list[int]:
+        owner = pb.Owner(owner_type=owner_type, owner_id=owner_id)
+        request = pb.ListEntriesRequest(
+            book_id=book.book_id, account_number=account_number, owner=owner
+        )
+        return [one.sequence for one in book.ledger.ListEntries(request).entries]
+
+    assert listed("1303.01:LOAN:L1", "CUSTOMER", "C1") == [with_both.sequence]
+    assert listed("6011.01", "CUSTOMER", "C1") == []
