@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 
 import numpy as np
 from sqlalchemy import Connection, text
@@ -24,7 +25,12 @@ from tael_ledger.tables import TURNOVER_LIMIT
 from tael_runtime.errors import FailedPrecondition
 
 SUMMED_AT = 1000
-"""New lines of an account after which they are added up into account_day; WRITE has it too."""
+"""New lines of an account after which they are added up into account_day, …"""
+LINES_A_DAY = 8
+"""… where they come to so many a day at least since it was last done: a quiet account's would make as
+many rows as it has lines."""
+SUMMED_LINES = 50_000
+"""Lines added up in one transaction, about: the accounts left out are due as before."""
 
 HALF = 2**31
 """Makes a day, as the store counts it, positive: GL code and day share one integer."""
@@ -38,7 +44,7 @@ WRITE = Prepared(
     "boolean, text[], integer[], bigint[], bigint[], bigint[], bigint[], bigint[], "
     "bigint, bigint, bigint, integer, integer, integer, integer, integer, timestamptz, bytea, bytea, "
     "bigint",
-    """
+    f"""
 WITH moved AS (
     UPDATE account SET
         debits_posted = debits_posted + move.debits,
@@ -52,7 +58,8 @@ WITH moved AS (
                  WHERE kept.book_id = $1 AND kept.account_id = move.account_id
                  LIMIT 1) AS found
     WHERE account.ctid = found.place
-    RETURNING account.account_id, account.lines_posted - account.lines_summed AS new_lines
+    RETURNING account.account_id, account.lines_posted - account.lines_summed AS new_lines,
+        $2 - account.summed_on AS days
 ), controlled AS (
     INSERT INTO gl_day (book_id, gl_code, booking_date, value_date, closing, debits, credits, lines)
     SELECT $1, gl_code, $2, date '2000-01-01' + worth, $9, debits, credits, lines
@@ -74,27 +81,29 @@ WITH moved AS (
         last_batch = $17, last_sequence = $19, digest = $27
     WHERE book_id = $1
 )
-SELECT count(*), array_agg(account_id) FILTER (WHERE new_lines >= 1000) FROM moved
-""",
+SELECT count(*), array_agg(account_id) FILTER (WHERE due), array_agg(new_lines) FILTER (WHERE due)
+FROM moved, LATERAL (SELECT new_lines >= {SUMMED_AT} AND new_lines >= {LINES_A_DAY} * days AS due) _
+""",  # noqa: S608  our own numbers
 )
 # The lines that account_day does not have yet, added up by day; then the account says how far it has.
 SUM_DAYS = text(
     """
 WITH due AS (
-    SELECT account_id, summed_through FROM account
+    SELECT account_id, summed_through, summed_on FROM account
     WHERE book_id = :book_id AND account_id = ANY(CAST(:ids AS bigint[]))
 ), summed AS (
     INSERT INTO account_day (book_id, account_id, booking_date, value_date, debits, credits)
     SELECT :book_id, due.account_id, line.booking_date, line.value_date,
            sum(line.debit), sum(line.credit)
     FROM due JOIN line ON line.book_id = :book_id AND line.account_id = due.account_id
-        AND line.sequence > due.summed_through
+        AND line.sequence > due.summed_through AND line.booking_date >= due.summed_on
     GROUP BY due.account_id, line.booking_date, line.value_date
     ON CONFLICT (book_id, account_id, booking_date, value_date) DO UPDATE SET
         debits = account_day.debits + excluded.debits,
         credits = account_day.credits + excluded.credits
 )
-UPDATE account SET lines_summed = lines_posted, summed_through = :last_sequence
+UPDATE account SET lines_summed = lines_posted, summed_through = :last_sequence,
+    summed_on = :booking_date
 WHERE book_id = :book_id AND account_id = ANY(CAST(:ids AS bigint[]))
 """
 )
@@ -240,7 +249,8 @@ class BatchWriter:
             news = (totals.keys[first_new:] - self._book.accounts_opened - 1).tolist()
             for place, value in zip(news, values[first_new:].tolist(), strict=True):
                 column[place] = value
-        return rows.counted(rows.OPENED, rows.with_totals(identities, *columns))
+        opened = days(self._book.business_date)
+        return rows.counted(rows.OPENED, rows.with_totals(identities, *columns, opened))
 
     def _add_up(
         self, lines: Lines, totals: Sums, head: BatchRow, content: bytes, digest: bytes
@@ -254,7 +264,7 @@ class BatchWriter:
         red = [(sequence, draft.reversal_of) for sequence, draft in self._decided.placed()]
         red = [pair for pair in red if pair[1]]
         plans = [one.plan for one in self._decided.accepted.values()]
-        ((found, due),) = WRITE.rows(
+        ((found, due, new_lines),) = WRITE.rows(
             self._transaction,
             self._book.book_id,
             self._book.business_date,
@@ -274,12 +284,36 @@ class BatchWriter:
             digest,
             max(plan.reservation_id for plan in plans),
         )
-        assert found == len(moves[0]), f"{len(moves[0])} accounts, {found} found"
+        if found != len(moves[0]):
+            raise RuntimeError(f"{len(moves[0])} accounts were moved and {found} are there")
         news = (totals.keys > self._book.accounts_opened) & (totals.counts >= SUMMED_AT)
-        due = [*(due or ()), *totals.keys[news].tolist()]
-        if due:
-            last = {"book_id": self._book.book_id, "last_sequence": self._last_sequence}
-            self._transaction.execute(SUM_DAYS, {**last, "ids": array_text(due)})
+        self._sum_days(
+            [
+                *zip(due or (), new_lines or (), strict=True),
+                *zip(totals.keys[news].tolist(), totals.counts[news].tolist(), strict=True),
+            ]
+        )
+
+    def _sum_days(self, due: Sequence[tuple[int, int]]) -> None:
+        """Adds up by day the new lines of some accounts, so many each, as far as one transaction
+        should.
+        """
+        before = accumulate((lines for _, lines in due), initial=0)
+        ids = [
+            account_id
+            for (account_id, _), lines in zip(due, before, strict=False)
+            if lines < SUMMED_LINES
+        ]
+        if ids:
+            self._transaction.execute(
+                SUM_DAYS,
+                {
+                    "book_id": self._book.book_id,
+                    "booking_date": self._book.business_date,
+                    "last_sequence": self._last_sequence,
+                    "ids": array_text(ids),
+                },
+            )
 
     def _moves(self, totals: Sums) -> Sequence[Exact]:
         """What changes on accounts that are there: ids, debits, credits, lines, and where something

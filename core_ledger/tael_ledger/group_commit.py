@@ -231,8 +231,7 @@ class _Committer:
         try:
             answers: Sequence[Answer] = self._post_surely([waiting.request for waiting in group])
         except BaseException as failure:  # noqa: BLE001  handed to the callers, who would wait for ever
-            lost = isinstance(failure, DBAPIError) and is_lost(failure)
-            if len(group) > 1 and not lost:
+            if len(group) > 1 and not is_lost(failure):
                 for waiting in group:
                     self._commit([waiting])
                 return
@@ -265,7 +264,7 @@ class _Committer:
             if registry is not None:
                 registry.failed()
             raise
-        registry.committed(group.last_batch, guards_changed=group.guards_changed)
+        registry.committed(group.last_batch, group.digest, guards_changed=group.guards_changed)
         self._commits.committed(self._book_id)
         return group.outcomes
 

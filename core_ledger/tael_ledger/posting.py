@@ -69,6 +69,8 @@ class Group:
     outcomes: Sequence[Outcome]
     """In the order of the requests."""
     last_batch: int
+    digest: bytes
+    """Of the last batch."""
     guards_changed: bool
 
 
@@ -101,6 +103,7 @@ def post(
             for request, outcome in zip(requests, outcomes, strict=True)
         ],
         book.last_batch + bool(made),
+        next((one.receipt.anchor.digest for one in made.values()), book.digest),
         batch.decided.guards_changed,
     )
 

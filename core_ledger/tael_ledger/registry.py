@@ -42,6 +42,9 @@ GUARDED_SINCE = text(
     "WHERE record.book_id = :book_id AND record.batch_number > :batch_number "
     "AND starts_with(record.kind, 'ACCOUNT_')"
 )
+DIGEST = text(
+    "SELECT digest FROM posting_batch WHERE book_id = :book_id AND batch_number = :batch_number"
+)
 GUARDS = text(
     "SELECT account_id, number, state, lowest, highest, debits_posted - credits_posted, "
     "debits_pending, credits_pending FROM account "
@@ -123,9 +126,12 @@ class Registry:
         self._fresh: list[str] = []
         self._all_met = False
         self._batch = -1
+        self._digest = b""
 
     def begin(self, transaction: Connection, book: Book) -> None:
         """Before a batch, the book locked: what others committed meanwhile is taken in."""
+        if not self._continues(transaction, book):
+            self._forget()
         if len(self._ids) > KEPT:
             self._ids.clear()
         self._all_met = len(self._ids) == book.accounts_opened
@@ -133,7 +139,22 @@ class Registry:
             known = {"book_id": self._book_id, "batch_number": self._batch}
             query = GUARDED if self._batch < 0 else GUARDED_SINCE
             self._guarded.update(row.account_id for row in transaction.execute(query, known))
-            self._batch = book.last_batch
+            self._batch, self._digest = book.last_batch, book.digest
+
+    def _continues(self, transaction: Connection, book: Book) -> bool:
+        """Whether the chain still passes through the link last seen: a store that was set back, to a
+        backup or a standby that lagged, gave the same numbers to other accounts since.
+        """
+        if self._batch < 0 or book.last_batch == self._batch:
+            return self._batch < 0 or book.digest == self._digest
+        known = {"book_id": self._book_id, "batch_number": self._batch}
+        digest = transaction.execute(DIGEST, known).scalar_one_or_none()
+        return digest is not None and bytes(digest) == self._digest
+
+    def _forget(self) -> None:
+        self._ids.clear()
+        self._guarded.clear()
+        self._batch = -1
 
     def meet(self, transaction: Connection, numbers: Iterable[str]) -> None:
         """Looks up the accounts not met before; those that are not there stay unknown."""
@@ -176,11 +197,11 @@ class Registry:
         rows = transaction.execute(GUARDS, {"book_id": self._book_id, "ids": wanted})
         return {row.account_id: Guard(*row) for row in rows}
 
-    def committed(self, last_batch: int, *, guards_changed: bool) -> None:
+    def committed(self, last_batch: int, digest: bytes, *, guards_changed: bool) -> None:
         """After a commit. What it changed of states and limits is taken in before the next."""
         self._fresh.clear()
         if not guards_changed:
-            self._batch = last_batch
+            self._batch, self._digest = last_batch, digest
 
     def failed(self) -> None:
         """After a rollback, or where nobody knows."""

@@ -83,7 +83,7 @@ ACCOUNT = Layout(
     (("account_id", ">i8"), ("batch_number", ">i8")),
     ("number", "gl_code", "owner_type", "owner_id"),
 )
-OPENED = replace(ACCOUNT, then=("debits_posted", "credits_posted", "lines_posted"))
+OPENED = replace(ACCOUNT, then=("debits_posted", "credits_posted", "lines_posted", "summed_on"))
 RECORD = Layout(
     "record", (("batch_number", ">i8"), ("place", ">i4")), ("kind", "subject", "content")
 )
@@ -230,7 +230,7 @@ class BatchRow(NamedTuple):
 
 
 _ACCOUNT = Struct(">iqiq")
-_TOTALS = Struct(">iqiqiq")
+_TOTALS = Struct(">iqiqiqii")
 _RECORD = Struct(">iqii")
 _REQUEST = Struct(">iqiiiqiiiqi32s")
 _ENTRY = Struct(">iqiiiiiiiqii")
@@ -259,12 +259,16 @@ def account_identities(book_id: str, rows: Iterable[AccountRow]) -> list[bytes]:
 
 
 def with_totals(
-    identities: Iterable[bytes], debits: list[int], credits_: list[int], lines: list[int]
+    identities: Iterable[bytes],
+    debits: list[int],
+    credits_: list[int],
+    lines: list[int],
+    opened: int,
 ) -> list[bytes]:
-    """The fields of accounts opened with what is posted on them."""
+    """The fields of accounts opened with what is posted on them, and on which day."""
     pack = _TOTALS.pack
     return [
-        identity + pack(8, debit, 8, credit, 8, count)
+        identity + pack(8, debit, 8, credit, 8, count, 4, opened)
         for identity, debit, credit, count in zip(identities, debits, credits_, lines, strict=True)
     ]
 

@@ -133,6 +133,7 @@ account = Table(
         server_default="0",
         comment="the last sequence whose lines stand in account_day",
     ),
+    Column("summed_on", Date, nullable=False, comment="when; the day it was opened before that"),
     Column("state", Text, nullable=False, server_default="OPEN"),
     Column("lowest", BigInteger, comment="of debits less credits; null = no limit"),
     Column("highest", BigInteger, comment="of debits less credits; null = no limit"),

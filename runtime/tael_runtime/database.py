@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tael_runtime.crypto import Cipher, open_cipher
 from tael_runtime.embedded_postgres import EmbeddedPostgres
@@ -62,8 +63,10 @@ class Database:
         self.engine.dispose()
 
 
-def is_lost(error: DBAPIError) -> bool:
+def is_lost(error: BaseException) -> bool:
     """Whether the store went away or asks to be asked again, rather than refused."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, PoolTimeout)
     code: str = getattr(error.orig, "pgcode", None) or ""
     return error.connection_invalidated or not code or code.startswith(REPEATABLE)
 

@@ -160,6 +160,7 @@ def upgrade() -> None:
     sa.Column('lines_posted', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('lines_summed', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('summed_through', sa.BigInteger(), server_default='0', nullable=False, comment='the last sequence whose lines stand in account_day'),
+    sa.Column('summed_on', sa.Date(), nullable=False, comment='when; the day it was opened before that'),
     sa.Column('state', sa.Text(), server_default='OPEN', nullable=False),
     sa.Column('lowest', sa.BigInteger(), nullable=True, comment='of debits less credits; null = no limit'),
     sa.Column('highest', sa.BigInteger(), nullable=True, comment='of debits less credits; null = no limit'),
