@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, select
 
 from tael_ledger.books import Book
 from tael_ledger.chart import Chart
+from tael_ledger.currencies import DECIMALS
 from tael_ledger.journal_stream import PAGE
 from tael_ledger.rows import day_of
 from tael_ledger.tables import account
@@ -36,14 +37,10 @@ ROOTS = {
     "MEMO": "Equity:Memo",
 }
 
-DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "XAF": 0, "XOF": 0}
-DECIMALS |= {"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3}
-"""ISO 4217 minor units where they are not two."""
-
 
 def decimal_text(minor_units: int, currency_code: str) -> str:
     """-123456, CNY → "-1234.56"; exact."""
-    places = DECIMALS.get(currency_code, 2)
+    places = DECIMALS[currency_code]
     digits = str(abs(minor_units)).rjust(places + 1, "0")
     sign = "-" if minor_units < 0 else ""
     return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
+
+from google.type import date_pb2
 
 from tael.ledger.v1 import accounting_pb2, ledger_pb2
 from tael_client.values import from_date, from_instant
@@ -20,6 +23,10 @@ from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import read_date
 
 DEFAULT_PAGE = 100
+FIRST_YEAR, LAST_YEAR = 1900, 2999
+"""Of the days that a book begins on and that something is worth: what lies beyond is a slip of the
+hand.
+"""
 
 
 def _lender(value: str) -> ledger_pb2.LenderType.ValueType:
@@ -121,6 +128,14 @@ def gl_account(value: GlAccount) -> accounting_pb2.GlAccount:
     )
 
 
+def read_day(field: str, value: date_pb2.Date) -> date:
+    """A day of the books. Raises InvalidArgument where it is none, or in a year beyond them."""
+    day = read_date(field, value)
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise InvalidArgument(field, f"is {day}; a year from {FIRST_YEAR} to {LAST_YEAR}")
+    return day
+
+
 def read_events(events: Iterable[ledger_pb2.BusinessEvent]) -> list[Event]:
     """Events as asked for. Raises InvalidArgument where an owner type or amount type comes twice."""
     return [_event(f"events[{place}]", event) for place, event in enumerate(events)]
@@ -135,7 +150,7 @@ def _event(field: str, event: ledger_pb2.BusinessEvent) -> Event:
         raise InvalidArgument(f"{field}.amounts", "names an amount type twice; add them up")
     return Event(
         event=event.event,
-        value_date=read_date(f"{field}.value_date", event.value_date),
+        value_date=read_day(f"{field}.value_date", event.value_date),
         amounts=list(amounts.items()),
         owners=owners,
         product=event.product,

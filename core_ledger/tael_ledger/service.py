@@ -11,17 +11,14 @@ from tael.ledger.v1 import ledger_pb2_grpc
 from tael_ledger import books, messages, recording
 from tael_ledger.account_face import Accounts
 from tael_ledger.books import Book
+from tael_ledger.currencies import DECIMALS
 from tael_ledger.face import key_of
 from tael_ledger.posting_face import Postings
 from tael_ledger.reading_face import Reading
 from tael_ledger.reservation_face import Reservations
 from tael_runtime import idempotency
 from tael_runtime.errors import InvalidArgument
-from tael_runtime.fields import read_date
 from tael_runtime.paging import text_key, token
-
-FIRST_YEAR, LAST_YEAR = 1900, 2999
-"""In which a book may begin: what lies beyond is a slip of the hand."""
 
 
 class Ledger(Accounts, Postings, Reservations, Reading, ledger_pb2_grpc.LedgerServiceServicer):
@@ -34,9 +31,11 @@ class Ledger(Accounts, Postings, Reservations, Reading, ledger_pb2_grpc.LedgerSe
         time_zone = request.time_zone or "Asia/Shanghai"
         if time_zone not in available_timezones():
             raise InvalidArgument("time_zone", f"{time_zone!r} is no IANA time zone")
-        first_date = read_date("business_date", request.business_date)
-        if not FIRST_YEAR <= first_date.year <= LAST_YEAR:
-            raise InvalidArgument("business_date", f"a year from {FIRST_YEAR} to {LAST_YEAR}")
+        if request.currency_code not in DECIMALS:
+            raise InvalidArgument(
+                "currency_code", f"{request.currency_code!r} is no currency in use of ISO 4217"
+            )
+        first_date = messages.read_day("business_date", request.business_date)
         book = Book(
             book_id=request.book_id,
             legal_entity=request.legal_entity,
