@@ -13,11 +13,10 @@ from sqlalchemy import Connection, text, update
 
 from tael_ledger import accounts
 from tael_ledger.chart import Chart
-from tael_ledger.journal import RequestKey
 from tael_ledger.limits import Bounds, Limits
 from tael_ledger.reasons import Reason
 from tael_ledger.registry import CLOSED, FROZEN, OPEN
-from tael_ledger.requests import ALONE, Desk, Plan, Record
+from tael_ledger.requests import Desk, Plan, PostingRequest, Record
 from tael_ledger.tables import account
 from tael_runtime.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 
@@ -50,18 +49,10 @@ class NewAccount:
 
 
 @dataclass(frozen=True)
-class Opening:
+class Opening(PostingRequest):
     """CreateAccounts: all of them or none."""
 
-    key: RequestKey
-    content_hash: bytes
     wanted: Sequence[NewAccount]
-    weight: int = ALONE
-
-    @property
-    def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
 
     def plan(self, desk: Desk) -> Plan:
         """Opens them with their limits.
@@ -94,20 +85,12 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class LimitsChange:
+class LimitsChange(PostingRequest):
     """SetAccountLimits."""
 
-    key: RequestKey
-    content_hash: bytes
     number: str
     limits: Limits
     reason: str
-    weight: int = ALONE
-
-    @property
-    def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
 
     def plan(self, desk: Desk) -> Plan:
         """Puts the limits in the place of those before.
@@ -129,21 +112,13 @@ class LimitsChange:
 
 
 @dataclass(frozen=True)
-class StateChange:
+class StateChange(PostingRequest):
     """FreezeAccount, UnfreezeAccount and CloseAccount."""
 
-    key: RequestKey
-    content_hash: bytes
     number: str
     to: str
     """FROZEN, OPEN or CLOSED."""
     reason: str
-    weight: int = ALONE
-
-    @property
-    def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
 
     def plan(self, desk: Desk) -> Plan:
         """Brings the account to the state.

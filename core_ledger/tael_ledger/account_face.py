@@ -26,9 +26,9 @@ class Accounts(Face):
         """Opens accounts."""
         await self.chart_of(request.book_id)
         opening = Opening(
-            key_of("CreateAccounts", request.request_id),
-            idempotency.content_hash(request),
             [_new_account(new) for new in request.accounts],
+            key=key_of("CreateAccounts", request.request_id),
+            content_hash=idempotency.content_hash(request),
         )
         receipt = await self.post(request.book_id, opening)
         numbers = [new.number for new in opening.wanted]
@@ -42,11 +42,11 @@ class Accounts(Face):
     ) -> pb.SetAccountLimitsResponse:
         """Limits an account."""
         change = LimitsChange(
-            key_of("SetAccountLimits", request.request_id),
-            idempotency.content_hash(request),
             request.account_number,
             messages.read_limits(request.limits),
             request.reason,
+            key=key_of("SetAccountLimits", request.request_id),
+            content_hash=idempotency.content_hash(request),
         )
         account = await self._changed(request.book_id, request.account_number, change)
         return pb.SetAccountLimitsResponse(account=account)
@@ -104,11 +104,11 @@ class Accounts(Face):
     ) -> pb.Account:
         rpc = type(request).__name__.removesuffix("Request")
         change = StateChange(
-            key_of(rpc, request.request_id),
-            idempotency.content_hash(request),
             request.account_number,
             to,
             request.reason,
+            key=key_of(rpc, request.request_id),
+            content_hash=idempotency.content_hash(request),
         )
         return await self._changed(request.book_id, request.account_number, change)
 

@@ -128,10 +128,10 @@ class Accounting(Reports, accounting_pb2_grpc.AccountingServiceServicer):
         business_date = read_date("business_date", request.business_date)
         self._face.chart(request.book_id)
         closing_day = DayClose(
-            key_of("CloseDay", request.request_id),
-            idempotency.content_hash(request),
             business_date,
             idempotency.current_caller(),
+            key=key_of("CloseDay", request.request_id),
+            content_hash=idempotency.content_hash(request),
         )
         self._face.submit(request.book_id, closing_day)
         with self._database.read() as connection:
@@ -149,10 +149,10 @@ class Accounting(Reports, accounting_pb2_grpc.AccountingServiceServicer):
         month = month_of(read_date("period", request.period))
         self._face.chart(request.book_id)
         closing_period = PeriodClose(
-            key_of("ClosePeriod", request.request_id),
-            idempotency.content_hash(request),
             month,
             idempotency.current_caller(),
+            key=key_of("ClosePeriod", request.request_id),
+            content_hash=idempotency.content_hash(request),
         )
         self._face.submit(request.book_id, closing_period)
         with self._database.read() as connection:

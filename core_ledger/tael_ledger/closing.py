@@ -11,9 +11,8 @@ from sqlalchemy import Connection, insert, select, update
 from tael_ledger import books, reservations, rules_store
 from tael_ledger.books import Book
 from tael_ledger.chain import GENESIS
-from tael_ledger.journal import RequestKey
 from tael_ledger.reasons import Reason
-from tael_ledger.requests import ALONE, Desk, Plan, Record, Written
+from tael_ledger.requests import Desk, Plan, PostingRequest, Record, Written
 from tael_ledger.reservations import Reservation
 from tael_ledger.tables import book as book_table
 from tael_ledger.tables import closed_day, posting_batch
@@ -40,19 +39,11 @@ class ClosedDay:
 
 
 @dataclass(frozen=True)
-class DayClose:
+class DayClose(PostingRequest):
     """CloseDay as a request of the group commit: nothing shares its transaction."""
 
-    key: RequestKey
-    content_hash: bytes
     business_date: date
     caller: str
-    weight: int = ALONE
-
-    @property
-    def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
 
     def plan(self, desk: Desk) -> Plan:
         """Closes the business date, releases what was reserved until it, and opens the next day with

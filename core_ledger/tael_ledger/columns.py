@@ -6,7 +6,6 @@ The stream is gathered before anything is booked, so a request is booked whole o
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,23 +13,19 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from tael_ledger.column_checks import OWNER_ID, check_amounts, check_texts
 from tael_ledger.drafts import Draft, LineColumns, account_number, net, resolve
-from tael_ledger.journal import RequestKey
 from tael_ledger.line_buffer import exact
 from tael_ledger.posting_rules import RuleAccount, RuleKey
 from tael_ledger.reasons import Reason
-from tael_ledger.requests import ALONE, Desk, Plan
+from tael_ledger.requests import Desk, Plan, PostingRequest
 from tael_ledger.tables import TURNOVER_LIMIT
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
 
 Amounts = NDArray[np.int64]
 
-AMOUNT_LIMIT = 900_000_000_000_000
-"""Minor units an owner and amount type: the contract's bound of one amount."""
 OWNERS_LIMIT = 50_000
 """Owners a request: it holds the book while it is written, and others wait."""
-OWNER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-OWNER_IDS = re.compile(rf"{OWNER_ID.pattern}(?:\n{OWNER_ID.pattern})*")
 
 
 @dataclass(frozen=True)
@@ -75,18 +70,8 @@ def check_chunk(place: int, chunk: Chunk, header: Header) -> None:
             f"there are {len(chunk.columns)} columns",
         )
     for number, column in enumerate(chunk.columns):
-        if len(column) != count:
-            raise InvalidArgument(
-                f"{field}.columns[{number}]", f"has {len(column)} amounts for {count} owners"
-            )
-        if np.any((column > AMOUNT_LIMIT) | (column < -AMOUNT_LIMIT)):
-            raise InvalidArgument(
-                f"{field}.columns[{number}]", f"has an amount beyond ±{AMOUNT_LIMIT}"
-            )
-    # One match for all; the one that fails is looked for only then.
-    if not OWNER_IDS.fullmatch("\n".join(chunk.owner_ids)):
-        wrong = next(one for one in chunk.owner_ids if not OWNER_ID.fullmatch(one))
-        raise InvalidArgument(f"{field}.owner_ids", f"{wrong!r} does not match {OWNER_ID.pattern}")
+        check_amounts(f"{field}.columns[{number}]", column, count, "owners")
+    check_texts(f"{field}.owner_ids", chunk.owner_ids, OWNER_ID)
     if len(set(chunk.owner_ids)) != count:
         raise InvalidArgument(f"{field}.owner_ids", "names an owner twice")
 
@@ -100,23 +85,11 @@ def content_hash(header_hash: bytes, chunks: Iterable[Chunk]) -> bytes:
 
 
 @dataclass(frozen=True)
-class RecordedColumns:
-    """RecordEventColumns as a posting request."""
+class RecordedColumns(PostingRequest):
+    """RecordEventColumns as a request of the group commit."""
 
-    key: RequestKey
-    content_hash: bytes
     header: Header
     chunks: Sequence[Chunk]
-
-    @property
-    def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
-
-    @property
-    def weight(self) -> int:
-        """Alone: its lines are written from arrays."""
-        return ALONE
 
     def plan(self, desk: Desk) -> Plan:
         """Compound entries through the posting rules in force, resolved once.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from tael.ledger.v1 import ledger_pb2 as pb
 from tael_ledger import journal
@@ -16,6 +18,9 @@ from tael_ledger.posting import Posted
 from tael_ledger.requests import PostingRequest
 from tael_runtime import idempotency
 from tael_runtime.database import Database
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Face:
         """As `post`, with the entries it made."""
         outcome = await self.group_commit.post(book_id, request)
         if isinstance(outcome, Posted):
-            return outcome.receipt, outcome.entries()
+            return outcome.receipt, await aside(outcome.receipt.lines, outcome.entries)
         return await asyncio.to_thread(self._made, book_id, request.key)
 
     def _receipt(self, book_id: str, key: RequestKey) -> Receipt:
@@ -73,6 +78,19 @@ class Face:
         with self.database.read() as connection:
             receipt = journal.receipt(connection, book_id, key)
             return receipt, journal.entries_of(connection, book_id, receipt)
+
+
+MANY_LINES = 500
+"""More are not read or told on the event loop: everybody else would wait."""
+
+
+async def aside(
+    lines: int, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs
+) -> Result:
+    """Does work on some lines: in a thread where they are many, in the caller's context."""
+    if lines <= MANY_LINES:
+        return work(*args, **named)
+    return await asyncio.to_thread(work, *args, **named)
 
 
 def key_of(rpc: str, request_id: str) -> RequestKey:

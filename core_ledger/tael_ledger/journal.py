@@ -8,8 +8,10 @@ from datetime import date
 
 from sqlalchemy import ColumnElement, Connection, TextClause, select, text
 
+from tael_ledger import journal_stream
 from tael_ledger.drafts import Draft, Line, LineColumns
-from tael_ledger.rows import array_text
+from tael_ledger.row_view import view
+from tael_ledger.rows import LINE, array_text, copy_out
 from tael_ledger.tables import entry, posting_batch, posting_request, reversal
 from tael_runtime.errors import NotFound
 
@@ -27,6 +29,23 @@ CROSS JOIN LATERAL (SELECT number FROM account WHERE account.book_id = :book_id
 ORDER BY found.sequence, found.line_number
 """
 )
+# One text for all, so that many lines make no row each.
+NUMBERS = text(
+    """
+SELECT string_agg(held.number, E'\\n' ORDER BY found.line_number)
+FROM line AS found
+CROSS JOIN LATERAL (SELECT number FROM account WHERE account.book_id = :book_id
+    AND account.account_id = found.account_id LIMIT 1) AS held
+WHERE found.book_id = :book_id AND found.booking_date = :booking_date
+    AND found.sequence = :sequence
+"""
+)
+
+
+TOLD_LINES = 50_000
+"""Lines of an entry that an answer tells; only opening balances and their reversals have more, and
+come without.
+"""
 
 
 @dataclass(frozen=True)
@@ -90,10 +109,20 @@ def entry_of(book_id: str, sequence: int, booking_date: date, draft: Draft) -> E
         draft.narrative,
         draft.rules_version,
         draft.reversal_of,
-        () if isinstance(draft.lines, LineColumns) else draft.lines,
+        _told(draft),
         metadata=draft.metadata,
         line_count=draft.line_count,
     )
+
+
+def _told(draft: Draft) -> Sequence[Line]:
+    lines = draft.lines
+    if not isinstance(lines, LineColumns):
+        return lines
+    if draft.line_count > TOLD_LINES:
+        return ()
+    rows = zip(lines.account_numbers, lines.debits.tolist(), lines.credits.tolist(), strict=True)
+    return [Line(*row) for row in rows]
 
 
 def receipt(connection: Connection, book_id: str, key: RequestKey) -> Receipt:
@@ -117,16 +146,14 @@ def receipt(connection: Connection, book_id: str, key: RequestKey) -> Receipt:
 
 
 def entries_of(connection: Connection, book_id: str, made: Receipt) -> list[Entry]:
-    """The entries of a receipt, as they were when they were made: not yet reversed."""
+    """The entries of a receipt, as they were when they were made: not yet reversed. Those that have
+    more than TOLD_LINES without their lines.
+    """
     if not made.entries:
         return []
     last = made.first_sequence + made.entries - 1
     found = heads(connection, book_id, entry.c.sequence.between(made.first_sequence, last))
-    return _with_lines(connection, book_id, found, {})
-
-
-TOLD_LINES = 50_000
-"""Lines of an entry that an answer tells; only opening balances have more, and come without."""
+    return _with_lines(connection, book_id, found, {}, TOLD_LINES)
 
 
 def get(
@@ -137,6 +164,28 @@ def get(
     if not found:
         raise NotFound("entry", f"{book_id}/{sequence}")
     return complete(connection, book_id, found, most_lines)[0]
+
+
+def line_count(connection: Connection, book_id: str, sequence: int) -> int:
+    """How many lines an entry has; 0 where there is none."""
+    found = heads(connection, book_id, entry.c.sequence == sequence)
+    return found[0].line_count if found else 0
+
+
+def line_columns(connection: Connection, head: Entry) -> LineColumns:
+    """An entry's lines in columns, however many."""
+    place = f"booking_date = '{head.booking_date}' AND sequence = {head.sequence}"
+    query = journal_stream.select(LINE, head.book_id, place, "line_number")
+    lines = view(LINE, head.book_id, copy_out(connection, query))
+    numbers = connection.execute(
+        NUMBERS,
+        {
+            "book_id": head.book_id,
+            "booking_date": head.booking_date,
+            "sequence": head.sequence,
+        },
+    ).scalar_one()
+    return LineColumns(numbers.split("\n"), lines.column("debit"), lines.column("credit"))
 
 
 def complete(

@@ -12,10 +12,17 @@ from sqlalchemy import Connection, func, insert, select, text
 from tael_ledger.books import Book
 from tael_ledger.chart import Chart
 from tael_ledger.drafts import Draft, net_lines
-from tael_ledger.journal import RequestKey
 from tael_ledger.reasons import Reason
 from tael_ledger.reports import RESULT, Days
-from tael_ledger.requests import ALONE, PERIOD_CLOSED, YEAR_CLOSED, Desk, Plan, Record, Written
+from tael_ledger.requests import (
+    PERIOD_CLOSED,
+    YEAR_CLOSED,
+    Desk,
+    Plan,
+    PostingRequest,
+    Record,
+    Written,
+)
 from tael_ledger.tables import closed_period, gl_day
 from tael_runtime.errors import FailedPrecondition
 
@@ -23,7 +30,8 @@ PROFIT_FOR_THE_YEAR = "4103"
 APPROPRIATION = "4104"
 
 # What was booked on accounts of some codes over some days, credits less debits, without what earlier
-# closes carried. Days that account_day has are not added up again from the lines; each account is
+# closes carried. Days that account_day has are not added up again from the lines. A code's accounts lie
+# together by number, from itself to its owners' (":" comes before ";"), and each account's lines are
 # found by probes of the indexes, whatever the planner believes about the tables.
 MOVED = text(
     """
@@ -35,7 +43,10 @@ WITH carried AS (
     GROUP BY line.account_id
 ), moved AS (
     SELECT held.number, summed.net + rest.net - coalesce(carried.net, 0) AS net
-    FROM account AS held
+    FROM unnest(CAST(:codes AS text[])) AS wanted (code)
+    CROSS JOIN LATERAL (SELECT account_id, number, summed_through FROM account
+        WHERE account.book_id = :book_id AND account.number BETWEEN wanted.code AND wanted.code || ';'
+        AND account.gl_code = wanted.code OFFSET 0) AS held
     CROSS JOIN LATERAL (SELECT coalesce(sum(credits - debits), 0) AS net FROM account_day AS day
         WHERE day.book_id = :book_id AND day.account_id = held.account_id
         AND day.booking_date BETWEEN :first AND :last) AS summed
@@ -44,7 +55,6 @@ WITH carried AS (
         AND line.sequence > held.summed_through
         AND line.booking_date BETWEEN :first AND :last) AS rest
     LEFT JOIN carried ON carried.account_id = held.account_id
-    WHERE held.book_id = :book_id AND held.gl_code = ANY(CAST(:codes AS text[]))
 )
 SELECT number, net FROM moved WHERE net <> 0 ORDER BY number
 """
@@ -69,21 +79,13 @@ class Period:
 
 
 @dataclass(frozen=True)
-class PeriodClose:
+class PeriodClose(PostingRequest):
     """ClosePeriod as a request of the group commit: nothing shares its transaction, so its entries
     are the next of the book.
     """
 
-    key: RequestKey
-    content_hash: bytes
     month: Days
     caller: str
-    weight: int = ALONE
-
-    @property
-    def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
 
     def plan(self, desk: Desk) -> Plan:
         """Carries what was booked in the month on each account of income and expense, worth its last

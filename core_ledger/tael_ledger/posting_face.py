@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
-from datetime import date
 
 import grpc
 import numpy as np
 
 from tael.ledger.v1 import ledger_pb2 as pb
-from tael_ledger import books, messages
+from tael_ledger import books, journal, messages
 from tael_ledger.columns import (
     OWNERS_LIMIT,
     Chunk,
@@ -19,7 +19,7 @@ from tael_ledger.columns import (
     content_hash,
 )
 from tael_ledger.drafts import Draft, LineColumns, facts_text
-from tael_ledger.face import Face, key_of, read_line
+from tael_ledger.face import Face, aside, key_of, read_line
 from tael_ledger.journal import Receipt, entry_of
 from tael_ledger.postings import (
     IMPORT_LIMIT,
@@ -33,17 +33,12 @@ from tael_ledger.postings import (
     columns_of,
     entries_hash,
 )
-from tael_ledger.requests import (
-    OPENING_BALANCE,
-    Desk,
-    RecordedEvents,
-    Reversal,
-    events_hash,
-    read_refusals,
-)
+from tael_ledger.recorded_events import RecordedEvents, drafts_at, events_hash
+from tael_ledger.requests import OPENING_BALANCE, Desk, read_refusals
+from tael_ledger.reversal import Reversal
 from tael_runtime import idempotency
 from tael_runtime.errors import InvalidArgument
-from tael_runtime.fields import optional_date, read_date
+from tael_runtime.fields import optional_date
 
 
 class Postings(Face):
@@ -54,18 +49,10 @@ class Postings(Face):
     ) -> pb.RecordEventsResponse:
         """Books business events."""
         chart = await self.chart_of(request.book_id)
-        events = messages.read_events(request.events)
-        booking_date = optional_date(request, "booking_date")
-        recorded = RecordedEvents(
-            key=key_of("RecordEvents", request.request_id),
-            content_hash=events_hash(events, booking_date),
-            events=events,
-            booking_date=booking_date,
-        )
+        recorded = await aside(4 * len(request.events), _recorded, request)
         receipt, entries = await self.post_entries(request.book_id, recorded)
-        return pb.RecordEventsResponse(
-            entries=messages.entries(entries, chart), anchor=messages.anchor(receipt.anchor)
-        )
+        told = await aside(receipt.lines, messages.entries, entries, chart)
+        return pb.RecordEventsResponse(entries=told, anchor=messages.anchor(receipt.anchor))
 
     def PreviewEvents(
         self, request: pb.PreviewEventsRequest, context: grpc.ServicerContext
@@ -76,9 +63,8 @@ class Postings(Face):
         with self.database.read() as connection:
             book = books.get(connection, request.book_id)
             rules = self.catalogue.rules(connection, request.book_id, book.rules_version)
-            preview = RecordedEvents(key_of("PreviewEvents", ""), b"", events)
-            plan = preview.plan(Desk(connection, book, chart, rules, iter(())))
-        entries = [entry_of(book.book_id, 0, book.business_date, draft) for draft in plan.drafts]
+            drafts = drafts_at(Desk(connection, book, chart, rules, iter(())), events)
+        entries = [entry_of(book.book_id, 0, book.business_date, draft) for draft in drafts]
         return pb.PreviewEventsResponse(entries=messages.entries(entries, chart))
 
     async def PostEntries(
@@ -86,20 +72,13 @@ class Postings(Face):
     ) -> pb.PostEntriesResponse:
         """Posts entries on named accounts."""
         await self.chart_of(request.book_id)
-        drafts = [_draft(place, entry) for place, entry in enumerate(request.entries)]
-        booking_date = optional_date(request, "booking_date")
-        posting = PostedEntries(
-            key=key_of("PostEntries", request.request_id),
-            content_hash=entries_hash(drafts, atomic=request.atomic, booking_date=booking_date),
-            drafts=drafts,
-            atomic=request.atomic,
-            booking_date=booking_date,
-        )
-        if posting.weight > LINES_LIMIT:
+        lines = sum([len(entry.lines) for entry in request.entries])
+        if lines > LINES_LIMIT:
             raise InvalidArgument(
-                "entries", f"have {posting.weight} lines; at most {LINES_LIMIT} in one request"
+                "entries", f"have {lines} lines; at most {LINES_LIMIT} in one request"
             )
-        return _outcomes(len(drafts), await self.post(request.book_id, posting))
+        posting = await aside(lines, _posting, request)
+        return _outcomes(len(posting.drafts), await self.post(request.book_id, posting))
 
     async def ReverseEntry(
         self, request: pb.ReverseEntryRequest, context: grpc.ServicerContext
@@ -107,16 +86,21 @@ class Postings(Face):
         """Red ink, or the opposite sides."""
         chart = await self.chart_of(request.book_id)
         reversal = Reversal(
+            request.sequence,
+            request.reason,
+            request.kind == pb.REVERSAL_KIND_CONTRA,
+            optional_date(request, "booking_date"),
+            await asyncio.to_thread(self._line_count, request),
             key=key_of("ReverseEntry", request.request_id),
             content_hash=idempotency.content_hash(request),
-            sequence=request.sequence,
-            reason=request.reason,
-            contra=request.kind == pb.REVERSAL_KIND_CONTRA,
         )
         receipt, entries = await self.post_entries(request.book_id, reversal)
-        return pb.ReverseEntryResponse(
-            entry=messages.entry(entries[0], chart), anchor=messages.anchor(receipt.anchor)
-        )
+        told = await aside(receipt.lines, messages.entry, entries[0], chart)
+        return pb.ReverseEntryResponse(entry=told, anchor=messages.anchor(receipt.anchor))
+
+    def _line_count(self, request: pb.ReverseEntryRequest) -> int:
+        with self.database.read() as connection:
+            return journal.line_count(connection, request.book_id, request.sequence)
 
     def RecordEventColumns(
         self, requests: Iterator[pb.RecordEventColumnsRequest], context: grpc.ServicerContext
@@ -130,10 +114,10 @@ class Postings(Face):
         header = _header(first.header)
         chunks = list(_chunks(requests, header))
         columns = RecordedColumns(
+            header,
+            chunks,
             key=key_of("RecordEventColumns", first.header.request_id),
             content_hash=content_hash(idempotency.content_hash(first.header), chunks),
-            header=header,
-            chunks=chunks,
         )
         receipt = self.submit(book_id, columns)
         return pb.RecordEventColumnsResponse(
@@ -156,16 +140,16 @@ class Postings(Face):
         check_columns(lines, chart)
         draft = Draft(
             header.event,
-            read_date("header.value_date", header.value_date),
+            messages.read_day("header.value_date", header.value_date),
             header.source,
             header.narrative,
             lines,
         )
         posting = PostedColumns(
-            key_of("PostColumns", header.request_id),
-            columns_hash(idempotency.content_hash(header), lines),
             draft,
             optional_date(header, "booking_date"),
+            key=key_of("PostColumns", header.request_id),
+            content_hash=columns_hash(idempotency.content_hash(header), lines),
         )
         receipt = self.submit(header.book_id, posting)
         return pb.PostColumnsResponse(
@@ -188,15 +172,16 @@ class Postings(Face):
         check_columns(lines, chart)
         draft = Draft(
             OPENING_BALANCE,
-            read_date("header.value_date", header.value_date),
+            messages.read_day("header.value_date", header.value_date),
             header.source,
             "",
             lines,
         )
         posting = PostedColumns(
-            key_of("ImportOpeningBalances", header.request_id),
-            columns_hash(idempotency.content_hash(header), lines),
             draft,
+            optional_date(header, "booking_date"),
+            key=key_of("ImportOpeningBalances", header.request_id),
+            content_hash=columns_hash(idempotency.content_hash(header), lines),
         )
         receipt = self.submit(header.book_id, posting)
         return pb.ImportOpeningBalancesResponse(
@@ -206,23 +191,38 @@ class Postings(Face):
         )
 
 
+def _recorded(request: pb.RecordEventsRequest) -> RecordedEvents:
+    events = messages.read_events(request.events)
+    booking_date = optional_date(request, "booking_date")
+    return RecordedEvents(
+        events,
+        booking_date,
+        key=key_of("RecordEvents", request.request_id),
+        content_hash=events_hash(events, booking_date),
+    )
+
+
+def _posting(request: pb.PostEntriesRequest) -> PostedEntries:
+    drafts = [_draft(place, entry) for place, entry in enumerate(request.entries)]
+    booking_date = optional_date(request, "booking_date")
+    return PostedEntries(
+        drafts,
+        request.atomic,
+        booking_date,
+        key=key_of("PostEntries", request.request_id),
+        content_hash=entries_hash(drafts, atomic=request.atomic, booking_date=booking_date),
+    )
+
+
 def _draft(place: int, entry: pb.NewEntry) -> Draft:
     return Draft(
         entry.event,
-        _value_date(place, entry),
+        messages.read_day(f"entries[{place}].value_date", entry.value_date),
         entry.source,
         entry.narrative,
         [read_line(line) for line in entry.lines],
         metadata=facts_text(entry.metadata),
     )
-
-
-def _value_date(place: int, entry: pb.NewEntry) -> date:
-    given = entry.value_date
-    try:
-        return date(given.year, given.month, given.day)
-    except ValueError:
-        return read_date(f"entries[{place}].value_date", given)
 
 
 def _outcomes(count: int, receipt: Receipt) -> pb.PostEntriesResponse:
@@ -239,7 +239,7 @@ def _outcomes(count: int, receipt: Receipt) -> pb.PostEntriesResponse:
 def _header(header: pb.EventColumnsHeader) -> Header:
     return Header(
         event=header.event,
-        value_date=read_date("header.value_date", header.value_date),
+        value_date=messages.read_day("header.value_date", header.value_date),
         product=header.product,
         accrual_status=messages.accrual_status(header.accrual_status),
         owner_type=header.owner_type,
@@ -263,6 +263,8 @@ def _chunks(requests: Iterator[pb.RecordEventColumnsRequest], header: Header) ->
         if owners > OWNERS_LIMIT:
             raise InvalidArgument("chunk", f"more than {OWNERS_LIMIT} owners; split the request")
         yield chunk
+    if not owners:
+        raise InvalidArgument("chunk", "at least one, with at least one owner")
 
 
 def _line_chunks(
@@ -287,9 +289,7 @@ def _line_chunks(
 
 
 def _totals(totals: pb.ControlTotals) -> ControlTotals:
-    return ControlTotals(
-        totals.accounts,
-        totals.debits,
-        totals.credits,
-        {one.gl_code: one.net for one in totals.gl_codes},
-    )
+    nets = {one.gl_code: one.net for one in totals.gl_codes}
+    if len(nets) < len(totals.gl_codes):
+        raise InvalidArgument("header.totals.gl_codes", "names a code twice; one total a code")
+    return ControlTotals(totals.accounts, totals.debits, totals.credits, nets)

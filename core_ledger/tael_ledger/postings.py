@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,26 +11,21 @@ from datetime import date
 import numpy as np
 
 from tael_ledger.chart import Chart
+from tael_ledger.column_checks import ACCOUNT_NUMBER, check_amounts, check_texts
 from tael_ledger.drafts import Draft, Integers, Line, LineColumns
-from tael_ledger.journal import RequestKey
 from tael_ledger.line_buffer import exact
 from tael_ledger.reasons import Reason
 from tael_ledger.requests import (
-    ALONE,
     OPENING_BALANCE,
     RESERVED_EVENTS,
     Desk,
     Plan,
+    PostingRequest,
     Refusal,
 )
 from tael_ledger.rows import days
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, TaelError
 
-NUMBER = re.compile(r"[0-9.]{4,16}(?::[A-Z][A-Z_]{0,15}:[A-Za-z0-9_.-]{1,64})?")
-"""An account's number: a code, then the owner's type and id where it has one."""
-NUMBERS = re.compile(rf"{NUMBER.pattern}(?:\n{NUMBER.pattern})*")
-AMOUNT_LIMIT = 900_000_000_000_000
-"""Minor units a line: the contract's bound of one amount."""
 LINES_LIMIT = 50_000
 """Lines a request: it holds the book while it is written, and others wait."""
 IMPORT_LIMIT = 2_000_000
@@ -68,27 +63,21 @@ def check_balanced(field: str, lines: Sequence[Line], chart: Chart) -> None:
 def _check_sums(field: str, on_balance: int, off_balance: int) -> None:
     for where, difference in (("on balance", on_balance), ("off balance", off_balance)):
         if difference:
+            more, less = ("debits", "credits") if difference > 0 else ("credits", "debits")
             raise InvalidArgument(
                 field,
-                f"{where}, debits exceed credits by {difference} minor units; they must be equal",
+                f"{where}, {more} exceed {less} by {abs(difference)} minor units; they must be equal",
                 Reason.UNBALANCED_ENTRY,
             )
 
 
 @dataclass(frozen=True)
-class PostedEntries:
+class PostedEntries(PostingRequest):
     """PostEntries as a request of the group commit."""
 
-    key: RequestKey
-    content_hash: bytes
     drafts: Sequence[Draft]
     atomic: bool
     booking_date: date | None = None
-
-    @property
-    def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
 
     @property
     def weight(self) -> int:
@@ -136,27 +125,19 @@ def entries_hash(drafts: Sequence[Draft], *, atomic: bool, booking_date: date | 
         for number, debit, credit in lines:
             numbers.append(number)
             amounts += (debit, credit)
-    content.update(repr(heads).encode())
+    content.update(json.dumps(heads, separators=(",", ":")).encode())
     content.update("\n".join(numbers).encode())
     content.update(np.array(amounts, dtype=">i8").tobytes())
     return content.digest()
 
 
 @dataclass(frozen=True)
-class PostedColumns:
+class PostedColumns(PostingRequest):
     """PostColumns and ImportOpeningBalances as requests of the group commit: one compound entry."""
 
-    key: RequestKey
-    content_hash: bytes
     draft: Draft
     """Checked by `check_columns`."""
     booking_date: date | None = None
-    weight: int = ALONE
-
-    @property
-    def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
 
     def plan(self, desk: Desk) -> Plan:
         """One entry. Raises what PostEntries does."""
@@ -189,23 +170,13 @@ def check_line_columns(field: str, chunk: LineColumns) -> None:
     """Raises InvalidArgument where a chunk's shape or content is wrong."""
     count = len(chunk.account_numbers)
     for name, column in (("debits", chunk.debits), ("credits", chunk.credits)):
-        if len(column) != count:
-            raise InvalidArgument(
-                f"{field}.{name}", f"has {len(column)} amounts for {count} accounts"
-            )
-        if np.any((column > AMOUNT_LIMIT) | (column < -AMOUNT_LIMIT)):
-            raise InvalidArgument(f"{field}.{name}", f"has an amount beyond ±{AMOUNT_LIMIT}")
+        check_amounts(f"{field}.{name}", column, count, "accounts")
     wrong_side = np.flatnonzero((chunk.debits == 0) == (chunk.credits == 0))
     if len(wrong_side):
         raise InvalidArgument(
             f"{field}.debits[{wrong_side[0]}]", "a line has a debit or a credit, the other is 0"
         )
-    # One match for all; the one that fails is looked for only then.
-    if not NUMBERS.fullmatch("\n".join(chunk.account_numbers)):
-        wrong = next(one for one in chunk.account_numbers if not NUMBER.fullmatch(one))
-        raise InvalidArgument(
-            f"{field}.account_numbers", f"{wrong!r} does not match {NUMBER.pattern}"
-        )
+    check_texts(f"{field}.account_numbers", chunk.account_numbers, ACCOUNT_NUMBER)
 
 
 def check_columns(lines: LineColumns, chart: Chart) -> None:

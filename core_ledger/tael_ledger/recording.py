@@ -16,7 +16,7 @@ from tael_ledger.journal import RequestKey
 from tael_ledger.journal_stream import select
 from tael_ledger.posting import post
 from tael_ledger.registry import Registry
-from tael_ledger.requests import Desk, Plan, Record
+from tael_ledger.requests import Desk, Plan, PostingRequest, Record
 from tael_ledger.rows import Layout, copy_out
 from tael_runtime.errors import TaelError
 
@@ -70,18 +70,10 @@ def rules_facts(connection: Connection, book_id: str, version: int) -> Mapping[s
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Recorded(PostingRequest):
     """A request whose effect stands already: only its records are to be written."""
 
-    key: RequestKey
-    content_hash: bytes
     records: tuple[Record, ...]
-    weight: int = 1
-
-    @property
-    def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
 
     def plan(self, desk: Desk) -> Plan:  # noqa: ARG002  every request is asked the same way
         """Nothing but the records."""
@@ -93,7 +85,9 @@ def open_book(transaction: Connection, book: Book, key: RequestKey, content_hash
     made = books.create(transaction, book, key.caller)
     opened = Record(BOOK_OPENED, book.book_id, book_facts(transaction, made))
     approved = _approved(transaction, book.book_id, made.rules_version)
-    _write(transaction, book.book_id, Recorded(key, content_hash, (opened, approved)))
+    _write(
+        transaction, book.book_id, Recorded((opened, approved), key=key, content_hash=content_hash)
+    )
     return made
 
 
@@ -102,7 +96,7 @@ def record_approval(
 ) -> None:
     """The chain's record of a version just approved."""
     approved = _approved(transaction, book_id, version)
-    _write(transaction, book_id, Recorded(key, content_hash, (approved,)))
+    _write(transaction, book_id, Recorded((approved,), key=key, content_hash=content_hash))
 
 
 def _approved(connection: Connection, book_id: str, version: int) -> Record:

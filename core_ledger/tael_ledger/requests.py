@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from tael_ledger import journal
 from tael_ledger.books import Book
 from tael_ledger.chart import Chart
-from tael_ledger.drafts import Draft, Event, Line, LineColumns, drafts_of
+from tael_ledger.drafts import Draft
 from tael_ledger.journal import RequestKey
 from tael_ledger.posting_rules import RuleSet
 from tael_ledger.reasons import Reason
@@ -134,34 +133,6 @@ class Plan:
     """Its entries carry a period's income and expense to equity."""
 
 
-class PostingRequest(Protocol):
-    """A request that the group commit executes exactly once."""
-
-    @property
-    def key(self) -> RequestKey:
-        """Its identity."""
-        ...
-
-    @property
-    def content_hash(self) -> bytes:
-        """SHA-256 of its content."""
-        ...
-
-    @property
-    def excludes(self) -> frozenset[object]:
-        """No two requests of one transaction share any of these."""
-        ...
-
-    @property
-    def weight(self) -> int:
-        """About how many lines it writes; ALONE where it shares a transaction with no other."""
-        ...
-
-    def plan(self, desk: Desk) -> Plan:
-        """What it writes. Raises what it is refused for."""
-        ...
-
-
 PERIOD_CLOSED = "PERIOD_CLOSED"
 YEAR_CLOSED = "YEAR_CLOSED"
 OPENING_BALANCE = "OPENING_BALANCE"
@@ -172,104 +143,25 @@ ALONE = 1 << 30
 """The weight of a request that shares a transaction with no other."""
 
 
-@dataclass(frozen=True)
-class RecordedEvents:
-    """RecordEvents: all of the events or none."""
+@dataclass(frozen=True, kw_only=True)
+class PostingRequest(ABC):
+    """A request that the group commit executes exactly once."""
 
     key: RequestKey
+    """Its identity."""
     content_hash: bytes
-    events: Sequence[Event]
-    booking_date: date | None = None
+    """SHA-256 of its content."""
 
     @property
     def excludes(self) -> frozenset[object]:
-        """Itself only."""
+        """No two requests of one transaction share any of these; itself only, where not overridden."""
         return frozenset((self.key,))
 
     @property
     def weight(self) -> int:
-        """Some four lines an event."""
-        return 4 * len(self.events)
+        """About how many lines it writes; ALONE where it shares a transaction with no other."""
+        return ALONE
 
+    @abstractmethod
     def plan(self, desk: Desk) -> Plan:
-        """Through the posting rules in force."""
-        desk.check_booking_date(self.booking_date)
-        for place, event in enumerate(self.events):
-            desk.check_value_date(event.value_date, f"events[{place}]")
-        return Plan(drafts_of(self.events, desk.rules, desk.book.terms))
-
-
-def events_hash(events: Sequence[Event], booking_date: date | None) -> bytes:
-    """SHA-256 of what RecordEvents asks for, from the values and not from the message's bytes."""
-    content = [
-        (
-            event.event,
-            event.value_date.toordinal(),
-            event.product,
-            event.accrual_status,
-            sorted(event.owners.items()),
-            event.amounts,
-            event.source,
-            event.narrative,
-            event.metadata,
-        )
-        for event in events
-    ]
-    return hashlib.sha256(repr((str(booking_date), content)).encode()).digest()
-
-
-@dataclass(frozen=True)
-class Reversal:
-    """ReverseEntry: once, in red ink (红字冲销) or on the opposite sides (蓝字反向)."""
-
-    key: RequestKey
-    content_hash: bytes
-    sequence: int
-    reason: str
-    contra: bool = False
-    excludes: frozenset[object] = field(init=False)
-    weight: int = 16
-
-    def __post_init__(self) -> None:
-        """Itself, and any other reversal of the same entry."""
-        object.__setattr__(self, "excludes", frozenset((self.key, self.sequence)))
-
-    def plan(self, desk: Desk) -> Plan:
-        """The origin's accounts, its amounts taken back.
-
-        Raises NotFound; FailedPrecondition ALREADY_REVERSED or REVERSAL_NOT_REVERSIBLE.
-        """
-        origin = journal.get(desk.transaction, desk.book.book_id, self.sequence)
-        if origin.reversed_by:
-            raise FailedPrecondition(
-                Reason.ALREADY_REVERSED,
-                f"entry {self.sequence} was reversed by entry {origin.reversed_by}",
-            )
-        if origin.event in (PERIOD_CLOSED, YEAR_CLOSED):
-            raise FailedPrecondition(
-                Reason.REVERSAL_NOT_REVERSIBLE,
-                f"entry {self.sequence} is the ledger's own {origin.event}",
-            )
-        if origin.reversal_of:
-            raise FailedPrecondition(
-                Reason.REVERSAL_NOT_REVERSIBLE,
-                f"entry {self.sequence} reverses entry {origin.reversal_of}",
-            )
-        reversing = Draft(
-            origin.event,
-            origin.value_date,
-            origin.source,
-            self.reason,
-            self._lines(origin.lines),
-            origin.rules_version,
-            origin.sequence,
-            origin.metadata,
-        )
-        return Plan([reversing])
-
-    def _lines(self, lines: Sequence[Line] | LineColumns) -> list[Line]:
-        assert not isinstance(lines, LineColumns), "an entry read from the journal has lines"
-        if self.contra:
-            taken = [Line(number, credit, debit) for number, debit, credit in lines]
-            return sorted(taken, key=lambda line: line.debit == 0)
-        return [Line(number, -debit, -credit) for number, debit, credit in lines]
+        """What it writes. Raises what it is refused for."""

@@ -14,7 +14,7 @@ from tael_ledger.drafts import Line
 from tael_ledger.face import Face, key_of, read_line
 from tael_ledger.reservations import Committing, Releasing, Reservation, Reserving
 from tael_runtime import idempotency
-from tael_runtime.fields import optional_date, read_date
+from tael_runtime.fields import optional_date
 from tael_runtime.paging import number_key, token
 
 
@@ -29,13 +29,16 @@ class Reservations(Face):
         wanted = Reservation(
             0,
             request.event,
-            read_date("expires_on", request.expires_on),
+            messages.read_day("expires_on", request.expires_on),
             request.source,
             request.narrative,
             [read_line(line) for line in request.lines],
         )
         reserving = Reserving(
-            key_of("Reserve", request.request_id), idempotency.content_hash(request), wanted
+            wanted,
+            optional_date(request, "booking_date"),
+            key=key_of("Reserve", request.request_id),
+            content_hash=idempotency.content_hash(request),
         )
         receipt = await self.post(request.book_id, reserving)
         # As it was reserved, whatever became of it since.
@@ -50,11 +53,14 @@ class Reservations(Face):
         """Posts what was held."""
         chart = await self.chart_of(request.book_id)
         committing = Committing(
-            key_of("CommitReservation", request.request_id),
-            idempotency.content_hash(request),
             request.reservation_id,
             [read_line(line) for line in request.lines],
-            optional_date(request, "value_date"),
+            messages.read_day("value_date", request.value_date)
+            if request.HasField("value_date")
+            else None,
+            optional_date(request, "booking_date"),
+            key=key_of("CommitReservation", request.request_id),
+            content_hash=idempotency.content_hash(request),
         )
         receipt, entries = await self.post_entries(request.book_id, committing)
         return pb.CommitReservationResponse(
@@ -67,9 +73,9 @@ class Reservations(Face):
         """Gives back what was held."""
         await self.chart_of(request.book_id)
         releasing = Releasing(
-            key_of("ReleaseReservation", request.request_id),
-            idempotency.content_hash(request),
             request.reservation_id,
+            key=key_of("ReleaseReservation", request.request_id),
+            content_hash=idempotency.content_hash(request),
         )
         receipt = await self.post(request.book_id, releasing)
         released = await self._reservation(request.book_id, request.reservation_id)

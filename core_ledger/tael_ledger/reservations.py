@@ -10,15 +10,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from tael_ledger.drafts import Draft, Line
-from tael_ledger.journal import RequestKey
 from tael_ledger.postings import check_balanced, check_event
 from tael_ledger.reasons import Reason
-from tael_ledger.requests import Desk, Hold, Plan, Record
+from tael_ledger.requests import Desk, Hold, Plan, PostingRequest, Record
 from tael_ledger.tables import reservation, reservation_line
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 
 PENDING, COMMITTED, RELEASED, EXPIRED = "PENDING", "COMMITTED", "RELEASED", "EXPIRED"
 RESERVED = "RESERVED"
+FEW_LINES = 16
+"""What a reservation usually has, at most; a hundred are possible."""
 ENDED = {
     COMMITTED: (Reason.RESERVATION_COMMITTED, "RESERVATION_COMMITTED"),
     RELEASED: (Reason.RESERVATION_RELEASED, "RESERVATION_RELEASED"),
@@ -153,19 +154,17 @@ def _reservation(row: Row[Any], lines: Sequence[Line]) -> Reservation:
 
 
 @dataclass(frozen=True)
-class Reserving:
+class Reserving(PostingRequest):
     """Reserve as a request of the group commit."""
 
-    key: RequestKey
-    content_hash: bytes
     wanted: Reservation
     """Without its id, which the book gives."""
-    weight: int = 16
+    booking_date: date | None = None
 
     @property
-    def excludes(self) -> frozenset[object]:
-        """Itself only."""
-        return frozenset((self.key,))
+    def weight(self) -> int:
+        """Its lines."""
+        return len(self.wanted.lines)
 
     def plan(self, desk: Desk) -> Plan:
         """Holds the lines' amounts as pending.
@@ -173,6 +172,7 @@ class Reserving:
         Raises what PostEntries does; InvalidArgument for a line that comes twice or is not positive;
         FailedPrecondition EXPIRY_PASSED.
         """
+        desk.check_booking_date(self.booking_date)
         wanted = self.wanted
         check_event("event", wanted.event)
         check_balanced("lines", wanted.lines, desk.chart)
@@ -239,16 +239,19 @@ def _insert(transaction: Connection, book_id: str, made: Reservation) -> None:
 
 
 @dataclass(frozen=True)
-class Committing:
+class Committing(PostingRequest):
     """CommitReservation as a request of the group commit."""
 
-    key: RequestKey
-    content_hash: bytes
     reservation_id: int
     lines: Sequence[Line]
     """What to post; all of it where empty."""
     value_date: date | None
-    weight: int = 16
+    booking_date: date | None = None
+
+    @property
+    def weight(self) -> int:
+        """Its lines, about: how many it reserved is not known here."""
+        return len(self.lines) or FEW_LINES
 
     @property
     def excludes(self) -> frozenset[object]:
@@ -258,8 +261,10 @@ class Committing:
     def plan(self, desk: Desk) -> Plan:
         """Gives back what is pending and posts what is asked of it.
 
-        Raises NotFound; FailedPrecondition MORE_THAN_RESERVED, and what `check_pending` does.
+        Raises NotFound; FailedPrecondition MORE_THAN_RESERVED, and what `check_pending` and
+        PostEntries do.
         """
+        desk.check_booking_date(self.booking_date)
         book_id = desk.book.book_id
         held = get(desk.transaction, book_id, self.reservation_id)
         held.check_pending()
@@ -294,13 +299,15 @@ def _check_part(lines: Sequence[Line], reserved: Mapping[str, Line]) -> None:
 
 
 @dataclass(frozen=True)
-class Releasing:
+class Releasing(PostingRequest):
     """ReleaseReservation as a request of the group commit."""
 
-    key: RequestKey
-    content_hash: bytes
     reservation_id: int
-    weight: int = 16
+
+    @property
+    def weight(self) -> int:
+        """Its lines, about: how many it reserved is not known here."""
+        return FEW_LINES
 
     @property
     def excludes(self) -> frozenset[object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import pairwise
 from typing import cast
@@ -23,7 +23,7 @@ from tael_ledger.drafts import Draft, Line
 from tael_ledger.group_commit import BULK_LINES, GROUP_LINES, GroupCommit, _Line, _Waiting
 from tael_ledger.journal import RequestKey
 from tael_ledger.posting import Posted, Repeated
-from tael_ledger.requests import ALONE, Desk, Plan
+from tael_ledger.requests import ALONE, Desk, Plan, PostingRequest
 from tael_runtime.database import Database
 from tael_runtime.errors import Unavailable
 
@@ -32,20 +32,20 @@ GROUP_SIZE = 8
 
 
 @dataclass(frozen=True)
-class Handmade:
+class Handmade(PostingRequest):
     """A request with lines of its own, balanced or not."""
 
     request_id: str
     lines: Sequence[Line] = (Line("1002", 5, 0), Line("6011.01", 0, 5))
-    content_hash: bytes = bytes(32)
+    key: RequestKey = field(init=False)
+    content_hash: bytes = field(default=bytes(32), kw_only=True)
     weight: int = 2
     shares: object = None
     """What it excludes others by, beside itself."""
 
-    @property
-    def key(self) -> RequestKey:
+    def __post_init__(self) -> None:
         """Its identity."""
-        return RequestKey("Handmade", "tester", self.request_id)
+        object.__setattr__(self, "key", RequestKey("Handmade", "tester", self.request_id))
 
     @property
     def excludes(self) -> frozenset[object]:
