@@ -26,6 +26,8 @@ EPOCH = date(2000, 1, 1)
 EPOCH_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
+READ = 4 * 1024 * 1024
+"""Bytes handed to the driver at a time."""
 
 Integers = NDArray[np.int64]
 
@@ -321,8 +323,10 @@ def copy_in(connection: Connection, layout: Layout, rows: bytes) -> None:
     if not rows:
         return
     statement = f"COPY {layout.table} ({layout.columns}) FROM STDIN (FORMAT binary)"
+    content = b"".join((SIGNATURE, rows, TRAILER))
     with cursor(connection, statement) as raw:
-        raw.copy_expert(statement, BytesIO(b"".join((SIGNATURE, rows, TRAILER))))
+        # In few reads: each waits for the interpreter, which is busy with other callers.
+        raw.copy_expert(statement, BytesIO(content), min(len(content) + 1, READ))
 
 
 def copy_out(connection: Connection, query: str) -> bytes:
