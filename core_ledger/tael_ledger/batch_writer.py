@@ -249,8 +249,10 @@ class BatchWriter:
             news = (totals.keys[first_new:] - self._book.accounts_opened - 1).tolist()
             for place, value in zip(news, values[first_new:].tolist(), strict=True):
                 column[place] = value
+        debits, credits_, lines = columns
         opened = days(self._book.business_date)
-        return rows.counted(rows.OPENED, rows.with_totals(identities, *columns, opened))
+        fields = rows.with_totals(identities, debits, credits_, lines, opened)
+        return rows.counted(rows.OPENED, fields)
 
     def _add_up(
         self, lines: Lines, totals: Sums, head: BatchRow, content: bytes, digest: bytes
