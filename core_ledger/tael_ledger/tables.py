@@ -22,9 +22,9 @@ from sqlalchemy import (
     text,
 )
 
-from tael_runtime.tables import APPEND_ONLY, with_floor
+from tael_runtime.tables import APPEND_ONLY, EVENT_TRIGGERS, KEPT, with_floor
 
-own = MetaData()
+own = MetaData(info={EVENT_TRIGGERS: ("ledger_keeps_journal", "ledger_keeps_tables")})
 
 TURNOVER_LIMIT = 4 * 10**18
 """Minor units, either sign: any change from one total to another still fits the store's 64 bits."""
@@ -56,6 +56,7 @@ book = Table(
     Column("last_sequence", BigInteger, nullable=False, server_default="0"),
     Column("digest", LargeBinary, nullable=False, comment="of the last batch; 32 bytes"),
     comment="locked FOR UPDATE by whatever posts: its numbers are the next ones",
+    info=KEPT,
 )
 
 gl_account = Table(
@@ -86,6 +87,7 @@ posting_rules_version = Table(
     CheckConstraint(
         "state <> 'APPROVED' OR checker NOT IN ('', maker)", name="posting_rules_version_checked"
     ),
+    info=KEPT,
 )
 
 posting_rule = Table(
@@ -164,6 +166,7 @@ account = Table(
         postgresql_where=text("state <> 'OPEN' OR lowest IS NOT NULL OR highest IS NOT NULL"),
     ),
     comment="what identifies it never changes; its totals do with every posting",
+    info=KEPT,
     # Room on the page keeps the totals' updates away from the indexes (HOT).
     postgresql_with={"fillfactor": 50},
 )
@@ -178,6 +181,7 @@ account_day = Table(
     Column("debits", BigInteger, nullable=False),
     Column("credits", BigInteger, nullable=False),
     comment="an account's lines added up, a thousand or more at a time: what as-of balances read",
+    info=KEPT,
 )
 
 gl_day = Table(
@@ -192,6 +196,7 @@ gl_day = Table(
     Column("credits", BigInteger, nullable=False),
     Column("lines", BigInteger, nullable=False),
     comment="the general ledger: control totals a GL code and day, kept with every posting",
+    info=KEPT,
     postgresql_with={"fillfactor": 70},
 )
 
@@ -368,6 +373,7 @@ reservation = Table(
         postgresql_where=text("state = 'PENDING'"),
     ),
     comment="entries reserved; its end is written once, and recorded in the chain",
+    info=KEPT,
 )
 
 reservation_line = Table(

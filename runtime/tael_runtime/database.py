@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Engine, MetaData, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -15,6 +16,9 @@ from tael_runtime.crypto import Cipher, open_cipher
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 from tael_runtime.migrations import upgrade
 from tael_runtime.settings import Settings
+from tael_runtime.tables import EVENT_TRIGGERS
+
+log = structlog.get_logger()
 
 REPEATABLE = ("08", "57P", "40001", "40P01", "55P03")
 """SQLSTATEs after which the same call may succeed: lost connection, shutdown or crash, serialisation
@@ -92,6 +96,7 @@ def open_database(
     owner = _engine(owner_url, search_path=service)
     upgrade(owner, service, package)
     _grant(owner, service, role, metadata)
+    _warn_of_missing(owner, service, metadata)
     owner.dispose()
     size = pool_size or settings.threads + 4
     engine = _engine(url, search_path=service, pool_size=size, max_overflow=8)
@@ -117,6 +122,8 @@ def _ensure_database(admin: Engine, name: str) -> None:
         ).scalar()
         if not found:
             connection.execute(text(f'CREATE DATABASE "{name}"'))
+        # Nothing needs temporary tables, and in a session they stand before a schema's own.
+        connection.execute(text(f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC'))
         connection.execute(text("SELECT pg_advisory_unlock(hashtext('tael:database'))"))
 
 
@@ -131,17 +138,43 @@ def _ensure_role(admin: Engine, role: str) -> None:
 
 
 def _grant(owner: Engine, schema: str, role: str, metadata: MetaData) -> None:
-    """What the service's role may do: everything with rows, except where they are append-only."""
+    """What the service's role may do: everything with rows, except where their table is marked."""
     if owner.url.username == role:
         return
-    tables = [f'"{name}"' for name in metadata.tables]
-    frozen = [f'"{t.name}"' for t in metadata.sorted_tables if t.info.get("append_only")]
+    statements = [
+        f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"',
+        f'GRANT SELECT, INSERT, UPDATE, DELETE ON {_named(metadata)} TO "{role}"',
+        f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{schema}" TO "{role}"',
+        f'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "{schema}" TO "{role}"',
+    ]
+    if frozen := _named(metadata, "append_only"):
+        statements.append(f'REVOKE UPDATE, DELETE, TRUNCATE ON {frozen} FROM "{role}"')
+    if kept := _named(metadata, "kept"):
+        statements.append(f'REVOKE DELETE, TRUNCATE ON {kept} FROM "{role}"')
     with owner.begin() as connection:
         connection.execute(text(f"SELECT pg_advisory_xact_lock(hashtext('tael:{schema}'))"))
-        connection.execute(text(f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"'))
-        connection.execute(
-            text(f'GRANT SELECT, INSERT, UPDATE, DELETE ON {", ".join(tables)} TO "{role}"')
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def _named(metadata: MetaData, mark: str = "") -> str:
+    """The tables with a mark, or all, as a statement lists them."""
+    return ", ".join(
+        f'"{table.name}"' for table in metadata.sorted_tables if not mark or table.info.get(mark)
+    )
+
+
+def _warn_of_missing(owner: Engine, service: str, metadata: MetaData) -> None:
+    """Says which event triggers the store lacks: only a superuser can create them."""
+    wanted = metadata.info.get(EVENT_TRIGGERS, ())
+    if not wanted:
+        return
+    there = "SELECT evtname FROM pg_event_trigger WHERE evtenabled IN ('O', 'A')"
+    with owner.connect() as connection:
+        found = set(connection.scalars(text(there)))
+    if missing := sorted(set(wanted) - found):
+        log.warning(
+            "the store does not refuse to drop, rename or detach tables: event triggers are missing",
+            service=service,
+            missing=missing,
         )
-        if frozen:
-            connection.execute(text(f'REVOKE UPDATE, DELETE ON {", ".join(frozen)} FROM "{role}"'))
-        connection.execute(text(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{schema}" TO "{role}"'))

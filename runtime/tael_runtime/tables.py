@@ -25,6 +25,13 @@ from sqlalchemy.dialects.postgresql import UUID
 APPEND_ONLY = {"append_only": True}
 """`Table(..., info=APPEND_ONLY)`: the service's role may insert and select, no more."""
 
+KEPT = {"kept": True}
+"""`Table(..., info=KEPT)`: the service's role may insert, select and update, and never delete."""
+
+EVENT_TRIGGERS = "event_triggers"
+"""`MetaData(info={EVENT_TRIGGERS: (name, …)})`: what guards the tables themselves where the migrations'
+owner was a superuser; a start without them warns."""
+
 floor = MetaData()
 
 request = Table(
@@ -41,6 +48,7 @@ request = Table(
     ),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     comment="one row an executed request_id, for ever",
+    info=KEPT,
 )
 
 outbox = Table(

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from ledger.ledger_case import LedgerUnderTest
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
 
-from tael_ledger.tables import JOURNAL
+from support import House, day, free_port, rid
+from tael.ledger.v1 import ledger_pb2 as pb
+from tael_ledger.migrations import guards_002
+from tael_ledger.tables import JOURNAL, own
+from tael_runtime.embedded_postgres import EmbeddedPostgres
+from tael_runtime.settings import ServiceSettings
+from tael_runtime.tables import EVENT_TRIGGERS
 
 PARTITIONS = ["line_2026_01", "line_2026_02"]
 """Of the open month and the next."""
 TABLES = [*(table.name for table in JOURNAL), *PARTITIONS]
+OTHERS = sorted(guards_002.KEPT)
+"""Whose rows may change and not go."""
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +118,171 @@ def test_the_services_own_role_may_only_add_and_read(posted: LedgerUnderTest, ta
     assert posted.house.sql(owner, "ledger", name=table)[0][0] != "tael_ledger"
 
 
-def test_an_account_keeps_its_identity(posted: LedgerUnderTest) -> None:
+@pytest.mark.parametrize("table", OTHERS)
+def test_no_row_of_the_ledger_goes_away(posted: LedgerUnderTest, table: str) -> None:
     for statement in (
-        "UPDATE account SET number = 'x'",
-        "UPDATE account SET batch_number = 1",
-        "DELETE FROM account",
-        "TRUNCATE account",
-        "DELETE FROM reservation",
+        f"DELETE FROM {table}",
+        f"TRUNCATE {table}",
+        f"DELETE FROM {table} WHERE false",
     ):
+        with pytest.raises(DBAPIError, match="never changed"):
+            posted.house.sql(statement, "ledger", write=True)
+    for statement in (f"DROP TABLE {table} CASCADE", f"DROP TRIGGER {table}_stays ON {table}"):
+        with pytest.raises(DBAPIError, match=r"DROP of .* refused"):
+            posted.house.sql(statement, "ledger", write=True)
+
+
+@pytest.mark.parametrize("table", [*OTHERS, "request"])
+def test_the_services_own_role_may_not_delete(posted: LedgerUnderTest, table: str) -> None:
+    removal = "SELECT has_table_privilege('tael_ledger', :name, 'DELETE, TRUNCATE')"
+    assert posted.house.sql(removal, "ledger", name=f"ledger.{table}") == [(False,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE {} RENAME TO elsewhere",
+        "ALTER INDEX {} RENAME TO elsewhere",  # renames a table as well
+        "CREATE SCHEMA elsewhere; ALTER TABLE {} SET SCHEMA elsewhere",
+    ],
+    ids=["rename", "rename as an index", "move"],
+)
+@pytest.mark.parametrize("table", [*TABLES, *OTHERS])
+def test_no_table_leaves_its_place_to_be_dropped_elsewhere(
+    posted: LedgerUnderTest, table: str, statement: str
+) -> None:
+    # A partition is told by the name it would have had.
+    lost = rf"ALTER \w+ refused, ({table}|elsewhere) would be lost"
+    with pytest.raises(DBAPIError, match=lost):
+        posted.house.sql(statement.format(table), "ledger", write=True)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER SCHEMA ledger RENAME TO elsewhere",
+        "CREATE TABLE elsewhere PARTITION OF line FOR VALUES FROM ('2040-01-01') TO ('2040-02-01')",
+    ],
+)
+def test_the_journal_keeps_its_schema_and_has_no_partition_of_another_name(
+    posted: LedgerUnderTest, statement: str
+) -> None:
+    with pytest.raises(DBAPIError, match="would be lost"):
+        posted.house.sql(statement, "ledger", write=True)
+
+
+def test_a_migration_adds_to_the_tables_and_drops_where_it_says_so(posted: LedgerUnderTest) -> None:
+    names = own.info[EVENT_TRIGGERS]
+    off, on = (
+        "".join(f"ALTER EVENT TRIGGER {name} {state}; " for name in names)
+        for state in ("DISABLE", "ENABLE")
+    )
+    posted.house.sql(
+        "ALTER TABLE account ADD COLUMN note text; ALTER TABLE entry ADD COLUMN note text; "
+        "CREATE INDEX note ON entry (note); DROP INDEX note; ALTER TABLE account DROP COLUMN note; "
+        f"{off} ALTER TABLE entry DROP COLUMN note; {on}",
+        "ledger",
+        write=True,
+    )
+    with pytest.raises(DBAPIError, match=r"DROP of .* refused"):
+        posted.house.sql("ALTER TABLE entry DROP COLUMN narrative", "ledger", write=True)
+
+
+def test_a_temporary_table_stands_before_none_of_the_ledgers(posted: LedgerUnderTest) -> None:
+    other_day = (
+        "CREATE TEMPORARY TABLE book AS SELECT * FROM ledger.book; "
+        "UPDATE pg_temp.book SET business_date = '2026-01-17'; "
+        "INSERT INTO ledger.entry SELECT book_id, 99, '2026-01-17', '2026-01-17', rules_version, "
+        f"0, 0, '', '', '', '' FROM pg_temp.book WHERE book_id = '{posted.book_id}'"
+    )
+    with pytest.raises(DBAPIError, match="is not the open business date"):
+        posted.house.sql(other_day, "ledger", write=True)
+    posted.house.sql(
+        "CREATE TEMPORARY TABLE line_2031_09 (day date); SELECT open_month('2031-09-15')",
+        "ledger",
+        write=True,
+    )
+    assert posted.house.sql("SELECT count(*) FROM line_2031_09", "ledger") == [(0,)]
+
+
+def test_every_function_looks_into_the_ledgers_schema_first(posted: LedgerUnderTest) -> None:
+    paths = posted.house.sql(
+        "SELECT proname, path FROM pg_proc LEFT JOIN LATERAL unnest(proconfig) AS path "
+        "ON path LIKE 'search_path=%' WHERE pronamespace = 'ledger'\\:\\:regnamespace",
+        "ledger",
+    )
+    assert {name for name, _ in paths} >= {"open_month", "check_lines", "check_open_day"}
+    assert {path for _, path in paths} == {"search_path=ledger, pg_temp"}
+
+
+def test_only_the_services_own_role_opens_a_month_and_no_one_makes_temporary_tables(
+    posted: LedgerUnderTest,
+) -> None:
+    rights = posted.house.sql(
+        "SELECT role, has_function_privilege(role, 'ledger.open_month(date)', 'EXECUTE'), "
+        "has_database_privilege(role, current_database(), 'TEMPORARY') "
+        "FROM unnest(ARRAY['public', 'tael_ledger']) AS role",
+        "ledger",
+    )
+    assert rights == [("public", False, False), ("tael_ledger", True, False)]
+
+
+@pytest.fixture
+def owned(data_dir: Path) -> Iterator[House]:
+    """A store whose owner is no superuser."""
+    cluster = EmbeddedPostgres(data_dir)
+    admin = create_engine(cluster.start(), isolation_level="AUTOCOMMIT")
+    name = f"t_{uuid4().hex[:12]}"
+    owner, role = f"{name}_owner", f"{name}_service"
+    with admin.connect() as connection:
+        for statement in (
+            f"CREATE ROLE {owner} LOGIN",
+            f"CREATE ROLE {role} LOGIN",
+            f"CREATE DATABASE {name} OWNER {owner}",
+        ):
+            connection.execute(text(statement))
+    ledger = ServiceSettings(
+        listen=f"127.0.0.1:{free_port()}",
+        database_url=cluster.url(name, role),
+        migration_url=cluster.url(name, owner),
+    )
+    with House(data_dir, database_name=name, ledger=ledger) as house:
+        yield house
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP ROLE {owner}, {role}"))
+    admin.dispose()
+
+
+def test_an_owner_that_is_no_superuser_is_told_what_its_store_does_not_refuse(owned: House) -> None:
+    with capture_logs() as logs:
+        owned.start("ledger")
+    warned = [each["missing"] for each in logs if each["log_level"] == "warning"]
+    assert warned == [sorted(guards_002.EVENT_TRIGGERS)]
+    book = LedgerUnderTest(owned, "book-1")
+    book.ledger.CreateBook(
+        pb.CreateBookRequest(
+            request_id=rid(),
+            book_id=book.book_id,
+            legal_entity="Demo Bank",
+            currency_code="CNY",
+            business_date=day("2026-01-31"),
+        )
+    )
+    book.close_day("2026-01-31")
+    with pytest.raises(DBAPIError, match="never changed"):
+        owned.sql("DELETE FROM book", "ledger", write=True)
+    owned.stop_one("ledger")
+    for statement in guards_002.keeping("ledger"):
+        owned.sql(statement, "ledger", write=True)
+    with capture_logs() as logs:
+        owned.start("ledger")
+    assert [each for each in logs if each["log_level"] == "warning"] == []
+    with pytest.raises(DBAPIError, match=r"DROP of .* refused"):
+        owned.sql("DROP TABLE record", "ledger", write=True)
+
+
+def test_an_account_keeps_its_identity(posted: LedgerUnderTest) -> None:
+    for statement in ("UPDATE account SET number = 'x'", "UPDATE account SET batch_number = 1"):
         with pytest.raises(DBAPIError, match="never changed"):
             posted.house.sql(statement, "ledger", write=True)
 

@@ -485,25 +485,37 @@ def test_a_service_reachable_from_beyond_loopback_refuses_to_start_without_tls_a
         serve(house.settings.model_copy(update={"risk": open_to_all}))
 
 
-def test_the_services_role_may_not_change_append_only_tables(house: House) -> None:
+def test_the_services_role_may_do_no_more_than_a_tables_mark_lets_it(house: House) -> None:
     from sqlalchemy import Column, Integer, Table  # noqa: PLC0415
 
-    from tael_runtime.tables import APPEND_ONLY  # noqa: PLC0415
+    from tael_runtime.tables import APPEND_ONLY, KEPT  # noqa: PLC0415
 
     running, _ = serve(house.settings)
     running.stop(grace=1)
-    house.sql("CREATE TABLE frozen (a integer)", "risk", write=True)
     metadata = MetaData()
-    Table("frozen", metadata, Column("a", Integer), info=APPEND_ONLY)
+    for name, mark in (("frozen", APPEND_ONLY), ("kept", KEPT)):
+        house.sql(f"CREATE TABLE {name} (a integer)", "risk", write=True)
+        Table(name, metadata, Column("a", Integer), info=mark)
 
     def build(runtime: Runtime) -> Assembly:
         with runtime.database.begin() as tx:
             tx.execute(text("INSERT INTO frozen VALUES (1)"))
-        with (
-            pytest.raises(Exception, match="permission denied"),
-            runtime.database.begin() as tx,
+            tx.execute(text("INSERT INTO kept VALUES (1)"))
+            tx.execute(text("UPDATE kept SET a = 2"))
+        for statement in (
+            "UPDATE frozen SET a = 2",
+            "DELETE FROM frozen",
+            "TRUNCATE frozen",
+            "DELETE FROM kept",
+            "TRUNCATE kept",
+            "DELETE FROM request",
+            "CREATE TEMPORARY TABLE request (a integer)",
         ):
-            tx.execute(text("UPDATE frozen SET a = 2"))
+            with (
+                pytest.raises(Exception, match="permission denied"),
+                runtime.database.begin() as tx,
+            ):
+                tx.execute(text(statement))
         return Assembly(protos=[], servicers=[])
 
     service = Service("risk", "tael_runtime", with_floor(metadata), build)

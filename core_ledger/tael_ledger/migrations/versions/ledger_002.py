@@ -4,144 +4,12 @@ from alembic import op
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from tael_ledger.migrations import guards_002
+
 revision = 'ledger_002'
 down_revision = None
 branch_labels = ('ledger',)
 depends_on = None
-
-
-# What no one may change, and how the store says so.
-JOURNAL = (
-    "record",
-    "entry",
-    "line",
-    "posting_batch",
-    "posting_request",
-    "reversal",
-    "closed_day",
-    "closed_period",
-    "reservation_line",
-)
-ACCOUNT_IDENTITY = "book_id, account_id, batch_number, number, gl_code, owner_type, owner_id"
-
-REFUSE_CHANGE = """
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'the journal is never changed: % on % refused', TG_OP, TG_TABLE_NAME
-        USING ERRCODE = 'restrict_violation', HINT = 'reverse the entry instead';
-END $$
-"""
-
-# An entry's lines arrive in one statement, so the statement's new rows hold whole entries. They are
-# read once: summed by entry, and the few sums are held against the book.
-CHECK_LINES = """
-CREATE FUNCTION check_lines() RETURNS trigger LANGUAGE plpgsql
-SET search_path FROM CURRENT SET plan_cache_mode TO auto AS $$
-DECLARE
-    wrong record;
-BEGIN
-    SELECT summed.* INTO wrong FROM (
-        SELECT book_id, sequence, memo, sum(debit) - sum(credit) AS difference,
-               min(booking_date) AS first_day, max(booking_date) AS last_day
-        FROM fresh GROUP BY book_id, sequence, memo
-    ) AS summed JOIN book USING (book_id)
-    WHERE summed.difference <> 0
-       OR summed.first_day <> book.business_date OR summed.last_day <> book.business_date
-    LIMIT 1;
-    IF FOUND AND wrong.difference <> 0 THEN
-        RAISE EXCEPTION 'entry % does not balance', wrong.sequence
-            USING ERRCODE = 'check_violation';
-    ELSIF FOUND THEN
-        RAISE EXCEPTION 'entry % is not booked on the open business date', wrong.sequence
-            USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END $$
-"""
-
-CHECK_OPEN_DAY = """
-CREATE FUNCTION check_open_day() RETURNS trigger LANGUAGE plpgsql
-SET search_path FROM CURRENT SET plan_cache_mode TO auto AS $$
-DECLARE
-    closed date;
-BEGIN
-    SELECT fresh.booking_date INTO closed FROM fresh JOIN book USING (book_id)
-    WHERE fresh.booking_date <> book.business_date LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION '% is not the open business date', closed
-            USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END $$
-"""
-
-# The partition of a month with its triggers, made ahead of its first day by whatever opens the day.
-# Built beside the table and attached, which waits for no reader of the journal. It runs as the
-# schema's owner: the service's role owns no table of the journal.
-OPEN_MONTH = """
-CREATE FUNCTION open_month(day date) RETURNS void LANGUAGE plpgsql
-SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    first_day date := date_trunc('month', day);
-    partition text := 'line_' || to_char(day, 'YYYY_MM');
-BEGIN
-    IF to_regclass(partition) IS NOT NULL THEN
-        RETURN;
-    END IF;
-    PERFORM pg_advisory_xact_lock(hashtext('tael:ledger:months'));
-    IF to_regclass(partition) IS NOT NULL THEN
-        RETURN;
-    END IF;
-    EXECUTE format('CREATE TABLE %I (LIKE line INCLUDING ALL)', partition);
-    EXECUTE format('ALTER TABLE line ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-                   partition, first_day, first_day + interval '1 month');
-    EXECUTE format('CREATE TRIGGER line_unchanged BEFORE UPDATE OR DELETE OR TRUNCATE ON %I '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', partition);
-    EXECUTE format('CREATE TRIGGER line_balance AFTER INSERT ON %I REFERENCING NEW TABLE AS fresh '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION check_lines()', partition);
-END $$
-"""
-
-# Tables, columns and triggers of the journal stay, and its partitions stay attached. Event triggers
-# are a superuser's to create: where the migrations' owner is none, the store's administrator has to.
-# The functions stand outside the schema, so that dropping the schema does not take them away first.
-KEEP_JOURNAL = r"""
-DO $do$
-BEGIN
-    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-        RETURN;
-    END IF;
-    CREATE FUNCTION public.ledger_keeps_journal() RETURNS event_trigger LANGUAGE plpgsql AS $body$
-    DECLARE
-        dropped text;
-    BEGIN
-        SELECT object_identity INTO dropped FROM pg_event_trigger_dropped_objects()
-        WHERE address_names[1] = 'ledger' AND (address_names[2] = ANY('{JOURNAL}')
-            OR address_names[2] ~ '^line_\d{4}_\d{2}$') LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'the journal is never changed: DROP of % refused', dropped
-                USING ERRCODE = 'restrict_violation';
-        END IF;
-    END $body$;
-    CREATE EVENT TRIGGER ledger_keeps_journal ON sql_drop
-        EXECUTE FUNCTION public.ledger_keeps_journal();
-    CREATE FUNCTION public.ledger_keeps_partitions() RETURNS event_trigger
-    LANGUAGE plpgsql AS $body$
-    DECLARE
-        detached text;
-    BEGIN
-        SELECT relname INTO detached FROM pg_class
-        WHERE relnamespace = to_regnamespace('ledger') AND relkind = 'r'
-            AND relname ~ '^line_\d{4}_\d{2}$' AND NOT relispartition LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'the journal is never changed: DETACH of % refused', detached
-                USING ERRCODE = 'restrict_violation';
-        END IF;
-    END $body$;
-    CREATE EVENT TRIGGER ledger_keeps_partitions ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
-        EXECUTE FUNCTION public.ledger_keeps_partitions();
-END $do$
-""".replace("JOURNAL", ",".join(JOURNAL))
 
 
 def upgrade() -> None:
@@ -396,37 +264,18 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('book_id', 'origin'),
     comment='which entry reversed which: once means once'
     )
-    op.execute(REFUSE_CHANGE)
-    for table in JOURNAL:
-        op.execute(
-            f"CREATE TRIGGER {table}_unchanged BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-        )
-    for table in ("account", "reservation"):
-        op.execute(
-            f"CREATE TRIGGER {table}_stays BEFORE DELETE OR TRUNCATE ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-        )
-    op.execute(
-        f"CREATE TRIGGER account_identity BEFORE UPDATE OF {ACCOUNT_IDENTITY} ON account "
-        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-    )
-    op.execute(CHECK_LINES)
-    op.execute(
-        "CREATE TRIGGER line_balance AFTER INSERT ON line REFERENCING NEW TABLE AS fresh "
-        "FOR EACH STATEMENT EXECUTE FUNCTION check_lines()"
-    )
-    op.execute(CHECK_OPEN_DAY)
-    op.execute(
-        "CREATE TRIGGER entry_open_day AFTER INSERT ON entry REFERENCING NEW TABLE AS fresh "
-        "FOR EACH STATEMENT EXECUTE FUNCTION check_open_day()"
-    )
-    op.execute(OPEN_MONTH)
-    op.execute(KEEP_JOURNAL)
+    # As the connection's path has it: the schema that is being migrated.
+    schema = op.get_bind().scalar(sa.text("SELECT current_schema()"))
+    for statement in guards_002.guarding(schema):
+        op.execute(statement)
+    # Event triggers are a superuser's to create; a start without them says so.
+    if op.get_bind().scalar(sa.text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")):
+        for statement in guards_002.keeping(schema):
+            op.execute(statement)
 
 
 def downgrade() -> None:
-    for name in ("ledger_keeps_partitions", "ledger_keeps_journal"):
+    for name in guards_002.EVENT_TRIGGERS:
         op.execute(f"DROP EVENT TRIGGER IF EXISTS {name}")
         op.execute(f"DROP FUNCTION IF EXISTS public.{name}()")
     op.drop_table('reversal')

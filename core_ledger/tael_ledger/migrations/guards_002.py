@@ -1,0 +1,210 @@
+"""What the store of ledger_002 refuses, whoever asks: its functions and triggers.
+
+Every function names the schema it was made for and looks there before a session's temporary tables,
+which PostgreSQL would otherwise look through first.
+
+A later migration adds tables, columns, constraints and indexes as any does. What the event triggers
+refuse (dropping, renaming or moving something of the journal) it does between
+`ALTER EVENT TRIGGER ledger_keeps_journal DISABLE` and `… ENABLE`, of both triggers, within its one
+transaction; a table it adds to the journal it names in the functions of `keeping`, replaced.
+"""
+
+JOURNAL = (
+    "record",
+    "entry",
+    "line",
+    "posting_batch",
+    "posting_request",
+    "reversal",
+    "closed_day",
+    "closed_period",
+    "reservation_line",
+)
+"""Rows are inserted, and never changed."""
+KEPT = (
+    "account",
+    "account_day",
+    "book",
+    "gl_account",
+    "gl_day",
+    "posting_rule",
+    "posting_rules_version",
+    "reservation",
+)
+"""Rows are never deleted."""
+ACCOUNT_IDENTITY = "book_id, account_id, batch_number, number, gl_code, owner_type, owner_id"
+PARTITION = r"^line_\d{4}_\d{2}$"
+
+REFUSE_CHANGE = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql
+SET search_path = {schema}, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'the journal is never changed: % on % refused', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation', HINT = 'reverse the entry instead';
+END $$
+"""
+
+# An entry's lines arrive in one statement, so the statement's new rows hold whole entries. They are
+# read once: summed by entry, and the few sums are held against the book.
+CHECK_LINES = """
+CREATE FUNCTION check_lines() RETURNS trigger LANGUAGE plpgsql
+SET search_path = {schema}, pg_temp SET plan_cache_mode TO auto AS $$
+DECLARE
+    wrong record;
+BEGIN
+    SELECT summed.* INTO wrong FROM (
+        SELECT book_id, sequence, memo, sum(debit) - sum(credit) AS difference,
+               min(booking_date) AS first_day, max(booking_date) AS last_day
+        FROM fresh GROUP BY book_id, sequence, memo
+    ) AS summed JOIN book USING (book_id)
+    WHERE summed.difference <> 0
+       OR summed.first_day <> book.business_date OR summed.last_day <> book.business_date
+    LIMIT 1;
+    IF FOUND AND wrong.difference <> 0 THEN
+        RAISE EXCEPTION 'entry % does not balance', wrong.sequence
+            USING ERRCODE = 'check_violation';
+    ELSIF FOUND THEN
+        RAISE EXCEPTION 'entry % is not booked on the open business date', wrong.sequence
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$
+"""
+
+CHECK_OPEN_DAY = """
+CREATE FUNCTION check_open_day() RETURNS trigger LANGUAGE plpgsql
+SET search_path = {schema}, pg_temp SET plan_cache_mode TO auto AS $$
+DECLARE
+    closed date;
+BEGIN
+    SELECT fresh.booking_date INTO closed FROM fresh JOIN book USING (book_id)
+    WHERE fresh.booking_date <> book.business_date LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% is not the open business date', closed
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$
+"""
+
+# The partition of a month with its triggers, made ahead of its first day by whatever opens the day.
+# Built beside the table and attached, which waits for no reader of the journal. It runs as the
+# schema's owner: the service's role owns no table of the journal.
+OPEN_MONTH = """
+CREATE FUNCTION open_month(day date) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    first_day date := date_trunc('month', day);
+    partition text := 'line_' || to_char(day, 'YYYY_MM');
+BEGIN
+    IF to_regclass('{schema}.' || partition) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('tael:ledger:months'));
+    IF to_regclass('{schema}.' || partition) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TABLE %I (LIKE line INCLUDING ALL)', partition);
+    EXECUTE format('ALTER TABLE line ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                   partition, first_day, first_day + interval '1 month');
+    EXECUTE format('CREATE TRIGGER line_unchanged BEFORE UPDATE OR DELETE OR TRUNCATE ON %I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', partition);
+    EXECUTE format('CREATE TRIGGER line_balance AFTER INSERT ON %I REFERENCING NEW TABLE AS fresh '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION check_lines()', partition);
+END $$
+"""
+
+# Of the journal nothing goes, of the rest no table and no trigger.
+KEEP_JOURNAL = """
+CREATE FUNCTION public.ledger_keeps_journal() RETURNS event_trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    dropped text;
+BEGIN
+    SELECT object_identity INTO dropped FROM pg_event_trigger_dropped_objects()
+    WHERE address_names[1] = '{schema}' AND (
+        address_names[2] = ANY ('{{{journal}}}') OR address_names[2] ~ '{partition}'
+        OR address_names[2] = ANY ('{{{kept}}}') AND object_type IN ('table', 'trigger')
+    ) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the journal is never changed: DROP of % refused', dropped
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+END $$
+"""
+
+# After whatever DDL, as ALTER INDEX renames a table too: every table is in its place under its name,
+# and so are the partitions, or the next DROP would pass. Only ALTER TABLE detaches; elsewhere a table
+# that is no partition is one about to be attached.
+KEEP_TABLES = """
+CREATE FUNCTION public.ledger_keeps_tables() RETURNS event_trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    own regnamespace := to_regnamespace('{schema}');
+    lost text;
+BEGIN
+    SELECT name INTO lost FROM (
+        SELECT name FROM unnest('{{{journal},{kept}}}'::name[]) AS expected (name)
+        WHERE NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = own
+                          AND relname = expected.name AND relkind IN ('r', 'p'))
+        UNION ALL
+        SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+        WHERE inhparent = to_regclass('{schema}.line')
+            AND (relnamespace <> own OR relname !~ '{partition}')
+        UNION ALL
+        SELECT relname FROM pg_class
+        WHERE tg_tag = 'ALTER TABLE' AND relnamespace = own AND relkind = 'r'
+            AND relname ~ '{partition}' AND NOT relispartition
+    ) AS astray LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the journal is never changed: % refused, % would be lost to it',
+            tg_tag, lost USING ERRCODE = 'restrict_violation';
+    END IF;
+END $$
+"""
+
+EVENT_TRIGGERS = {"ledger_keeps_journal": "sql_drop", "ledger_keeps_tables": "ddl_command_end"}
+
+
+def _trigger(name: str, when: str, calls: str) -> str:
+    return f"CREATE TRIGGER {name} {when} FOR EACH STATEMENT EXECUTE FUNCTION {calls}()"
+
+
+def guarding(schema: str) -> list[str]:
+    """The statements that make the schema's functions and triggers."""
+    functions = (REFUSE_CHANGE, CHECK_LINES, CHECK_OPEN_DAY, OPEN_MONTH)
+    change, removal = "BEFORE UPDATE OR DELETE OR TRUNCATE ON", "BEFORE DELETE OR TRUNCATE ON"
+    identity = f"BEFORE UPDATE OF {ACCOUNT_IDENTITY} ON account"
+    fresh = "REFERENCING NEW TABLE AS fresh"
+    return [
+        *(each.replace("{schema}", schema) for each in functions),
+        "REVOKE EXECUTE ON FUNCTION open_month FROM PUBLIC",
+        *(
+            _trigger(f"{table}_unchanged", f"{change} {table}", "refuse_change")
+            for table in JOURNAL
+        ),
+        *(_trigger(f"{table}_stays", f"{removal} {table}", "refuse_change") for table in KEPT),
+        _trigger("account_identity", identity, "refuse_change"),
+        _trigger("line_balance", f"AFTER INSERT ON line {fresh}", "check_lines"),
+        _trigger("entry_open_day", f"AFTER INSERT ON entry {fresh}", "check_open_day"),
+    ]
+
+
+def keeping(schema: str) -> list[str]:
+    """The statements, a superuser's to run, that keep tables, columns, triggers and partitions.
+
+    The functions stand outside the schema, so that dropping it does not take them away first.
+    """
+    own = {
+        "schema": schema,
+        "journal": ",".join(JOURNAL),
+        "kept": ",".join(KEPT),
+        "partition": PARTITION,
+    }
+    return [
+        *(each.format(**own) for each in (KEEP_JOURNAL, KEEP_TABLES)),
+        *(
+            f"CREATE EVENT TRIGGER {name} ON {event} EXECUTE FUNCTION public.{name}()"
+            for name, event in EVENT_TRIGGERS.items()
+        ),
+    ]
