@@ -45,7 +45,7 @@ def test_columns_come_to_the_same_totals_as_their_events_one_by_one(
         for start in range(0, len(rows), chunk_size)
     ]
     header = Header("E", DAY, "", "", "LOAN", names, "")
-    columns = RecordedColumns(RequestKey("r", "c", "i"), b"", header, chunks)
+    columns = RecordedColumns(header, chunks, key=RequestKey("r", "c", "i"), content_hash=b"")
     desk = Desk(cast("Connection", None), BOOK, {}, RuleSet(1, rules), iter(()))
     drafts = columns.plan(desk).drafts
     for draft in drafts:
