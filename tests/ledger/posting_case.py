@@ -60,6 +60,30 @@ def post(book: LedgerUnderTest, *entries: pb.NewEntry, **asked: Any) -> pb.PostE
     )
 
 
+def get(book: LedgerUnderTest, sequence: int) -> pb.Entry:
+    """GetEntry."""
+    request = pb.GetEntryRequest(book_id=book.book_id, sequence=sequence)
+    return book.ledger.GetEntry(request).entry
+
+
+def reverse(
+    book: LedgerUnderTest, sequence: int, kind: pb.ReversalKind.ValueType, **asked: Any
+) -> pb.ReverseEntryResponse:
+    """ReverseEntry."""
+    return book.ledger.ReverseEntry(
+        pb.ReverseEntryRequest(
+            **{
+                "request_id": rid(),
+                "book_id": book.book_id,
+                "sequence": sequence,
+                "reason": "wrong",
+                "kind": kind,
+                **asked,
+            }
+        )
+    )
+
+
 Columns = tuple[Sequence[str], Sequence[int], Sequence[int]]
 """(account numbers, debits, credits)."""
 

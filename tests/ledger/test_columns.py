@@ -96,6 +96,9 @@ def test_columns_with_a_fault_book_nothing_and_name_it(book: LedgerUnderTest) ->
     assert wrong_field(book, [good, (["B", "B"], [[1, 1]])]) == "chunk[1].owner_ids"
     assert wrong_field(book, [good, (["B"], [[10**15]])]) == "chunk[1].columns[0]"
     assert wrong_field(book, [good], owner_type="CUSTOMER") == "header.owner_type"
+    assert wrong_field(book, [good], value_date=day("3000-01-01")) == "header.value_date"
+    assert wrong_field(book, []) == "chunk"
+    assert wrong_field(book, [], event="NEVER_HEARD_OF") == "chunk"
     assert book.balance("6011.01") == 0
 
 

@@ -63,6 +63,20 @@ def test_a_time_zone_that_is_none_is_refused(book: LedgerUnderTest) -> None:
     assert "time_zone" in violations(error.value)
 
 
+@pytest.mark.parametrize("currency_code", ["ABC", "DEM", "XXX"])
+def test_a_currency_that_nobody_uses_is_refused(book: LedgerUnderTest, currency_code: str) -> None:
+    request = pb.CreateBookRequest(
+        request_id=rid(),
+        book_id="elsewhere",
+        legal_entity="Demo",
+        currency_code=currency_code,
+        business_date=day("2026-01-15"),
+    )
+    with pytest.raises(grpc.RpcError) as error:
+        book.ledger.CreateBook(request)
+    assert "currency_code" in violations(error.value)
+
+
 def test_books_are_listed_page_by_page(new_book: Callable[..., LedgerUnderTest]) -> None:
     made = {new_book().book_id for _ in range(3)}
     stub = new_book().ledger

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.type import date_pb2
 from ledger.ledger_case import LedgerUnderTest, lines
 from ledger.posting_case import (
     CASH,
@@ -14,15 +15,19 @@ from ledger.posting_case import (
     Columns,
     account,
     chunk,
+    commit,
     cr,
     create,
     dr,
     entry,
+    get,
     new_account,
     pay_in,
     post,
     post_columns,
     refused,
+    reserve,
+    reverse,
     turn,
 )
 from ledger.test_concurrency import together
@@ -33,23 +38,6 @@ from tael.ledger.v1 import ledger_pb2_grpc
 
 MOST = 900_000_000_000_000
 """The contract's bound of one amount."""
-
-
-def get(book: LedgerUnderTest, sequence: int) -> pb.Entry:
-    """GetEntry."""
-    request = pb.GetEntryRequest(book_id=book.book_id, sequence=sequence)
-    return book.ledger.GetEntry(request).entry
-
-
-def reverse(
-    book: LedgerUnderTest, sequence: int, kind: pb.ReversalKind.ValueType
-) -> pb.ReverseEntryResponse:
-    """ReverseEntry."""
-    return book.ledger.ReverseEntry(
-        pb.ReverseEntryRequest(
-            request_id=rid(), book_id=book.book_id, sequence=sequence, reason="wrong", kind=kind
-        )
-    )
 
 
 def test_an_entry_on_named_accounts_reads_back_as_it_was_posted(book: LedgerUnderTest) -> None:
@@ -130,6 +118,56 @@ def test_on_balance_and_off_balance_each_balance_apart(book: LedgerUnderTest) ->
     assert book.findings() == []
 
 
+@pytest.mark.parametrize(
+    ("debit", "credit", "told"),
+    [(5, 6, "credits exceed debits by 1"), (9, 6, "debits exceed credits by 3")],
+)
+def test_an_entry_out_of_balance_is_told_which_side_has_more(
+    book: LedgerUnderTest, debit: int, credit: int, told: str
+) -> None:
+    with pytest.raises(grpc.RpcError, match=f"on balance, {told} minor units"):
+        post(book, entry(dr(CASH, debit), cr(WALLET, credit)))
+
+
+@pytest.mark.parametrize("value_date", ["1899-12-31", "3000-01-01"])
+def test_what_is_worth_a_day_beyond_the_years_of_books_is_refused(
+    book: LedgerUnderTest, value_date: str
+) -> None:
+    good: Columns = ([CASH, WALLET], [1, 0], [0, 1])
+    held = reserve(book, dr(CASH, 1), cr(WALLET, 1)).reservation.reservation_id
+    for field, call in (
+        ("entries[1].value_date", lambda: post(book, pay_in(1), pay_in(1, value_date=value_date))),
+        ("header.value_date", lambda: post_columns(book, good, value_date=day(value_date))),
+        (
+            "events[0].value_date",
+            lambda: book.record(book.event("LOAN_DISBURSED", value_date, principal=1)),
+        ),
+        ("value_date", lambda: commit(book, held, value_date=day(value_date))),
+    ):
+        with pytest.raises(grpc.RpcError) as error:
+            call()
+        assert field in violations(error.value)
+
+
+def test_many_entries_are_read_beside_the_loop_and_belong_to_their_caller(
+    book: LedgerUnderTest,
+) -> None:
+    entries = [pay_in(1, source=f"desk/{place}") for place in range(600)]
+    answer = post(book, *entries, request_id="many")
+    assert list(answer.sequences) == list(range(1, 601))
+    assert post(book, *entries, request_id="many") == answer
+    events = [book.event("LOAN_DISBURSED", principal=place + 1) for place in range(200)]
+    first = book.record(*events, request_id="many")
+    assert book.record(*events, request_id="many") == first
+    callers = book.house.sql(
+        "SELECT DISTINCT caller FROM posting_request WHERE book_id = :book AND request_id = 'many'",
+        "ledger",
+        book=book.book_id,
+    )
+    assert [caller for (caller,) in callers] == ["tester"]
+    assert book.findings() == []
+
+
 def test_a_booking_date_asked_for_must_be_the_open_one(book: LedgerUnderTest) -> None:
     post(book, pay_in(1), booking_date=day("2026-01-15"))
     book.close_day("2026-01-15")
@@ -193,7 +231,11 @@ def test_columns_that_add_up_beyond_sixty_four_bits_are_refused(book: LedgerUnde
 
 
 def import_balances(
-    book: LedgerUnderTest, *chunks: Columns, request_id: str = "", **totals: Any
+    book: LedgerUnderTest,
+    *chunks: Columns,
+    request_id: str = "",
+    booking_date: date_pb2.Date | None = None,
+    **totals: Any,
 ) -> pb.ImportOpeningBalancesResponse:
     """ImportOpeningBalances."""
     header = pb.OpeningBalancesHeader(
@@ -201,6 +243,7 @@ def import_balances(
         book_id=book.book_id,
         value_date=day("2026-01-14"),
         source="core-2",
+        booking_date=booking_date,
         totals=pb.ControlTotals(**totals),
     )
 
@@ -262,6 +305,24 @@ def test_opening_balances_name_an_account_once_and_balance(book: LedgerUnderTest
     assert refused(lambda: import_balances(book, open_side, **totals)) == "UNBALANCED_ENTRY"
 
 
+def test_opening_balances_with_a_code_named_twice_are_refused(book: LedgerUnderTest) -> None:
+    wanted = {
+        **TOTALS,
+        "gl_codes": [pb.ControlTotal(gl_code="1303.01", net=net) for net in (1, 100)],
+    }
+    with pytest.raises(grpc.RpcError) as error:
+        import_balances(book, *BALANCES, **wanted)
+    assert "header.totals.gl_codes" in violations(error.value)
+
+
+def test_opening_balances_may_name_the_booking_date_too(book: LedgerUnderTest) -> None:
+    ahead = lambda: import_balances(  # noqa: E731
+        book, *BALANCES, booking_date=day("2026-01-16"), **TOTALS
+    )
+    assert refused(ahead) == "NOT_THE_BUSINESS_DATE"
+    import_balances(book, *BALANCES, booking_date=day("2026-01-15"), **TOTALS)
+
+
 def test_opening_balances_of_more_lines_than_are_told_come_without_them(
     book: LedgerUnderTest,
 ) -> None:
@@ -278,31 +339,6 @@ def test_opening_balances_of_more_lines_than_are_told_come_without_them(
     assert (red.sequence, len(red.lines)) == (3, 0)
     assert book.balance(numbers[-1], WALLET) == [0, 1]
     assert book.findings() == []
-
-
-def test_an_entry_is_reversed_in_red_ink_or_on_the_other_sides(book: LedgerUnderTest) -> None:
-    facts = {"metadata": {"a": "b"}, "source": "s", "event": "FEE"}
-    post(book, pay_in(5, **facts), pay_in(7, **facts))
-    red = reverse(book, 1, pb.REVERSAL_KIND_RED_INK).entry
-    assert lines(red) == {CASH: ("Dr", -5), WALLET: ("Cr", -5)}
-    contra = reverse(book, 2, pb.REVERSAL_KIND_CONTRA).entry
-    assert lines(contra) == {WALLET: ("Dr", 7), CASH: ("Cr", 7)}
-    for reversal, origin in ((red, 1), (contra, 2)):
-        assert (reversal.reversal_of, reversal.event, reversal.source) == (origin, "FEE", "s")
-        assert dict(reversal.metadata) == {"a": "b"}
-        assert get(book, origin).reversed_by == reversal.sequence
-    held = account(book, CASH)
-    assert (held.debits_posted, held.credits_posted) == (7, 7)
-    assert book.findings() == []
-
-
-def test_a_reversal_on_a_frozen_account_waits_until_it_is_unfrozen(book: LedgerUnderTest) -> None:
-    post(book, pay_in(5))
-    turn(book, "Freeze", WALLET)
-    kind = pb.REVERSAL_KIND_RED_INK
-    assert refused(lambda: reverse(book, 1, kind)) == "ACCOUNT_FROZEN"
-    turn(book, "Unfreeze", WALLET)
-    reverse(book, 1, kind)
 
 
 def test_at_the_turnover_bound_only_the_guilty_request_of_a_group_fails(

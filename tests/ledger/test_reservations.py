@@ -162,6 +162,20 @@ def test_what_can_not_be_posted_can_not_be_reserved(book: LedgerUnderTest) -> No
     assert listed(book) == []
 
 
+def test_a_reservation_and_its_commit_may_name_the_booking_date(book: LedgerUnderTest) -> None:
+    until = {"expires_on": day("2026-01-20")}
+    lines_ = (dr(WALLET, 5), cr(CASH, 5))
+    first = reserve(book, *lines_, booking_date=day("2026-01-15"), **until)
+    number = first.reservation.reservation_id
+    book.close_day("2026-01-15")
+    closed, ahead = day("2026-01-15"), day("2026-01-17")
+    assert refused(lambda: reserve(book, *lines_, booking_date=closed, **until)) == "DAY_CLOSED"
+    assert refused(lambda: commit(book, number, booking_date=closed)) == "DAY_CLOSED"
+    assert refused(lambda: commit(book, number, booking_date=ahead)) == "NOT_THE_BUSINESS_DATE"
+    assert state_of(book, number) == pb.RESERVATION_STATE_PENDING
+    commit(book, number, booking_date=day("2026-01-16"))
+
+
 def test_reservations_are_listed_by_account_and_state(book: LedgerUnderTest) -> None:
     ids = [
         reserve(book, dr(wallet, 5), cr(CASH, 5)).reservation.reservation_id
