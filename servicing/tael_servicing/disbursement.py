@@ -7,6 +7,7 @@ on from wherever a crash left it.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import date
 
 import grpc
@@ -193,7 +194,7 @@ class Disbursements:
             held = loan_store.lock(transaction, loan_id)
             if held.state != "PAYING":
                 return
-            held = Held(contract, held.terms, "CANCELLED", held.loan)
+            held = replace(held, state="CANCELLED")
             line = lines.release(
                 transaction,
                 lines.lock(transaction, contract.line_id),

@@ -1,22 +1,27 @@
-"""Reading and writing loans, one or many, set by set: the store holds the same loan as the fold."""
+"""Reading and writing loans, one or many, set by set: the store holds the same loan as the fold.
+
+A loan is kept whole as it stood when something last happened to it. From there to any later day it
+is a straight line, since every day on which more than a night's accrual happens writes it anew.
+`instalment` and `accrual_position` repeat what questions over many loans and the nightly accrual
+need of it; only what changed of them is written.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, func, insert, select, text
+from sqlalchemy import Connection, Select, Table, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael_runtime.errors import NotFound
-from tael_servicing import products
-from tael_servicing.arithmetic.dates import Period
-from tael_servicing.arithmetic.loan import Allowance, Claim, Loan, Owed, balances
-from tael_servicing.arithmetic.schedules import Instalment
-from tael_servicing.loans import CLOSURES, UNPAID_OUT, Contract, Held
-from tael_servicing.positions import INTEREST, MEMO, Position, charges_of, positions
+from tael_servicing import kept, products
+from tael_servicing.arithmetic.day import accrue
+from tael_servicing.arithmetic.loan import Loan, Owed, balances
+from tael_servicing.arithmetic.terms import Terms
+from tael_servicing.loans import UNPAID_OUT, Contract, Held, Stored
+from tael_servicing.positions import positions
 from tael_servicing.tables import (
     accrual_position,
     book_day,
@@ -28,9 +33,9 @@ from tael_servicing.tables import loan as loans
 from tael_servicing.terms import loan_terms
 
 CONTRACT = [loans.c[name] for name in Contract.__dataclass_fields__]
-CLOSED = {state: closure for closure, state in CLOSURES.items()}
 
-Lines = dict[tuple[str, int], Position]
+Rows = dict[tuple[Any, ...], dict[str, Any]]
+"""Rows of one table by primary key."""
 
 
 def book_of(transaction: Connection, loan_id: str) -> str:
@@ -42,161 +47,168 @@ def book_of(transaction: Connection, loan_id: str) -> str:
 
 
 def lock(transaction: Connection, loan_id: str) -> Held:
-    """The loan, which nobody else changes before this transaction ends. Raises NotFound."""
-    transaction.execute(
-        select(loan_state.c.loan_id).where(loan_state.c.loan_id == loan_id).with_for_update()
-    )
-    return get(transaction, loan_id)
+    """The loan, which nobody else changes before this transaction ends. Raises NotFound.
+
+    Whoever waited reads the loan as the one before left it; what else is read with it stands still
+    while the book's day is held.
+    """
+    return _one(transaction, _stored([loan_id]).with_for_update(of=loan_state), loan_id)
 
 
 def get(transaction: Connection, loan_id: str) -> Held:
     """One loan. Raises NotFound."""
-    found = load(transaction, [loan_id])
+    return _one(transaction, _stored([loan_id]), loan_id)
+
+
+def load(transaction: Connection, loan_ids: Sequence[str]) -> list[Held]:
+    """Loans by id, in the order of the ids; unknown ids are left out."""
+    found = {each.contract.loan_id: each for each in _read(transaction, _stored(loan_ids))}
+    return [found[loan_id] for loan_id in loan_ids if loan_id in found]
+
+
+def _one(transaction: Connection, query: Select[Any], loan_id: str) -> Held:
+    found = _read(transaction, query)
     if not found:
         raise NotFound("loan", loan_id)
     return found[0]
 
 
-def load(transaction: Connection, loan_ids: Sequence[str]) -> list[Held]:
-    """Loans by id, in the order of the ids; unknown ids are left out."""
-    ids = list(loan_ids)
-    query = (
-        select(*CONTRACT, loan_state, loan_balance, book_day.c.business_date)
+def _stored(loan_ids: Sequence[str]) -> Select[Any]:
+    return (
+        select(
+            *CONTRACT,
+            loan_state.c.state,
+            loan_state.c.kept,
+            loan_state.c.changes,
+            loan_balance.c.accrued_to,
+            book_day.c.business_date,
+        )
         .join_from(loans, loan_state, loan_state.c.loan_id == loans.c.loan_id)
         .join(loan_balance, loan_balance.c.loan_id == loans.c.loan_id)
         .join(book_day, book_day.c.book_id == loans.c.book_id)
-        .where(loans.c.loan_id == func.any(ids))
-        .order_by(loans.c.loan_id)
+        .where(loans.c.loan_id == func.any(list(loan_ids)))
     )
-    heads: Sequence[Any] = transaction.execute(query).all()
-    rows = _by_loan(transaction, instalment, ids)
-    lines = _by_loan(transaction, accrual_position, ids)
+
+
+def _read(transaction: Connection, query: Select[Any]) -> list[Held]:
+    rows: Sequence[Any] = transaction.execute(query).all()
     product_terms = products.terms_of(
-        transaction, {(head.product_code, head.product_version) for head in heads}
+        transaction, {(row.product_code, row.product_version) for row in rows}
     )
-    found = {}
-    for head in heads:
-        contract = Contract(*head[: len(CONTRACT)])
+    found = []
+    for row in rows:
+        contract = Contract(*row[: len(CONTRACT)])
         terms = loan_terms(
             product_terms[contract.product_code, contract.product_version],
             contract.periods,
             contract.annual_rate,
             contract.repay_day,
         )
-        loan = _loan(head, rows[contract.loan_id], _lines(lines[contract.loan_id]))
-        found[contract.loan_id] = Held(contract, terms, head.state, loan)
-    return [found[loan_id] for loan_id in ids if loan_id in found]
-
-
-def _by_loan(
-    transaction: Connection, table: Table, ids: list[str]
-) -> Mapping[str, list[Row[tuple[Any, ...]]]]:
-    grouped: defaultdict[str, list[Row[tuple[Any, ...]]]] = defaultdict(list)
-    query = select(table).where(table.c.loan_id == func.any(ids)).order_by(*table.primary_key)
-    for row in transaction.execute(query):
-        grouped[row.loan_id].append(row)
-    return grouped
-
-
-def _lines(rows: Iterable[Row[tuple[Any, ...]]]) -> Lines:
-    found = {}
-    for row in rows:
-        values = row._asdict()
-        del values["loan_id"]
-        found[row.kind, row.instalment] = Position(**values)
+        loan = _today(terms, row)
+        stored = Stored(row.state, loan, row.changes)
+        found.append(Held(contract, terms, row.state, loan, stored))
     return found
 
 
-def _loan(head: Any, rows: Sequence[Row[tuple[Any, ...]]], lines: Lines) -> Loan:
-    # Before its payout is known a loan stands still on the day it was opened.
-    unpaid_out = head.state in UNPAID_OUT
-    day = head.accrued_to if unpaid_out else max(head.accrued_to, head.business_date)
-    written_off = head.state == "WRITTEN_OFF"
-    return Loan(
-        business_date=day,
-        principal=head.principal,
-        rows=tuple(
-            Owed(
-                Instalment(
-                    Period(row.number, row.period_start, row.due_date, row.whole),
-                    row.principal,
-                    row.interest,
-                    row.balance_after,
-                ),
-                row.principal_paid,
-                row.interest_paid,
-                charges_of(lines, row.number, day),
-                row.overdue,
-            )
-            for row in rows
-        ),
-        share=head.share,
-        due_count=head.due_count,
-        settled_count=head.settled_count,
-        nonaccrual_since=head.nonaccrual_since,
-        memo=charges_of(lines, MEMO, day) if head.nonaccrual_since else None,
-        claim=(
-            Claim(head.written_off_principal, head.written_off_interest) if written_off else None
-        ),
-        closure=CLOSED.get(head.state),
-        allowance=Allowance(head.allowance_stage1, head.allowance_stage2, head.allowance_stage3),
-        overpayment=head.overpayment,
-    )
+def _today(terms: Terms, row: Any) -> Loan:
+    """Before its payout is known a loan stands still on the day it was opened."""
+    loan = kept.loan_from(row.kept)
+    if row.state in UNPAID_OUT:
+        return loan
+    nights = (max(row.accrued_to, row.business_date) - loan.business_date).days
+    return accrue(terms, loan, nights).loan if nights else loan
 
 
-def save(transaction: Connection, *held: Held) -> None:
-    """Writes loans as they stand now; the first time they are made."""
+def save(transaction: Connection, *held: Held) -> list[Held]:
+    """Writes loans as they stand now, the first time or again; returns them as stored.
+
+    Each was read under this transaction's lock and not written since.
+    """
     if not held:
-        return
-    ids = [each.contract.loan_id for each in held]
-    for table in (instalment, accrual_position):
-        transaction.execute(delete(table).where(table.c.loan_id == func.any(ids)))
-    transaction.execute(
-        insert(instalment), [row for each in held for row in _instalment_rows(each)]
-    )
-    lines = [line for each in held for line in _position_rows(each)]
-    if lines:
-        transaction.execute(insert(accrual_position), lines)
-    _upsert(transaction, loan_state, [_state_row(each) for each in held])
-    _upsert(transaction, loan_balance, [_balance_row(each) for each in held])
-
-
-def _upsert(transaction: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    statement = upsert(table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name != "loan_id"}
-    transaction.execute(
-        statement.on_conflict_do_update(index_elements=["loan_id"], set_=changed), rows
-    )
-
-
-def _instalment_rows(held: Held) -> list[dict[str, Any]]:
-    return [
-        {
-            "loan_id": held.contract.loan_id,
-            "number": row.instalment.number,
-            "period_start": row.instalment.period.start,
-            "due_date": row.instalment.due_date,
-            "whole": row.instalment.period.whole,
-            "principal": row.instalment.principal,
-            "interest": row.instalment.interest,
-            "balance_after": row.instalment.balance_after,
-            "principal_paid": row.principal_paid,
-            "interest_paid": row.interest_paid,
-            "overdue": row.overdue,
-        }
-        for row in held.loan.rows
-    ]
-
-
-def _position_rows(held: Held) -> list[dict[str, Any]]:
-    """No line runs before the payout is known to have been made."""
-    if held.state in UNPAID_OUT:
         return []
+    states = [_state_row(each) for each in held]
+    _upsert(transaction, loan_state, states, loan_state.c.changes)
+    _upsert(transaction, loan_balance, [_balance_row(each) for each in held])
+    _replace(transaction, instalment, [_instalment_rows(each) for each in held])
+    _replace(transaction, accrual_position, [_position_rows(each) for each in held])
     return [
-        {"loan_id": held.contract.loan_id, **asdict(line)}
-        for line in positions(held.terms, held.loan)
-        if line.kind != INTEREST or line.per_night
+        replace(each, stored=Stored(each.state, each.loan, state["changes"]))
+        for each, state in zip(held, states, strict=True)
     ]
+
+
+def _upsert(
+    transaction: Connection,
+    table: Table,
+    rows: list[dict[str, Any]],
+    counter: Any = None,
+) -> None:
+    """Inserts rows or writes over those there; where there is a counter, over their last state."""
+    if not rows:
+        return
+    statement = upsert(table)
+    key = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    condition = None if counter is None else counter == statement.excluded[counter.name] - 1
+    written = transaction.execute(
+        statement.on_conflict_do_update(index_elements=key, set_=changed, where=condition), rows
+    ).rowcount
+    assert written == len(rows), "a loan was written since it was read"
+
+
+def _replace(transaction: Connection, table: Table, made: Iterable[tuple[Rows, Rows]]) -> None:
+    """Writes the rows that are not as before and deletes those that are no more."""
+    gone, fresh = [], []
+    for before, after in made:
+        gone += [key for key in before if key not in after]
+        fresh += [row for key, row in after.items() if row != before.get(key)]
+    if gone:
+        transaction.execute(delete(table).where(tuple_(*table.primary_key).in_(gone)))
+    _upsert(transaction, table, fresh)
+
+
+def _instalment_rows(held: Held) -> tuple[Rows, Rows]:
+    """The rows that differ, before and after."""
+    loan_id, after = held.contract.loan_id, held.loan.rows
+    before = held.stored.loan.rows if held.stored else ()
+    same = {new.instalment.number for old, new in zip(before, after, strict=False) if old is new}
+
+    def rows_of(owed: Iterable[Owed]) -> Rows:
+        others = (row for row in owed if row.instalment.number not in same)
+        return {(loan_id, row.instalment.number): _instalment_row(loan_id, row) for row in others}
+
+    return rows_of(before), rows_of(after)
+
+
+def _instalment_row(loan_id: str, row: Owed) -> dict[str, Any]:
+    return {
+        "loan_id": loan_id,
+        "number": row.instalment.number,
+        "period_start": row.instalment.period.start,
+        "due_date": row.instalment.due_date,
+        "principal": row.instalment.principal,
+        "interest": row.instalment.interest,
+        "balance_after": row.instalment.balance_after,
+        "principal_paid": row.principal_paid,
+        "interest_paid": row.interest_paid,
+        "overdue": row.overdue,
+    }
+
+
+def _position_rows(held: Held) -> tuple[Rows, Rows]:
+    before = _lines(held, held.stored.state, held.stored.loan) if held.stored else {}
+    return before, _lines(held, held.state, held.loan)
+
+
+def _lines(held: Held, state: str, loan: Loan) -> Rows:
+    """No line runs before the payout is known to have been made."""
+    if state in UNPAID_OUT:
+        return {}
+    loan_id = held.contract.loan_id
+    return {
+        (loan_id, line.kind, line.instalment): {"loan_id": loan_id, **asdict(line)}
+        for line in positions(held.terms, loan)
+    }
 
 
 def _state_row(held: Held) -> dict[str, Any]:
@@ -206,9 +218,8 @@ def _state_row(held: Held) -> dict[str, Any]:
         "loan_id": held.contract.loan_id,
         "book_id": held.contract.book_id,
         "state": held.state,
-        "share": loan.share,
-        "due_count": loan.due_count,
-        "settled_count": loan.settled_count,
+        "kept": kept.loan_text(loan),
+        "changes": held.stored.changes + 1 if held.stored else 1,
         "nonaccrual_since": loan.nonaccrual_since,
         "oldest_due": oldest[0].instalment.due_date if oldest else None,
         "next_due": current.instalment.due_date if current else None,

@@ -6,27 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import Connection, Row, exists, func, insert, select
+from sqlalchemy import Connection, bindparam, exists, func, insert, select
 
 from tael_runtime.errors import FailedPrecondition
-from tael_servicing.arithmetic.events import (
-    Disbursed,
-    LoanEvent,
-    Parked,
-    Prepaid,
-    Recovered,
-    Repaid,
-    Settled,
-    WrittenOff,
-)
+from tael_servicing import kept
+from tael_servicing.arithmetic.events import LoanEvent
 from tael_servicing.arithmetic.loan import Closure, Loan, Status
-from tael_servicing.arithmetic.prepayment import Keep
 from tael_servicing.arithmetic.terms import Terms
 from tael_servicing.reasons import Reason
+from tael_servicing.tables import book_day, loan_event, loan_state
 from tael_servicing.tables import loan as loans
-from tael_servicing.tables import loan_event, loan_state
 
-WITH_AMOUNT = {kind.__name__: kind for kind in (Disbursed, Repaid, Settled, Recovered, Parked)}
 UNPAID_OUT = ("PAYING", "CANCELLED")
 CLOSURES = {
     Closure.PAID_NORMAL: "CLOSED_NORMAL",
@@ -61,13 +51,25 @@ class Contract:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A loan as the store has it; what is written is the difference."""
+
+    state: str
+    loan: Loan
+    changes: int
+    """How often it was written: nobody writes over what they have not read."""
+
+
+@dataclass(frozen=True)
 class Held:
-    """A loan out of the store."""
+    """A loan out of the store, or about to be stored for the first time."""
 
     contract: Contract
     terms: Terms
     state: str
     loan: Loan
+    stored: Stored | None = None
+    """None for a loan that is not yet stored."""
 
     @property
     def dpd(self) -> int:
@@ -110,50 +112,41 @@ def has_arrears(transaction: Connection, customer_id: str) -> bool:
     return bool(transaction.execute(select(late)).scalar())
 
 
+BOOKED_ON = (
+    select(book_day.c.business_date)
+    .join(loans, loans.c.book_id == book_day.c.book_id)
+    .where(loans.c.loan_id == bindparam("loan_id"))
+    .scalar_subquery()
+)
+
+
 def record(transaction: Connection, loan_id: str, event: LoanEvent, reference: str = "") -> None:
     """Adds to the events the loan is the fold of; reference: on whose word."""
-    keep = event.keep.name if isinstance(event, Prepaid) else ""
-    match event:
-        case Disbursed():
-            amount = event.principal
-        case Repaid() | Prepaid() | Settled() | Recovered() | Parked():
-            amount = event.amount
-        case _:
-            amount = 0
     transaction.execute(
         insert(loan_event).values(
-            loan_id=loan_id,
+            loan_id=bindparam("loan_id"),
             event_id=event.event_id,
             value_date=event.value_date,
+            booked_on=BOOKED_ON,
             kind=type(event).__name__,
-            amount=amount,
-            keep=keep,
+            content=kept.event_content(event),
             reference=reference,
-        )
+        ),
+        {"loan_id": loan_id},
     )
 
 
 def next_event_id(transaction: Connection, loan_id: str) -> str:
     """The id of the event about to happen: ids of a loan sort in the order of arrival."""
-    count = transaction.execute(
-        select(func.count()).select_from(loan_event).where(loan_event.c.loan_id == loan_id)
-    ).scalar_one()
-    return f"{count + 1:08}"
+    last = transaction.execute(
+        select(func.max(loan_event.c.event_id)).where(loan_event.c.loan_id == loan_id)
+    ).scalar()
+    return f"{int(last or 0) + 1:08}"
 
 
 def events_of(transaction: Connection, loan_id: str) -> list[LoanEvent]:
-    """The events the loan is the fold of."""
+    """The events the loan is the fold of, in the order of arrival."""
     rows = transaction.execute(
         select(loan_event).where(loan_event.c.loan_id == loan_id).order_by(loan_event.c.event_id)
     )
-    return [_event(row) for row in rows]
-
-
-def _event(row: Row[tuple[object, ...]]) -> LoanEvent:
-    match row.kind:
-        case "Prepaid":
-            return Prepaid(row.value_date, row.event_id, row.amount, Keep[row.keep])
-        case "WrittenOff":
-            return WrittenOff(row.value_date, row.event_id)
-        case kind:
-            return WITH_AMOUNT[kind](row.value_date, row.event_id, row.amount)
+    return [kept.event_from(row.kind, row.value_date, row.event_id, row.content) for row in rows]

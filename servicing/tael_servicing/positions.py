@@ -6,11 +6,11 @@ is that less what was posted before. So no night is folded and no rounding drift
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from tael_servicing.arithmetic.accrual import NO_CHARGES, Charges, Line
+from tael_servicing.arithmetic.accrual import Charges
 from tael_servicing.arithmetic.loan import Loan, current_accrual
 from tael_servicing.arithmetic.terms import Terms
 
@@ -30,16 +30,10 @@ class Position:
     per_night: int
     denominator: int
     posted: int
-    paid: int = 0
-
-    def line(self, day: date) -> Line:
-        """The charge as it stands at the opening of a day."""
-        numerator = self.carry + self.per_night * (day - self.since).days
-        return Line(numerator, self.posted, self.paid)
 
 
 def positions(terms: Terms, loan: Loan) -> tuple[Position, ...]:
-    """Every line of a loan that has grown or grows, as of its business date."""
+    """Every line of a loan that grows, as of its business date."""
     return (*_interest(terms, loan), *_charges(terms, loan))
 
 
@@ -47,6 +41,8 @@ def _interest(terms: Terms, loan: Loan) -> Iterator[Position]:
     if not loan.running or loan.current is None:
         return
     row = loan.current.instalment
+    if not row.interest:
+        return
     yield Position(
         INTEREST,
         row.number,
@@ -60,14 +56,14 @@ def _interest(terms: Terms, loan: Loan) -> Iterator[Position]:
 
 def _charges(terms: Terms, loan: Loan) -> Iterator[Position]:
     late = [row for row in loan.arrears if row.overdue] if loan.running else []
-    for row in loan.rows[: loan.due_count]:
-        grows = loan.memo is None and row in late
-        bases = (row.principal_unpaid, row.interest_unpaid) if grows else (0, 0)
-        yield from _pair(terms, loan, row.instalment.number, row.charges, bases)
     if loan.memo is not None:
         principal = sum(row.principal_unpaid for row in late)
         interest = sum(row.interest_unpaid for row in late)
         yield from _pair(terms, loan, MEMO, loan.memo, (principal, interest))
+        return
+    for row in late:
+        bases = (row.principal_unpaid, row.interest_unpaid)
+        yield from _pair(terms, loan, row.instalment.number, row.charges, bases)
 
 
 def _pair(
@@ -80,7 +76,7 @@ def _pair(
         (COMPOUND, charges.compound, interest * terms.compound_enabled),
     ):
         per_night = base * rate.numerator
-        if per_night or line != Line():
+        if per_night:
             yield Position(
                 kind,
                 instalment,
@@ -89,14 +85,4 @@ def _pair(
                 per_night,
                 rate.denominator,
                 line.accrued,
-                line.paid,
             )
-
-
-def charges_of(lines: Mapping[tuple[str, int], Position], instalment: int, day: date) -> Charges:
-    """An instalment's penalty and compound at the opening of a day."""
-    penalty, compound = lines.get((PENALTY, instalment)), lines.get((COMPOUND, instalment))
-    return Charges(
-        penalty.line(day) if penalty else NO_CHARGES.penalty,
-        compound.line(day) if compound else NO_CHARGES.compound,
-    )

@@ -140,14 +140,20 @@ def page(transaction: Connection, after: str, size: int) -> list[Product]:
     return [_product(row) for row in rows]
 
 
+KNOWN = "tael_product_terms"
+"""The terms a connection has read before; a version never changes."""
+
+
 def terms_of(
     transaction: Connection, versions: set[tuple[str, int]]
 ) -> dict[tuple[str, int], pb.ProductTerms]:
-    """The terms of several versions."""
-    codes = {code for code, _ in versions}
-    rows = transaction.execute(select(products).where(products.c.code.in_(codes)))
-    found = {(row.code, row.version): _product(row).terms for row in rows}
-    return {version: found[version] for version in versions}
+    """The terms of several versions, each read once a connection."""
+    known: dict[tuple[str, int], pb.ProductTerms] = transaction.info.setdefault(KNOWN, {})
+    if missing := versions - known.keys():
+        codes = {code for code, _ in missing}
+        rows = transaction.execute(select(products).where(products.c.code.in_(codes)))
+        known |= {(row.code, row.version): _product(row).terms for row in rows}
+    return {version: known[version] for version in versions}
 
 
 def _product(row: Row[tuple[object, ...]]) -> Product:

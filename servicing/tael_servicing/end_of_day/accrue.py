@@ -22,7 +22,7 @@ GROW = text(
     WITH exact AS (
         SELECT loan_id, kind, instalment, posted, denominator,
                carry + per_night * (CAST(:until AS date) - since) AS numerator
-        FROM accrual_position WHERE loan_id = ANY(:ids) AND per_night > 0 FOR UPDATE
+        FROM accrual_position WHERE loan_id = ANY(:ids) FOR UPDATE
     ), rounded AS (
         SELECT loan_id, kind, instalment, posted,
                numerator / denominator

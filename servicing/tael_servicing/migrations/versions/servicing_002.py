@@ -4,7 +4,7 @@ from alembic import op
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-revision = 'servicing_001'
+revision = 'servicing_002'
 down_revision = None
 branch_labels = ('servicing',)
 depends_on = None
@@ -18,19 +18,16 @@ def upgrade() -> None:
     sa.Column('instalment', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('since', sa.Date(), nullable=False, comment='the last break of the line'),
     sa.Column('carry', sa.BigInteger(), nullable=False, comment='exact numerator at the break'),
-    sa.Column('per_night', sa.BigInteger(), nullable=False, comment='numerator a night adds; 0 = at rest'),
+    sa.Column('per_night', sa.BigInteger(), nullable=False, comment='numerator a night adds'),
     sa.Column('denominator', sa.BigInteger(), nullable=False),
     sa.Column('posted', sa.BigInteger(), nullable=False),
-    sa.Column('paid', sa.BigInteger(), nullable=False),
     sa.CheckConstraint("kind IN ('INTEREST', 'PENALTY', 'COMPOUND')", name='accrual_position_kind'),
-    sa.CheckConstraint('carry >= 0 AND per_night >= 0', name='accrual_position_numerators'),
+    sa.CheckConstraint('carry >= 0 AND per_night > 0', name='accrual_position_numerators'),
     sa.CheckConstraint('denominator > 0', name='accrual_position_denominator'),
-    sa.CheckConstraint('paid BETWEEN 0 AND posted', name='accrual_position_paid'),
     sa.PrimaryKeyConstraint('loan_id', 'kind', 'instalment'),
-    comment='straight lines: (carry + nights * per_night) / denominator; instalment 0 = the memo',
+    comment='lines that grow: (carry + nights * per_night) / denominator; instalment 0 = the memo',
     postgresql_with={'fillfactor': 50}
     )
-    op.create_index('accrual_position_running', 'accrual_position', ['loan_id'], unique=False, postgresql_where=sa.text('per_night > 0'))
     op.create_table('book_day',
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('currency_code', sa.Text(), nullable=False),
@@ -67,7 +64,6 @@ def upgrade() -> None:
     sa.Column('number', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('period_start', sa.Date(), nullable=False),
     sa.Column('due_date', sa.Date(), nullable=False),
-    sa.Column('whole', sa.Boolean(), nullable=False, comment="bears a month's interest"),
     sa.Column('principal', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('interest', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('balance_after', sa.BigInteger(), server_default='0', nullable=False),
@@ -76,7 +72,8 @@ def upgrade() -> None:
     sa.Column('overdue', sa.Boolean(), nullable=False),
     sa.CheckConstraint('interest_paid BETWEEN 0 AND interest', name='instalment_interest_paid'),
     sa.CheckConstraint('principal_paid BETWEEN 0 AND principal', name='instalment_principal_paid'),
-    sa.PrimaryKeyConstraint('loan_id', 'number')
+    sa.PrimaryKeyConstraint('loan_id', 'number'),
+    comment='the rows of the kept loans, for questions over many loans'
     )
     op.create_table('line_movement',
     sa.Column('line_id', sa.Text(collation='C'), nullable=False),
@@ -140,9 +137,9 @@ def upgrade() -> None:
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
     sa.Column('event_id', sa.Text(collation='C'), nullable=False),
     sa.Column('value_date', sa.Date(), nullable=False),
+    sa.Column('booked_on', sa.Date(), nullable=False, comment='the business date it became known on'),
     sa.Column('kind', sa.Text(), nullable=False),
-    sa.Column('amount', sa.BigInteger(), nullable=False),
-    sa.Column('keep', sa.Text(), nullable=False, comment='TERM or INSTALMENT of a prepayment'),
+    sa.Column('content', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="the event's own fields"),
     sa.Column('reference', sa.Text(), nullable=False, comment='the approval, the payer, the drawdown'),
     sa.PrimaryKeyConstraint('loan_id', 'event_id'),
     comment='what the loan is the fold of',
@@ -164,9 +161,8 @@ def upgrade() -> None:
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('state', sa.Text(), nullable=False),
-    sa.Column('share', sa.BigInteger(), nullable=False),
-    sa.Column('due_count', sa.Integer(), nullable=False),
-    sa.Column('settled_count', sa.Integer(), nullable=False),
+    sa.Column('kept', sa.Text(), nullable=False, comment='the whole loan, when something last happened'),
+    sa.Column('changes', sa.BigInteger(), nullable=False, comment='how often it was written'),
     sa.Column('nonaccrual_since', sa.Date(), nullable=True),
     sa.Column('oldest_due', sa.Date(), nullable=True, comment='due date of the oldest unpaid due instalment'),
     sa.Column('next_due', sa.Date(), nullable=True, comment='due date of the instalment whose period runs'),
@@ -284,6 +280,5 @@ def downgrade() -> None:
     op.drop_index('credit_line_customer', table_name='credit_line')
     op.drop_table('credit_line')
     op.drop_table('book_day')
-    op.drop_index('accrual_position_running', table_name='accrual_position', postgresql_where=sa.text('per_night > 0'))
     op.drop_table('accrual_position')
     # ### end Alembic commands ###

@@ -1,0 +1,60 @@
+"""A loan and its events as the store keeps them: JSON of the arithmetic's own dataclasses.
+
+A field that the arithmetic gains needs no column: what was kept before it came is read with its
+default. Numbers keep their exactness: integers of any size, decimals and fractions as texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from fractions import Fraction
+from typing import Any, get_args
+
+import msgspec
+
+from tael_servicing.arithmetic.events import LoanEvent
+from tael_servicing.arithmetic.loan import Loan
+
+KINDS: dict[str, type[LoanEvent]] = {kind.__name__: kind for kind in get_args(LoanEvent)}
+"""Events by the name they are kept under."""
+COMMON = ("value_date", "event_id")
+"""What every event has; kept in columns of its own."""
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Fraction):
+        return str(value)
+    raise NotImplementedError(f"a {type(value).__name__} is not kept")
+
+
+def _read(kind: type, value: Any) -> Any:
+    if kind is Fraction:
+        return Fraction(value)
+    raise NotImplementedError(f"a {kind.__name__} is not kept")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_written)
+_decoder = msgspec.json.Decoder(Loan, dec_hook=_read)
+
+
+def loan_text(loan: Loan) -> str:
+    """The whole loan on its business date."""
+    return _encoder.encode(loan).decode()
+
+
+def loan_from(kept: str) -> Loan:
+    """The loan again, on the business date it was kept on."""
+    return _decoder.decode(kept)
+
+
+def event_content(event: LoanEvent) -> dict[str, Any]:
+    """The event's own fields, for a JSON column."""
+    content: dict[str, Any] = msgspec.to_builtins(event, enc_hook=_written)
+    return {name: value for name, value in content.items() if name not in COMMON}
+
+
+def event_from(kind: str, value_date: date, event_id: str, content: Mapping[str, Any]) -> LoanEvent:
+    """The event again. KeyError for a kind that this version does not know."""
+    fields = {"value_date": value_date, "event_id": event_id, **content}
+    return msgspec.convert(fields, KINDS[kind], dec_hook=_read)
