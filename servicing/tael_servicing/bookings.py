@@ -13,7 +13,7 @@ from tael.ledger.v1 import ledger_pb2 as ledger
 from tael_client.values import from_date
 from tael_servicing import loan_store, outgoing
 from tael_servicing.arithmetic.postings import Posting
-from tael_servicing.lines import CreditLine
+from tael_servicing.line_tree import CreditLine
 from tael_servicing.loans import Contract
 from tael_servicing.outgoing import Outgoing
 from tael_servicing.paging import pages
@@ -72,9 +72,11 @@ def post_many(
         outgoing.store(transaction, _request(part, _events(transaction, part, page)))
 
 
-def post_line(transaction: Connection, batch: Batch, line: CreditLine, event: str) -> None:
-    """Stores LINE_GRANTED or LINE_CLOSED with what the line has left."""
-    if not line.available:
+def post_line(
+    transaction: Connection, batch: Batch, line: CreditLine, event: str, **amounts: int
+) -> None:
+    """Stores LINE_GRANTED, LINE_ADJUSTED or LINE_CLOSED; nothing where nothing moves."""
+    if not any(amounts.values()):
         return
     told = ledger.BusinessEvent(
         event=event,
@@ -84,10 +86,22 @@ def post_line(transaction: Connection, batch: Batch, line: CreditLine, event: st
             ledger.Owner(owner_type="CUSTOMER", owner_id=line.customer_id),
             ledger.Owner(owner_type="LINE", owner_id=line.line_id),
         ],
-        amounts=[ledger.EventAmount(amount_type="commitment", minor_units=line.available)],
+        amounts=[
+            ledger.EventAmount(amount_type=name, minor_units=amount)
+            for name, amount in amounts.items()
+            if amount
+        ],
         source=f"servicing/line/{line.line_id}",
     )
     outgoing.store(transaction, _request(batch, [told]))
+
+
+def post_line_adjusted(
+    transaction: Connection, batch: Batch, line: CreditLine, change: int
+) -> None:
+    """Stores LINE_ADJUSTED by what the line's commitment (7201) changed."""
+    up, down = max(change, 0), max(-change, 0)
+    post_line(transaction, batch, line, "LINE_ADJUSTED", increase=up, decrease=down)
 
 
 def post_reversal(

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import date
+from typing import Protocol
 
 import grpc
 from sqlalchemy import Connection
 
 from tael.servicing.v1 import credit_line_pb2 as pb
 from tael.servicing.v1 import credit_line_pb2_grpc
-from tael_client.values import to_decimal
 from tael_runtime import idempotency
-from tael_runtime.errors import InvalidArgument
-from tael_runtime.fields import read_amount, read_date
-from tael_runtime.ids import new_id
-from tael_runtime.paging import number_key, token
-from tael_servicing import bookings, books, events, lines, products
-from tael_servicing.bookings import Batch
+from tael_runtime.paging import number_key, text_key, token
+from tael_servicing import books, events, line_changes, line_requests, lines, products
 from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
-from tael_servicing.lines import CreditLine
-from tael_servicing.products import Product, rate_problem
-from tael_servicing.terms import cost_cap, loan_terms
+from tael_servicing.line_tree import CreditLine
 
-LARGEST_NUMERATOR = 2**62
-LONGEST_NIGHTS = 100 * 366
-"""An accrual line that ran so long would still fit (DESIGN.md §4)."""
 
-OWNER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+class _OfALine(Protocol):
+    line_id: str
+    etag: str
 
 
 class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
-    """Grants, freezes and tells."""
+    """Grants, changes, freezes, closes and tells."""
 
     def __init__(self, desk: Desk) -> None:
         self._db = desk.database
@@ -43,15 +34,18 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
         self, request: pb.GrantCreditLineRequest, context: grpc.ServicerContext
     ) -> pb.GrantCreditLineResponse:
         """Opens a line and books its commitment."""
+        line_requests.check_shape(request)
 
         def work(transaction: Connection) -> pb.GrantCreditLineResponse:
-            product = products.get(transaction, request.product_code)
-            book = books.hold_open(transaction, product.book_id)
-            day = book.business_date
-            line = lines.grant(transaction, _granted(request, product, book), day)
-            batch = Batch(f"grant:{line.line_id}", line.book_id, line.line_id, day)
-            bookings.post_line(transaction, batch, line, "LINE_GRANTED")
-            events.line_changed(transaction, day, line)
+            code, above = request.product_code, request.parent_line_id
+            product = products.get(transaction, code) if code else None
+            book_id = product.book_id if product else request.book_id
+            if not book_id:
+                book_id = lines.get(transaction, above).book_id
+            book = books.hold_open(transaction, book_id)
+            parent = lines.lock(transaction, above) if above else None
+            line = line_requests.granted(request, parent, product, book)
+            line = line_changes.grant(transaction, line, book.business_date)
             return pb.GrantCreditLineResponse(line=line.message())
 
         answer = books.on_an_open_day(
@@ -59,9 +53,7 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
                 self._db, "GrantCreditLine", request, pb.GrantCreditLineResponse, work
             )
         )
-        with self._db.read() as connection:
-            line = lines.get(connection, answer.line.line_id)
-        self._sender.deliver(line.book_id, line.line_id)
+        self._deliver(answer.line.line_id)
         return answer
 
     def GetCreditLine(
@@ -74,10 +66,61 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
     def ListCreditLines(
         self, request: pb.ListCreditLinesRequest, context: grpc.ServicerContext
     ) -> pb.ListCreditLinesResponse:
-        """A customer's lines."""
+        """A page of a customer's lines."""
+        size = request.page_size or 100
+        after = text_key(request.page_token)
         with self._db.read() as connection:
-            found = lines.of_customer(connection, request.customer_id)
-        return pb.ListCreditLinesResponse(lines=[line.message() for line in found])
+            found = lines.of_customer(connection, request.customer_id, after, size + 1)
+        return pb.ListCreditLinesResponse(
+            lines=[line.message() for line in found[:size]],
+            next_page_token=token(found[size - 1].line_id) if len(found) > size else "",
+        )
+
+    def AdjustCreditLine(
+        self, request: pb.AdjustCreditLineRequest, context: grpc.ServicerContext
+    ) -> pb.AdjustCreditLineResponse:
+        """Another limit, rate or last day."""
+
+        def change(transaction: Connection, line: CreditLine, book: BookDay) -> CreditLine:
+            today = book.business_date
+            product = None if line.overall else products.get(transaction, line.product_code)
+            after = line_requests.adjusted(request, line, product, today)
+            why = request.reason, request.approval
+            return line_changes.adjust(transaction, line, after, today, *why)
+
+        def work(transaction: Connection) -> pb.AdjustCreditLineResponse:
+            line = self._booked(transaction, request, change)
+            return pb.AdjustCreditLineResponse(line=line.message())
+
+        answer = books.on_an_open_day(
+            lambda: idempotency.once(
+                self._db, "AdjustCreditLine", request, pb.AdjustCreditLineResponse, work
+            )
+        )
+        self._deliver(request.line_id)
+        return answer
+
+    def CloseCreditLine(
+        self, request: pb.CloseCreditLineRequest, context: grpc.ServicerContext
+    ) -> pb.CloseCreditLineResponse:
+        """Ends a line and those below it."""
+
+        def change(transaction: Connection, line: CreditLine, book: BookDay) -> CreditLine:
+            why = request.reason, request.approval
+            closed, _ = line_changes.close(transaction, line, book.business_date, *why)
+            return closed
+
+        def work(transaction: Connection) -> pb.CloseCreditLineResponse:
+            line = self._booked(transaction, request, change)
+            return pb.CloseCreditLineResponse(line=line.message())
+
+        answer = books.on_an_open_day(
+            lambda: idempotency.once(
+                self._db, "CloseCreditLine", request, pb.CloseCreditLineResponse, work
+            )
+        )
+        self._deliver(request.line_id)
+        return answer
 
     def FreezeCreditLine(
         self, request: pb.FreezeCreditLineRequest, context: grpc.ServicerContext
@@ -85,12 +128,11 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
         """No more drawdowns."""
 
         def work(transaction: Connection) -> pb.FreezeCreditLineResponse:
-            line = self._change(
-                transaction,
-                request,
-                lambda found, day: lines.freeze(transaction, found, request.reason, day),
-            )
-            return pb.FreezeCreditLineResponse(line=line.message())
+            line = self._locked(transaction, request)
+            day = books.get(transaction, line.book_id).business_date
+            frozen = lines.freeze(transaction, line, request.reason, day)
+            events.line_changed(transaction, day, frozen)
+            return pb.FreezeCreditLineResponse(line=frozen.message())
 
         return idempotency.once(
             self._db, "FreezeCreditLine", request, pb.FreezeCreditLineResponse, work
@@ -102,12 +144,11 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
         """Drawdowns again."""
 
         def work(transaction: Connection) -> pb.UnfreezeCreditLineResponse:
-            line = self._change(
-                transaction,
-                request,
-                lambda found, day: lines.unfreeze(transaction, found, day),
-            )
-            return pb.UnfreezeCreditLineResponse(line=line.message())
+            line = self._locked(transaction, request)
+            day = books.get(transaction, line.book_id).business_date
+            active = lines.unfreeze(transaction, line, request.reason, day)
+            events.line_changed(transaction, day, active)
+            return pb.UnfreezeCreditLineResponse(line=active.message())
 
         return idempotency.once(
             self._db, "UnfreezeCreditLine", request, pb.UnfreezeCreditLineResponse, work
@@ -127,51 +168,24 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
             next_page_token=token(found[size - 1].number) if len(found) > size else "",
         )
 
-    def _change(
+    def _locked(self, transaction: Connection, request: _OfALine) -> CreditLine:
+        line = lines.lock(transaction, request.line_id)
+        line.check_etag(request.etag)
+        return line
+
+    def _booked(
         self,
         transaction: Connection,
-        request: pb.FreezeCreditLineRequest | pb.UnfreezeCreditLineRequest,
-        change: Callable[[CreditLine, date], CreditLine],
+        request: _OfALine,
+        change: Callable[[Connection, CreditLine, BookDay], CreditLine],
     ) -> CreditLine:
-        found = lines.lock(transaction, request.line_id)
-        found.check_etag(request.etag)
-        day = books.get(transaction, found.book_id).business_date
-        changed = change(found, day)
-        events.line_changed(transaction, day, changed)
-        return changed
+        """A change that books: no day ends before this transaction does."""
+        book_id = lines.get(transaction, request.line_id).book_id
+        book = books.hold_open(transaction, book_id)
+        return change(transaction, self._locked(transaction, request), book)
 
-
-def _granted(request: pb.GrantCreditLineRequest, product: Product, book: BookDay) -> CreditLine:
-    """The line asked for. Raises InvalidArgument with the field that no line can have."""
-    limit = read_amount("limit", request.limit, book.currency_code)
-    cap = cost_cap(product.terms)
-    if problem := rate_problem(request.annual_rate, cap * 0, cap):
-        raise InvalidArgument("annual_rate", problem)
-    annual_rate = to_decimal(request.annual_rate)
-    penalty = loan_terms(
-        product.terms, product.terms.max_periods, annual_rate, 0
-    ).daily_penalty_rate
-    if limit * penalty.numerator * LONGEST_NIGHTS >= LARGEST_NUMERATOR:
-        raise InvalidArgument("limit", "is too large for exact interest at this rate")
-    valid_to = read_date("valid_to", request.valid_to)
-    if valid_to <= book.business_date:
-        raise InvalidArgument("valid_to", f"must lie after the business date, {book.business_date}")
-    if not OWNER_ID.fullmatch(request.customer_id):
-        raise InvalidArgument("customer_id", f"must match {OWNER_ID.pattern}")
-    return CreditLine(
-        line_id=new_id("cl"),
-        customer_id=request.customer_id,
-        product_code=product.code,
-        book_id=product.book_id,
-        currency_code=book.currency_code,
-        revolving=request.revolving,
-        credit_limit=limit,
-        used=0,
-        reserved=0,
-        annual_rate=annual_rate,
-        valid_to=valid_to,
-        state="ACTIVE",
-        freeze_reason="",
-        source=request.source,
-        movements=0,
-    )
+    def _deliver(self, line_id: str) -> None:
+        """Answers when the ledger has what the change books."""
+        with self._db.read() as connection:
+            line = lines.get(connection, line_id)
+        self._sender.deliver(line.book_id, line.path[0])

@@ -36,7 +36,7 @@ from tael_servicing.arithmetic.replay import advance
 from tael_servicing.bookings import Batch
 from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
-from tael_servicing.lines import CreditLine
+from tael_servicing.line_tree import CreditLine
 from tael_servicing.loans import Contract, Held
 from tael_servicing.outgoing import PostingRefused
 from tael_servicing.payouts import Outcome, Payouts
@@ -50,14 +50,16 @@ log = structlog.get_logger()
 def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
     """Holds the line, signs the contract, books the loan and makes its payout ready.
 
-    Raises FailedPrecondition LINE_EXCEEDED, LINE_FROZEN, LINE_EXPIRED, CUSTOMER_OVERDUE.
+    Raises FailedPrecondition LINE_EXCEEDED, LINE_FROZEN, LINE_EXPIRED, LINE_PENDING, LINE_OVERALL,
+    CUSTOMER_OVERDUE.
     """
     book = books.hold_open(transaction, lines.get(transaction, request.line_id).book_id)
     line = lines.lock(transaction, request.line_id)
     day = book.business_date
+    line.check_open(day)
     product = products.get(transaction, line.product_code)
     contract = _contract(request, line, product, book)
-    line.check_drawable(contract.principal, day)
+    line.check_room(contract.principal)
     if loans.has_arrears(transaction, line.customer_id):
         raise FailedPrecondition(
             Reason.CUSTOMER_OVERDUE, "the customer has a loan past due", line.customer_id
@@ -68,7 +70,7 @@ def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
     loan_store.save(transaction, held)
     payouts.prepare(transaction, contract.loan_id)
     bookings.post(transaction, _batch("disburse", contract, day), contract, _disbursed(contract))
-    events.line_changed(transaction, day, line)
+    events.line_changed(transaction, day, *line.branch)
     return held
 
 
@@ -183,7 +185,7 @@ class Disbursements:
             payouts.conclude(transaction, loan_id, "PAID", outcome)
             paid = Posting("DISBURSEMENT_PAID", day, True, {"principal": contract.principal})
             bookings.post(transaction, _batch("paid", contract, day), contract, paid, *caught_up)
-            events.line_changed(transaction, day, line)
+            events.line_changed(transaction, day, *line.branch)
             events.loan_opened(transaction, day, held)
 
     def _failed(self, contract: Contract, outcome: Outcome) -> None:
@@ -195,13 +197,8 @@ class Disbursements:
             if held.state != "PAYING":
                 return
             held = replace(held, state="CANCELLED")
-            line = lines.release(
-                transaction,
-                lines.lock(transaction, contract.line_id),
-                contract.principal,
-                loan_id,
-                day,
-            )
+            line = lines.lock(transaction, contract.line_id)
+            released = lines.release(transaction, line, contract.principal, loan_id, day)
             loan_store.save(transaction, held)
             payouts.conclude(transaction, loan_id, "FAILED", outcome)
             origin = f"disburse:{loan_id}"
@@ -209,5 +206,9 @@ class Disbursements:
             (entry,) = [sequence for each in posted.values() for sequence in each]
             batch = _batch("reverse", contract, day)
             bookings.post_reversal(transaction, batch, contract, _disbursed(contract), entry)
-            events.line_changed(transaction, day, line)
+            # The reversal gives all of it back to 7201: too much where the limit fell meanwhile.
+            excess = released.commitment - line.commitment - contract.principal
+            batch = _batch("adjust", contract, day)
+            bookings.post_line_adjusted(transaction, batch, released, excess)
+            events.line_changed(transaction, day, *released.branch)
             events.loan_opened(transaction, day, held)

@@ -11,15 +11,16 @@ from tael.servicing.v1 import loan_pb2, repayment_pb2
 from tael_client.values import from_date
 from tael_runtime import outbox
 from tael_servicing import messages
-from tael_servicing.lines import CreditLine
+from tael_servicing.line_tree import CreditLine
 from tael_servicing.loans import Held
 
 
-def line_changed(transaction: Connection, day: date, line: CreditLine) -> None:
-    """A line opened, moved, was frozen."""
-    changed = pb.LineChanged(line=line.message())
-    event = pb.Event(business_date=from_date(day), line_changed=changed)
-    outbox.append(transaction, "credit_line", line.line_id, event)
+def line_changed(transaction: Connection, day: date, *lines: CreditLine) -> None:
+    """Lines opened, moved, were changed, frozen or closed."""
+    for line in lines:
+        changed = pb.LineChanged(line=line.message())
+        event = pb.Event(business_date=from_date(day), line_changed=changed)
+        outbox.append(transaction, "credit_line", line.line_id, event)
 
 
 def loan_opened(transaction: Connection, day: date, held: Held) -> None:

@@ -1,225 +1,270 @@
-"""Credit lines: limit = used + reserved + available, under a row lock and a check of the store."""
+"""Credit lines in the store: every movement under the locks of the line and of those above it.
+
+Locks are taken root first, so that drawdowns on lines of one tree wait for one another and never
+in a circle. What the arithmetic must not allow, checks of the store refuse once more.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    any_,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from tael.servicing.v1 import credit_line_pb2 as pb
-from tael_client.values import from_date, from_decimal, money
-from tael_runtime.errors import Aborted, FailedPrecondition, NotFound
+from tael_client.values import from_date, money
+from tael_runtime.errors import FailedPrecondition, NotFound
+from tael_servicing import line_tree
+from tael_servicing.line_tree import CreditLine
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import credit_line, line_movement
 
+COLUMNS = tuple(column.name for column in credit_line.c)
+OPEN = ("PENDING", "ACTIVE", "FROZEN")
+
 
 @dataclass(frozen=True)
-class CreditLine:
-    """A line as it stands, minor units."""
+class Movement:
+    """What happens to a line, and to those above it that move with it."""
 
-    line_id: str
-    customer_id: str
-    product_code: str
-    book_id: str
-    currency_code: str
-    revolving: bool
-    credit_limit: int
-    used: int
-    reserved: int
-    annual_rate: Decimal
-    valid_to: date
-    state: str
-    freeze_reason: str
-    source: str
-    movements: int
-
-    @property
-    def available(self) -> int:
-        """Left to draw; what stands on 7201 while the line is open."""
-        return self.credit_limit - self.used - self.reserved
-
-    def message(self) -> pb.CreditLine:
-        """In the contract's words."""
-        currency = self.currency_code
-        return pb.CreditLine(
-            line_id=self.line_id,
-            customer_id=self.customer_id,
-            product_code=self.product_code,
-            revolving=self.revolving,
-            limit=money(self.credit_limit, currency),
-            used=money(self.used, currency),
-            reserved=money(self.reserved, currency),
-            available=money(self.available, currency),
-            annual_rate=from_decimal(self.annual_rate),
-            valid_to=from_date(self.valid_to),
-            state=pb.LineState.Value(f"LINE_STATE_{self.state}"),
-            freeze_reason=self.freeze_reason,
-            etag=self.etag,
-        )
-
-    @property
-    def etag(self) -> str:
-        """Changes with every movement."""
-        return str(self.movements)
-
-    def check_etag(self, etag: str) -> None:
-        """Raises Aborted STALE_ETAG where the line moved since it was read; an empty one matches."""
-        if etag and etag != self.etag:
-            raise Aborted(
-                Reason.STALE_ETAG, f"the line has moved: its etag is {self.etag!r}, not {etag!r}"
-            )
-
-    def check_drawable(self, principal: int, day: date) -> None:
-        """Raises FailedPrecondition LINE_EXPIRED, LINE_FROZEN or LINE_EXCEEDED."""
-        if self.state == "CLOSED" or day > self.valid_to:
-            raise FailedPrecondition(
-                Reason.LINE_EXPIRED, f"the line could be drawn until {self.valid_to}", self.line_id
-            )
-        if self.state == "FROZEN":
-            raise FailedPrecondition(Reason.LINE_FROZEN, self.freeze_reason, self.line_id)
-        if principal > self.available:
-            raise FailedPrecondition(
-                Reason.LINE_EXCEEDED, f"{self.available} is left, not {principal}", self.line_id
-            )
+    kind: str
+    amount: int
+    date: date
+    loan_id: str = ""
+    drawn_line_id: str = ""
+    reason: str = ""
+    approval: str = ""
 
 
 def grant(transaction: Connection, line: CreditLine, day: date) -> CreditLine:
-    """Opens a line."""
-    transaction.execute(insert(credit_line).values(vars(line)))
-    return _move(transaction, line, line, "GRANTED", line.credit_limit, day)
+    """Opens a line, or has it wait for its first day."""
+    granted = replace(line, movements=1)
+    transaction.execute(insert(credit_line).values(_values(granted)))
+    _note(transaction, [granted], Movement("GRANTED", line.granted, day))
+    return granted
+
+
+def open_up(transaction: Connection, line: CreditLine, day: date) -> CreditLine:
+    """The first day of a line that waited for it."""
+    line.check_state("PENDING")
+    opened = replace(line, state="ACTIVE")
+    return _move(transaction, line, opened, Movement("OPENED", line.granted, day))
 
 
 def reserve(
     transaction: Connection, line: CreditLine, principal: int, loan_id: str, day: date
 ) -> CreditLine:
     """Holds principal for a drawdown under way."""
-    after = replace(line, reserved=line.reserved + principal)
-    return _move(transaction, line, after, "RESERVED", principal, day, loan_id)
+    movement = Movement("RESERVED", principal, day, loan_id, line.line_id)
+    return _move(transaction, line, line_tree.reserve(line, principal), movement)
 
 
 def occupy(
     transaction: Connection, line: CreditLine, principal: int, loan_id: str, day: date
 ) -> CreditLine:
     """The hold becomes use."""
-    after = replace(line, reserved=line.reserved - principal, used=line.used + principal)
-    return _move(transaction, line, after, "OCCUPIED", principal, day, loan_id)
+    movement = Movement("OCCUPIED", principal, day, loan_id, line.line_id)
+    return _move(transaction, line, line_tree.occupy(line, principal), movement)
 
 
 def release(
     transaction: Connection, line: CreditLine, principal: int, loan_id: str, day: date
 ) -> CreditLine:
     """The hold is given back: the payout failed."""
-    after = replace(line, reserved=line.reserved - principal)
-    return _move(transaction, line, after, "RELEASED", principal, day, loan_id)
+    movement = Movement("RELEASED", principal, day, loan_id, line.line_id)
+    return _move(transaction, line, line_tree.release(line, principal), movement)
 
 
 def restore(
     transaction: Connection, line: CreditLine, principal: int, loan_id: str, day: date
 ) -> CreditLine:
-    """Principal came back; negative where a replayed past takes some of it away again."""
-    after = replace(line, used=line.used - principal)
-    return _move(transaction, line, after, "RESTORED", principal, day, loan_id)
+    """Principal came back; negative where it is taken away again."""
+    movement = Movement("RESTORED", principal, day, loan_id, line.line_id)
+    return _move(transaction, line, line_tree.restore(line, principal), movement)
+
+
+def adjust(
+    transaction: Connection,
+    line: CreditLine,
+    after: CreditLine,
+    day: date,
+    reason: str,
+    approval: str = "",
+) -> CreditLine:
+    """The line on other terms. Raises FailedPrecondition LINE_STATE on a closed one."""
+    line.check_state(*OPEN)
+    grown = after.target - line.target
+    movement = Movement("ADJUSTED", grown, day, reason=reason, approval=approval)
+    return _move(transaction, line, after, movement)
 
 
 def freeze(transaction: Connection, line: CreditLine, reason: str, day: date) -> CreditLine:
     """No more drawdowns. Raises FailedPrecondition LINE_STATE on a line that is not active."""
-    _check_state(line, "ACTIVE")
-    after = replace(line, state="FROZEN", freeze_reason=reason)
-    return _move(transaction, line, after, "FROZEN", 0, day)
+    line.check_state("ACTIVE")
+    frozen = replace(line, state="FROZEN", freeze_reason=reason)
+    return _move(transaction, line, frozen, Movement("FROZEN", 0, day, reason=reason))
 
 
-def unfreeze(transaction: Connection, line: CreditLine, day: date) -> CreditLine:
+def unfreeze(transaction: Connection, line: CreditLine, reason: str, day: date) -> CreditLine:
     """Drawdowns again. Raises FailedPrecondition LINE_STATE on a line that is not frozen."""
-    _check_state(line, "FROZEN")
-    after = replace(line, state="ACTIVE", freeze_reason="")
-    return _move(transaction, line, after, "UNFROZEN", 0, day)
+    line.check_state("FROZEN")
+    active = replace(line, state="ACTIVE", freeze_reason="")
+    return _move(transaction, line, active, Movement("UNFROZEN", 0, day, reason=reason))
 
 
-def close(transaction: Connection, line: CreditLine) -> CreditLine:
-    """Past its last day to draw."""
-    transaction.execute(
-        update(credit_line).where(credit_line.c.line_id == line.line_id).values(state="CLOSED")
-    )
-    return replace(line, state="CLOSED")
+def close(
+    transaction: Connection, line: CreditLine, day: date, reason: str, approval: str = ""
+) -> CreditLine:
+    """Nothing can be drawn any more.
 
-
-def _check_state(line: CreditLine, wanted: str) -> None:
-    if line.state != wanted:
+    Raises FailedPrecondition LINE_STATE on a closed line, LINE_RESERVED with a payout under way.
+    """
+    line.check_state(*OPEN)
+    if line.reserved:
         raise FailedPrecondition(
-            Reason.LINE_STATE, f"the line is {line.state}, not {wanted}", line.line_id
+            Reason.LINE_RESERVED, f"{line.reserved} is on its way to a borrower", line.line_id
         )
+    movement = Movement("CLOSED", line.undrawn, day, reason=reason, approval=approval)
+    return _move(transaction, line, replace(line, state="CLOSED"), movement)
 
 
 def _move(
-    transaction: Connection,
-    before: CreditLine,
-    after: CreditLine,
-    kind: str,
-    amount: int,
-    day: date,
-    loan_id: str = "",
+    transaction: Connection, before: CreditLine, after: CreditLine, movement: Movement
 ) -> CreditLine:
-    moved = replace(after, movements=before.movements + 1)
-    transaction.execute(
-        update(credit_line).where(credit_line.c.line_id == moved.line_id).values(vars(moved))
-    )
-    transaction.execute(
-        insert(line_movement).values(
-            line_id=moved.line_id,
-            number=moved.movements,
-            kind=kind,
-            amount=amount,
-            loan_id=loan_id,
-            date=day,
-            used_after=moved.used,
-            reserved_after=moved.reserved,
+    """Writes each line of the branch that changed; the branch as it is then."""
+    branch, moved = [], []
+    for was, now in zip((*before.above, before), (*after.above, after), strict=True):
+        if _values(was) == _values(now):
+            branch.append(now)
+            continue
+        branch.append(replace(now, movements=now.movements + 1))
+        moved.append(branch[-1])
+    for each in moved:
+        transaction.execute(
+            update(credit_line).where(credit_line.c.line_id == each.line_id).values(_values(each))
         )
-    )
-    return moved
+    _note(transaction, moved, movement)
+    return replace(branch[-1], above=tuple(branch[:-1]))
+
+
+def _note(transaction: Connection, moved: Iterable[CreditLine], movement: Movement) -> None:
+    rows = [
+        {
+            **vars(movement),
+            "line_id": each.line_id,
+            "number": each.movements,
+            "limit_after": each.credit_limit,
+            "used_after": each.used,
+            "reserved_after": each.reserved,
+        }
+        for each in moved
+    ]
+    if rows:
+        transaction.execute(insert(line_movement), rows)
 
 
 def get(transaction: Connection, line_id: str) -> CreditLine:
     """One line. Raises NotFound."""
-    return _one(transaction, select(credit_line).where(credit_line.c.line_id == line_id), line_id)
+    return _one(transaction, _branches([line_id]), line_id)
 
 
 def lock(transaction: Connection, line_id: str) -> CreditLine:
     """One line, which nobody else moves before this transaction ends. Raises NotFound."""
-    query = select(credit_line).where(credit_line.c.line_id == line_id).with_for_update()
-    return _one(transaction, query, line_id)
+    return _one(transaction, _branches([line_id]).with_for_update(), line_id)
 
 
-def _one(transaction: Connection, query: Any, line_id: str) -> CreditLine:
-    row = transaction.execute(query).one_or_none()
-    if row is None:
-        raise NotFound("credit line", line_id)
-    return _line(row)
+def hold(transaction: Connection, line_ids: Iterable[str]) -> None:
+    """Locks many lines in the one order, for a transaction that goes on to move several of them."""
+    ids = sorted(set(line_ids))
+    if ids:
+        transaction.execute(_branches(ids).with_for_update())
 
 
-def of_customer(transaction: Connection, customer_id: str) -> list[CreditLine]:
-    """A customer's lines, oldest first."""
-    rows = transaction.execute(
-        select(credit_line)
-        .where(credit_line.c.customer_id == customer_id)
-        .order_by(credit_line.c.line_id)
+def _branches(line_ids: list[str]) -> Select[Any]:
+    """The lines and all above them, those nearer to a root first."""
+    wanted = select(func.unnest(credit_line.c.path)).where(
+        credit_line.c.line_id == func.any(line_ids)
     )
-    return [_line(row) for row in rows]
+    return (
+        select(credit_line)
+        .where(credit_line.c.line_id.in_(wanted))
+        .order_by(func.cardinality(credit_line.c.path), credit_line.c.line_id)
+    )
 
 
-def expired_by(transaction: Connection, book_id: str, day: date) -> list[str]:
-    """Lines whose last day to draw lies before `day`; one with a payout under way waits for it."""
+def _one(transaction: Connection, query: Select[Any], line_id: str) -> CreditLine:
+    *above, last = _lines(transaction.execute(query).all()) or [None]
+    if last is None:
+        raise NotFound("credit line", line_id)
+    return replace(last, above=tuple(above))
+
+
+def of_customer(
+    transaction: Connection, customer_id: str, after: str, size: int
+) -> list[CreditLine]:
+    """A page of a customer's lines, oldest first."""
+    query = (
+        select(credit_line.c.line_id)
+        .where(credit_line.c.customer_id == customer_id, credit_line.c.line_id > after)
+        .order_by(credit_line.c.line_id)
+        .limit(size)
+    )
+    ids = list(transaction.execute(query).scalars())
+    found = {line.line_id: line for line in _lines(transaction.execute(_branches(ids)).all())}
+    return [
+        replace(found[line_id], above=tuple(found[each] for each in found[line_id].path[:-1]))
+        for line_id in ids
+    ]
+
+
+def below(transaction: Connection, line: CreditLine) -> list[str]:
+    """The lines below a line that are not closed, the lowest first."""
     rows = transaction.execute(
         select(credit_line.c.line_id)
         .where(
-            credit_line.c.book_id == book_id,
-            credit_line.c.valid_to < day,
+            credit_line.c.customer_id == line.customer_id,
+            literal(line.line_id) == any_(credit_line.c.path),
+            credit_line.c.line_id != line.line_id,
             credit_line.c.state != "CLOSED",
-            credit_line.c.reserved == 0,
         )
-        .order_by(credit_line.c.line_id)
+        .order_by(func.cardinality(credit_line.c.path).desc(), credit_line.c.line_id)
+    )
+    return list(rows.scalars())
+
+
+def turning(transaction: Connection, book_id: str, day: date) -> list[str]:
+    """Lines to which the opening of `day` does something.
+
+    They open, their temporary limit has run out, or their last day has passed: one with a payout
+    under way waits for it.
+    """
+    line = credit_line.c
+    rows = transaction.execute(
+        select(line.line_id)
+        .where(
+            line.book_id == book_id,
+            line.state != "CLOSED",
+            or_(
+                and_(line.state == "PENDING", line.valid_from <= day),
+                and_(line.temporary_to.is_not(None), line.temporary_to < day),
+                and_(line.valid_to < day, line.reserved == 0),
+            ),
+        )
+        .order_by(line.line_id)
     )
     return list(rows.scalars())
 
@@ -234,19 +279,28 @@ def movements(
         .order_by(line_movement.c.number)
         .limit(size)
     )
+    currency = line.currency_code
     return [
         pb.LineMovement(
             number=row.number,
             kind=pb.LineMovementKind.Value(f"LINE_MOVEMENT_KIND_{row.kind}"),
-            amount=money(row.amount, line.currency_code),
+            amount=money(row.amount, currency),
             loan_id=row.loan_id,
             date=from_date(row.date),
-            used_after=money(row.used_after, line.currency_code),
-            reserved_after=money(row.reserved_after, line.currency_code),
+            used_after=money(row.used_after, currency),
+            reserved_after=money(row.reserved_after, currency),
+            limit_after=money(row.limit_after, currency),
+            drawn_line_id=row.drawn_line_id,
+            reason=row.reason,
+            approval=row.approval,
         )
         for row in rows
     ]
 
 
-def _line(row: Row[tuple[Any, ...]]) -> CreditLine:
-    return CreditLine(**row._asdict())
+def _lines(rows: Sequence[Row[Any]]) -> list[CreditLine]:
+    return [CreditLine(**{**row._asdict(), "path": tuple(row.path)}) for row in rows]
+
+
+def _values(line: CreditLine) -> dict[str, Any]:
+    return {**{name: getattr(line, name) for name in COLUMNS}, "path": list(line.path)}

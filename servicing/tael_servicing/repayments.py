@@ -156,13 +156,15 @@ def _keep(
 
 
 def give_back(transaction: Connection, contract: Contract, principal: int, day: date) -> int:
-    """Frees a revolving line by repaid principal; what goes back to its commitment (7201)."""
-    if not principal or not lines.get(transaction, contract.line_id).revolving:
+    """Frees the revolving lines by repaid principal; what it adds to the commitment (7201)."""
+    if not principal:
         return 0
     line = lines.lock(transaction, contract.line_id)
-    line = lines.restore(transaction, line, principal, contract.loan_id, day)
-    events.line_changed(transaction, day, line)
-    return 0 if line.state == "CLOSED" else principal
+    if not any(each.revolving for each in line.branch):
+        return 0
+    restored = lines.restore(transaction, line, principal, contract.loan_id, day)
+    events.line_changed(transaction, day, *restored.branch)
+    return restored.commitment - line.commitment
 
 
 def principal_of(postings: Sequence[Posting]) -> int:

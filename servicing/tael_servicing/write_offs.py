@@ -6,16 +6,21 @@ from datetime import date
 
 from sqlalchemy import Connection
 
-from tael_servicing import bookings, events, loan_store, loans
+from tael_servicing import bookings, events, line_changes, loan_store, loans
 from tael_servicing.arithmetic.events import Recovered, WrittenOff, happen
 from tael_servicing.bookings import Batch
 from tael_servicing.loans import Held
 
 
 def write_off(transaction: Connection, held: Held, approval: str, day: date) -> Held:
-    """The loan leaves the books; its claim stays. Raises FailedPrecondition NOT_NON_ACCRUAL."""
+    """The loan leaves the books; its claim stays, and its line is frozen.
+
+    Raises FailedPrecondition NOT_NON_ACCRUAL.
+    """
     event = WrittenOff(day, loans.next_event_id(transaction, held.contract.loan_id))
-    return _book(transaction, held, event, approval, day)
+    after = _book(transaction, held, event, approval, day)
+    line_changes.freeze_written_off(transaction, held.contract, day)
+    return after
 
 
 def recover(

@@ -67,10 +67,12 @@ def control_totals(connection: Connection, book_id: str) -> dict[str, int]:
     """Servicing's balances by GL code, minor units."""
     sums = [func.coalesce(func.sum(loan_balance.c[name]), 0) for name in BALANCES]
     row = connection.execute(select(*sums).where(loan_balance.c.book_id == book_id)).one()
-    open_lines = credit_line.c.credit_limit - credit_line.c.used - credit_line.c.reserved
+    undrawn = credit_line.c.credit_limit - credit_line.c.used - credit_line.c.reserved
     commitments = connection.execute(
-        select(func.coalesce(func.sum(open_lines), 0)).where(
-            credit_line.c.book_id == book_id, credit_line.c.state != "CLOSED"
+        select(func.coalesce(func.sum(undrawn), 0)).where(
+            credit_line.c.book_id == book_id,
+            credit_line.c.state.not_in(("PENDING", "CLOSED")),
+            credit_line.c.overall.is_(False),
         )
     ).scalar_one()
     totals = dict(zip(CODES.values(), (int(total) for total in row), strict=True))

@@ -38,27 +38,38 @@ def upgrade() -> None:
     )
     op.create_table('credit_line',
     sa.Column('line_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('path', postgresql.ARRAY(sa.Text(collation='C')), nullable=False, comment='the lines above, root first, and itself'),
     sa.Column('customer_id', sa.Text(collation='C'), nullable=False),
-    sa.Column('product_code', sa.Text(collation='C'), nullable=False),
+    sa.Column('product_code', sa.Text(collation='C'), nullable=False, comment='empty: an overall limit of any product'),
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('currency_code', sa.Text(), nullable=False),
+    sa.Column('overall', sa.Boolean(), nullable=False, comment='drawn only through the lines below it'),
     sa.Column('revolving', sa.Boolean(), nullable=False),
-    sa.Column('credit_limit', sa.BigInteger(), nullable=False),
+    sa.Column('granted', sa.BigInteger(), nullable=False, comment='for good'),
+    sa.Column('temporary', sa.BigInteger(), server_default='0', nullable=False, comment='granted instead'),
+    sa.Column('temporary_to', sa.Date(), nullable=True, comment='the last day of it'),
+    sa.Column('credit_limit', sa.BigInteger(), nullable=False, comment='in force: above what was granted'),
     sa.Column('used', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('reserved', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('annual_rate', sa.Numeric(precision=9, scale=6), nullable=False),
+    sa.Column('valid_from', sa.Date(), nullable=False),
     sa.Column('valid_to', sa.Date(), nullable=False),
     sa.Column('state', sa.Text(), server_default='ACTIVE', nullable=False),
     sa.Column('freeze_reason', sa.Text(), server_default='', nullable=False),
     sa.Column('source', sa.Text(), nullable=False),
     sa.Column('movements', sa.BigInteger(), server_default='0', nullable=False),
-    sa.CheckConstraint("state IN ('ACTIVE', 'FROZEN', 'CLOSED')", name='credit_line_state'),
+    sa.CheckConstraint("state IN ('PENDING', 'ACTIVE', 'FROZEN', 'CLOSED')", name='credit_line_state'),
+    sa.CheckConstraint('CASE WHEN temporary_to IS NULL THEN temporary = 0 ELSE temporary > granted END', name='credit_line_temporary'),
+    sa.CheckConstraint('cardinality(path) BETWEEN 1 AND 4 AND path[cardinality(path)] = line_id', name='credit_line_path'),
+    sa.CheckConstraint('granted >= 0 AND credit_limit >= granted AND credit_limit >= temporary', name='credit_line_granted'),
     sa.CheckConstraint('used + reserved <= credit_limit', name='credit_line_limit'),
     sa.CheckConstraint('used >= 0 AND reserved >= 0', name='credit_line_amounts'),
     sa.PrimaryKeyConstraint('line_id')
     )
     op.create_index('credit_line_customer', 'credit_line', ['customer_id', 'line_id'], unique=False)
     op.create_index('credit_line_expiry', 'credit_line', ['book_id', 'valid_to'], unique=False, postgresql_where=sa.text("state <> 'CLOSED'"))
+    op.create_index('credit_line_opening', 'credit_line', ['book_id', 'valid_from'], unique=False, postgresql_where=sa.text("state = 'PENDING'"))
+    op.create_index('credit_line_temporary_to', 'credit_line', ['book_id', 'temporary_to'], unique=False, postgresql_where=sa.text('temporary_to IS NOT NULL'))
     op.create_table('instalment',
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
     sa.Column('number', sa.Integer(), autoincrement=False, nullable=False),
@@ -81,9 +92,13 @@ def upgrade() -> None:
     sa.Column('kind', sa.Text(), nullable=False),
     sa.Column('amount', sa.BigInteger(), nullable=False),
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('drawn_line_id', sa.Text(collation='C'), nullable=False, comment="the loan's line: this or one below"),
     sa.Column('date', sa.Date(), nullable=False),
+    sa.Column('limit_after', sa.BigInteger(), nullable=False),
     sa.Column('used_after', sa.BigInteger(), nullable=False),
     sa.Column('reserved_after', sa.BigInteger(), nullable=False),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('approval', sa.Text(), nullable=False),
     sa.PrimaryKeyConstraint('line_id', 'number'),
     info={'append_only': True}
     )
@@ -276,6 +291,8 @@ def downgrade() -> None:
     op.drop_table('loan')
     op.drop_table('line_movement')
     op.drop_table('instalment')
+    op.drop_index('credit_line_temporary_to', table_name='credit_line', postgresql_where=sa.text('temporary_to IS NOT NULL'))
+    op.drop_index('credit_line_opening', table_name='credit_line', postgresql_where=sa.text("state = 'PENDING'"))
     op.drop_index('credit_line_expiry', table_name='credit_line', postgresql_where=sa.text("state <> 'CLOSED'"))
     op.drop_index('credit_line_customer', table_name='credit_line')
     op.drop_table('credit_line')
