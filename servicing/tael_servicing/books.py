@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from tael_client import context as call_context
 from tael_client.values import to_date
+from tael_runtime import work
 from tael_runtime.database import Database
 from tael_runtime.errors import NotFound, Unavailable
 from tael_servicing.reasons import Reason
@@ -22,6 +23,9 @@ from tael_servicing.tables import book_day
 ResultT = TypeVar("ResultT")
 
 PATIENCE_SECONDS = 10.0
+
+DAY_END = "end_of_day"
+"""The kind of run that ends a day."""
 
 LOCK = "hashtext('book_day'), hashtext(:book)"
 """Taken before any row of the book, shared by what books online. Unlike a row's lock it queues: the
@@ -107,6 +111,16 @@ def on_an_open_day(work: Callable[[], ResultT]) -> ResultT:
                     Reason.DAY_CLOSING, "the day is being ended; repeat the call"
                 ) from None
             time.sleep(0.01)
+
+
+def day_end_key(book_id: str, day: date) -> str:
+    """The key of the run that ends a book's day."""
+    return f"{book_id}:{day}"
+
+
+def was_ended(transaction: Connection, book_id: str, day: date) -> bool:
+    """Whether the end of that day was begun here, ever."""
+    return work.find_run(transaction, DAY_END, day_end_key(book_id, day)) is not None
 
 
 def cut_off(transaction: Connection, book_id: str) -> None:

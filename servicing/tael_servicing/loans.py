@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -134,6 +135,37 @@ def record(transaction: Connection, loan_id: str, event: LoanEvent, reference: s
         ),
         {"loan_id": loan_id},
     )
+
+
+def record_many(
+    transaction: Connection, day: date, made: Mapping[str, LoanEvent], reference: str
+) -> None:
+    """Adds one event to each of many loans of a book whose business date is `day`."""
+    transaction.execute(
+        insert(loan_event),
+        [
+            {
+                "loan_id": loan_id,
+                "event_id": event.event_id,
+                "value_date": event.value_date,
+                "booked_on": day,
+                "kind": type(event).__name__,
+                "content": kept.event_content(event),
+                "reference": reference,
+            }
+            for loan_id, event in made.items()
+        ],
+    )
+
+
+def next_event_ids(transaction: Connection, loan_ids: Sequence[str]) -> dict[str, str]:
+    """As `next_event_id`, of many loans that have events."""
+    rows = transaction.execute(
+        select(loan_event.c.loan_id, func.max(loan_event.c.event_id).label("last"))
+        .where(loan_event.c.loan_id == func.any(list(loan_ids)))
+        .group_by(loan_event.c.loan_id)
+    )
+    return {row.loan_id: f"{int(row.last) + 1:08}" for row in rows}
 
 
 def next_event_id(transaction: Connection, loan_id: str) -> str:

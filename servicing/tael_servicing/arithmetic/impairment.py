@@ -1,19 +1,20 @@
-"""Risk classes, stages and expected credit loss (CAS 22, three stages; NFRA/PBOC order 2023 no. 1)."""
+"""Risk classes by days past due, stages and expected credit loss (CAS 22, three stages)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
 
-from tael_servicing.arithmetic.loan import Allowance, Loan, Status, balances
-from tael_servicing.arithmetic.rounding import share
-from tael_servicing.arithmetic.terms import Terms
+from tael_servicing.arithmetic.dates import months_after
+from tael_servicing.arithmetic.loan import Allowance, Loan
+from tael_servicing.arithmetic.rounding import Rounding, rounded
 
 
 class RiskClass(IntEnum):
-    """The five classes, best first."""
+    """The five classes, best first (商业银行金融资产风险分类办法, 2023)."""
 
     NORMAL = 1  # 正常
     SPECIAL_MENTION = 2  # 关注
@@ -22,21 +23,44 @@ class RiskClass(IntEnum):
     LOSS = 5  # 损失
 
 
+BAD = RiskClass.SUBSTANDARD
+"""The best class that is bad (不良)."""
+
+
 @dataclass(frozen=True)
 class ImpairmentPolicy:
-    """The lender's parameters; probabilities and loss given default as ratios."""
+    """The lender's parameters; probabilities, losses and floors as ratios."""
 
     class_limits: tuple[int, int, int, int] = (0, 90, 270, 360)
     """Days past due above which each worse class begins."""
     stage2_dpd: int = 30
     """Days past due above which credit risk has increased significantly."""
-    default_probability: tuple[Decimal, Decimal, Decimal] = (
+    default_probability_12_months: Decimal = Decimal("0.02")
+    """Stage 1."""
+    default_probability_by_year: tuple[Decimal, ...] = (Decimal("0.2"),)
+    """Stage 2: in each year to come."""
+    loss_given_default: Decimal = Decimal("0.6")
+    """Of the exposure; stage 3 has defaulted."""
+    discounted: bool = False
+    """The loss of a year is discounted from its end at the loan's rate."""
+    credit_conversion: Decimal = Decimal("0.1")
+    """Share of an undrawn commitment that is drawn before default."""
+    floors: tuple[Decimal, ...] = (
+        Decimal("0.01"),
         Decimal("0.02"),
-        Decimal("0.20"),
+        Decimal("0.25"),
+        Decimal("0.5"),
         Decimal(1),
     )
-    """Twelve months in stage 1, lifetime in stages 2 and 3."""
-    loss_given_default: Decimal = Decimal("0.60")
+    """Least allowance by class, of principal (银发〔2002〕98号)."""
+    observation_days: int = 365
+    """A restructured loan stays at least special mention for so long."""
+    min_allowance_ratio: Decimal = Decimal("0.015")
+    """Allowance over loans (银监发〔2018〕7号)."""
+    min_coverage_ratio: Decimal = Decimal("1.2")
+    """Allowance over bad loans (likewise)."""
+    bucket_limits: tuple[int, ...] = (0, 30, 60, 90, 120, 150, 180)
+    """Last day past due of each bucket but the last."""
 
 
 def risk_class(policy: ImpairmentPolicy, days_past_due: int) -> RiskClass:
@@ -44,20 +68,59 @@ def risk_class(policy: ImpairmentPolicy, days_past_due: int) -> RiskClass:
     return RiskClass(1 + sum(days_past_due > limit for limit in policy.class_limits))
 
 
-def stage(policy: ImpairmentPolicy, loan: Loan) -> int:
-    """1, 2 or 3: substandard or non-accrual is credit-impaired."""
-    worst = risk_class(policy, loan.days_past_due)
-    if loan.status is Status.NON_ACCRUAL or worst >= RiskClass.SUBSTANDARD:
+def stage(
+    policy: ImpairmentPolicy, worst: RiskClass, days_past_due: int, *, non_accrual: bool
+) -> int:
+    """1, 2 or 3 by class and days past due: bad or non-accrual is credit-impaired."""
+    if non_accrual or max(worst, risk_class(policy, days_past_due)) >= BAD:
         return 3
-    return 2 if loan.days_past_due > policy.stage2_dpd else 1
+    return 2 if days_past_due > policy.stage2_dpd else 1
 
 
-def expected_loss(policy: ImpairmentPolicy, terms: Terms, loan: Loan) -> Allowance:
-    """The allowance a loan needs: principal × PD × LGD, all of it in the loan's stage."""
-    held = balances(terms, loan)
-    exposure = held.principal_normal + held.principal_overdue + held.principal_impaired
-    at = stage(policy, loan)
-    ratio = Fraction(policy.default_probability[at - 1]) * Fraction(policy.loss_given_default)
-    needed = [0, 0, 0]
-    needed[at - 1] = share(exposure, ratio, terms.rounding)
-    return Allowance(*needed)
+def expected_loss(
+    policy: ImpairmentPolicy,
+    annual_rate: Decimal,
+    loan: Loan,
+    worst: RiskClass,
+    at: int,
+    undrawn: int = 0,
+) -> Allowance:
+    """The allowance a loan of that class and stage needs, all of it in its stage; minor units.
+
+    The sum over the years of PD x LGD x EAD x DF (银保监规〔2022〕10号), at least the class's floor.
+    The exposure of a year is what is owed when it begins: what is due stays owed, what is not is
+    repaid as scheduled. `undrawn` is the commitment this loan answers for.
+    """
+    if not loan.running:
+        return Allowance()
+    growth = 1 + Fraction(annual_rate) if policy.discounted and at < 3 else Fraction(1)
+    drawn_later = Fraction(policy.credit_conversion) * undrawn if at < 3 else Fraction(0)
+    defaulted = sum(
+        (
+            probability * (_exposure(loan, year - 1) + drawn_later) / growth**year
+            for year, probability in enumerate(_default_probabilities(policy, at), 1)
+        ),
+        Fraction(0),
+    )
+    floor = _exposure(loan, 0) * Fraction(policy.floors[worst - 1])
+    needed = max(defaulted * Fraction(policy.loss_given_default), floor)
+    amounts = [0, 0, 0]
+    amounts[at - 1] = rounded(needed.numerator, needed.denominator, Rounding.HALF_UP)
+    return Allowance(*amounts)
+
+
+def _default_probabilities(policy: ImpairmentPolicy, at: int) -> Sequence[Fraction]:
+    """In each year to come."""
+    if at == 1:
+        return (Fraction(policy.default_probability_12_months),)
+    if at == 2:
+        return [Fraction(each) for each in policy.default_probability_by_year]
+    return (Fraction(1),)
+
+
+def _exposure(loan: Loan, years: int) -> int:
+    """Principal owed after so many years if what is not yet due is paid when it is."""
+    then = months_after(loan.business_date, 12 * years, loan.business_date.day)
+    due = loan.rows[loan.settled_count : loan.due_count]
+    later = [row for row in loan.rows[loan.due_count :] if row.instalment.due_date >= then]
+    return sum(row.principal_unpaid for row in (*due, *later))

@@ -6,12 +6,15 @@ from tael_servicing.end_of_day.accrue import Accrue
 from tael_servicing.end_of_day.allocate_debits import AllocateDebits
 from tael_servicing.end_of_day.catch_up import CatchUp
 from tael_servicing.end_of_day.checks import Checks
+from tael_servicing.end_of_day.classify import Classify
 from tael_servicing.end_of_day.close import Close
 from tael_servicing.end_of_day.cut_off import CutOff
 from tael_servicing.end_of_day.expire_lines import ExpireLines
 from tael_servicing.end_of_day.finish import Finish
+from tael_servicing.end_of_day.month_end import MonthEnd
 from tael_servicing.end_of_day.open_day import OpenDay
 from tael_servicing.end_of_day.overdue import Overdue
+from tael_servicing.end_of_day.snapshot import Snapshot
 from tael_servicing.end_of_day.step import Step
 
 STEPS: tuple[Step, ...] = (
@@ -20,7 +23,10 @@ STEPS: tuple[Step, ...] = (
     CatchUp(),
     Overdue(),
     Accrue(),
+    Classify(),
+    MonthEnd(),
     Checks(),
+    Snapshot(),
     Close(),
     OpenDay(),
     ExpireLines(),

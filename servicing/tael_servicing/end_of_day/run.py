@@ -32,6 +32,7 @@ from tael_runtime.tables import work_chunk, work_run
 from tael_runtime.work import Chunk, Run
 from tael_servicing import books, outgoing
 from tael_servicing.bookings import Batch
+from tael_servicing.books import DAY_END, day_end_key
 from tael_servicing.desk import Desk
 from tael_servicing.end_of_day import STEPS
 from tael_servicing.end_of_day.step import Closing, Summary
@@ -39,7 +40,6 @@ from tael_servicing.reasons import Reason
 
 log = structlog.get_logger()
 
-KIND = "end_of_day"
 LEASE_SECONDS = 5
 """A worker that dies keeps its chunk from the others for so long."""
 PATIENCE_SECONDS = 30.0
@@ -52,11 +52,6 @@ class _Next(Enum):
     DELIVER = auto()
     WAIT = auto()
     END = auto()
-
-
-def key(book_id: str, day: date) -> str:
-    """A run's key."""
-    return f"{book_id}:{day}"
 
 
 class DayEnds:
@@ -79,7 +74,7 @@ class DayEnds:
             if run.state == "DONE":
                 return run.run_id
             with self._changed:
-                if key(book_id, day) not in self._working:
+                if day_end_key(book_id, day) not in self._working:
                     work.set_run_state(transaction, run.run_id, "RUNNING")
         self._join(book_id, day, run)
         return run.run_id
@@ -100,7 +95,9 @@ class DayEnds:
 
     def run(self, stop: threading.Event) -> None:
         """The loop that takes up runs which a process that died left under way."""
-        query = select(work_run.c.key).where(work_run.c.kind == KIND, work_run.c.state == "RUNNING")
+        query = select(work_run.c.key).where(
+            work_run.c.kind == DAY_END, work_run.c.state == "RUNNING"
+        )
         while not stop.wait(1.0):
             with self._db.engine.connect() as connection:
                 left = list(connection.execute(query).scalars())
@@ -110,20 +107,22 @@ class DayEnds:
 
     def _open(self, transaction: Connection, book_id: str, day: date) -> Run:
         book = books.get(transaction, book_id)
-        found = work.find_run(transaction, KIND, key(book_id, day))
+        found = work.find_run(transaction, DAY_END, day_end_key(book_id, day))
         if found is not None:
             return found
         due = book.business_date
-        if book.closing and work.find_run(transaction, KIND, key(book_id, due)) is None:
+        if book.closing and work.find_run(transaction, DAY_END, day_end_key(book_id, due)) is None:
             due = date.fromordinal(due.toordinal() - 1)
         if day != due or book.closing:
             raise FailedPrecondition(
                 Reason.NOT_THE_BUSINESS_DATE, f"{due} is due to be ended, not {day}", book_id
             )
-        return work.open_run(transaction, KIND, key(book_id, day), [step.name for step in STEPS])
+        return work.open_run(
+            transaction, DAY_END, day_end_key(book_id, day), [step.name for step in STEPS]
+        )
 
     def _join(self, book_id: str, day: date, run: Run) -> None:
-        name = key(book_id, day)
+        name = day_end_key(book_id, day)
         with self._changed:
             if name in self._working:
                 return
@@ -144,7 +143,7 @@ class DayEnds:
                 time.sleep(0.2)
         finally:
             with self._changed:
-                del self._working[key(closing.book_id, closing.day)]
+                del self._working[day_end_key(closing.book_id, closing.day)]
                 self._changed.notify_all()
 
     def _attempt(self, closing: Closing, run_id: UUID) -> Exception | None:
@@ -269,12 +268,12 @@ RUN_STATES = {
 def find(connection: Connection, book_id: str, day: date | None) -> UUID:
     """The run of a day, the newest where none is given. Raises NotFound."""
     query = select(work_run.c.run_id).where(
-        work_run.c.kind == KIND,
-        work_run.c.key == key(book_id, day) if day else work_run.c.key.like(f"{book_id}:%"),
+        work_run.c.kind == DAY_END,
+        work_run.c.key == day_end_key(book_id, day) if day else work_run.c.key.like(f"{book_id}:%"),
     )
     found = connection.execute(query.order_by(work_run.c.key.desc()).limit(1)).scalar()
     if found is None:
-        raise NotFound("end of day", key(book_id, day) if day else book_id)
+        raise NotFound("end of day", day_end_key(book_id, day) if day else book_id)
     return UUID(str(found))
 
 

@@ -1,0 +1,205 @@
+"""Risk classes that are remembered: judged at the end of a day, and by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from tael.servicing.v1 import portfolio_pb2 as pb
+from tael_runtime import idempotency
+from tael_runtime.errors import FailedPrecondition
+from tael_servicing import approvals, books, impairment_policies, loan_store
+from tael_servicing.arithmetic import classes
+from tael_servicing.arithmetic.classes import Cause, Facts, Standing
+from tael_servicing.arithmetic.impairment import ImpairmentPolicy, RiskClass
+from tael_servicing.reasons import Reason
+from tael_servicing.snapshots import days_past_due
+from tael_servicing.tables import RUNNING, class_judgement, instalment, loan_class, loan_state
+
+CLASSES = ("risk_class", "worsened", "improved", "improved_from")
+"""Columns that hold a class."""
+
+
+def to_judge(
+    transaction: Connection, policy: ImpairmentPolicy, book_id: str, day: date
+) -> list[str]:
+    """Loans whose class days past due alone do not decide at the end of the day, by id."""
+    bad = days_past_due(day) > policy.class_limits[1]
+    query = (
+        select(loan_state.c.loan_id)
+        .outerjoin(loan_class, loan_class.c.loan_id == loan_state.c.loan_id)
+        .where(
+            loan_state.c.book_id == book_id,
+            or_(
+                loan_class.c.loan_id.is_not(None),
+                and_(
+                    loan_state.c.state.in_(RUNNING),
+                    or_(bad, loan_state.c.state == "NON_ACCRUAL"),
+                ),
+            ),
+        )
+        .order_by(loan_state.c.loan_id)
+    )
+    return list(transaction.execute(query).scalars())
+
+
+def judge(
+    transaction: Connection,
+    policy: ImpairmentPolicy,
+    book_id: str,
+    day: date,
+    loan_ids: Sequence[str],
+) -> int:
+    """Judges loans at the end of a day; returns how many changed their class."""
+    changed, found, gone = 0, {}, []
+    for row in _facts(transaction, day, loan_ids):
+        if row.state not in RUNNING:
+            gone.append(row.loan_id)
+            continue
+        before, facts = _standing(row, day), _facts_of(row, day)
+        after = classes.judge(policy, before, facts)
+        changed += after.risk_class is not before.risk_class
+        found[row.loan_id] = after
+    _remember(transaction, book_id, found, gone)
+    return changed
+
+
+def override(transaction: Connection, request: pb.OverrideClassRequest) -> None:
+    """Judges a loan by hand. Raises FailedPrecondition, NotFound."""
+    book = books.hold_open(transaction, loan_store.book_of(transaction, request.loan_id))
+    loan_store.lock(transaction, request.loan_id)
+    policy = impairment_policies.in_force(transaction, book.book_id, book.business_date).policy
+    (row,) = _facts(transaction, book.business_date, [request.loan_id])
+    if row.state not in RUNNING:
+        raise FailedPrecondition(
+            Reason.LOAN_NOT_RUNNING, f"the loan is {row.state}", request.loan_id
+        )
+    facts = _facts_of(row, book.business_date)
+    now = classes.judge(policy, _standing(row, book.business_date), facts)
+    after = _judged(policy, now, facts, request)
+    improved = after.risk_class < now.risk_class or after.stage < now.stage
+    if improved and not (request.approval or request.HasField("technical_overdue")):
+        raise FailedPrecondition(
+            Reason.APPROVAL_REQUIRED, "an improvement needs an approval", request.loan_id
+        )
+    if improved or request.HasField("technical_overdue"):
+        approvals.check_checker("the judgement", request.loan_id, request.checker)
+    _remember(transaction, book.book_id, {request.loan_id: after}, [])
+    _keep(transaction, request, facts.day, now, after)
+
+
+def _judged(
+    policy: ImpairmentPolicy, now: Standing, facts: Facts, request: pb.OverrideClassRequest
+) -> Standing:
+    match request.WhichOneof("judgement"):
+        case "risk_class":
+            return classes.with_class(policy, now, RiskClass(request.risk_class), facts)
+        case "restructured":
+            return classes.restructured(policy, now, facts)
+        case "stage":
+            return classes.with_stage(policy, now, request.stage, facts)
+    if not classes.is_technical(facts):
+        raise FailedPrecondition(
+            Reason.NOT_TECHNICAL,
+            f"{facts.dpd} days past due; technical are 1 to {classes.TECHNICAL_DAYS}",
+            request.loan_id,
+        )
+    return classes.technical(policy, now, facts)
+
+
+def _facts(transaction: Connection, day: date, loan_ids: Sequence[str]) -> Sequence[Row[Any]]:
+    """What the books say of loans, with what is remembered of each."""
+    paid = (
+        select(func.count())
+        .where(
+            instalment.c.loan_id == loan_state.c.loan_id,
+            instalment.c.due_date > loan_class.c.clear_since,
+            instalment.c.due_date <= day,
+            instalment.c.principal_paid == instalment.c.principal,
+            instalment.c.interest_paid == instalment.c.interest,
+        )
+        .scalar_subquery()
+    )
+    remembered = [column for column in loan_class.c if column.name not in ("loan_id", "book_id")]
+    query = (
+        select(
+            loan_state.c.loan_id,
+            loan_state.c.state,
+            loan_state.c.oldest_due,
+            days_past_due(day).label("dpd"),
+            paid.label("periods_paid"),
+            *remembered,
+        )
+        .outerjoin(loan_class, loan_class.c.loan_id == loan_state.c.loan_id)
+        .where(loan_state.c.loan_id == func.any(list(loan_ids)))
+        .order_by(loan_state.c.loan_id)
+    )
+    return transaction.execute(query).all()
+
+
+def _facts_of(row: Any, day: date) -> Facts:
+    return Facts(day, row.dpd, row.oldest_due, row.state == "NON_ACCRUAL", row.periods_paid)
+
+
+def _standing(row: Any, day: date) -> Standing:
+    """What is remembered, or that nothing is."""
+    if row.risk_class is None:
+        return Standing(RiskClass.NORMAL, 1, day)
+    values = {name: getattr(row, name) for name in Standing.__dataclass_fields__}
+    named = {name: RiskClass(values[name]) for name in CLASSES if values[name] is not None}
+    return Standing(**{**values, **named, "cause": Cause[row.cause or "NONE"]})
+
+
+def _values(standing: Standing) -> dict[str, Any]:
+    cause = "" if standing.cause is Cause.NONE else standing.cause.name
+    return {**asdict(standing), "cause": cause}
+
+
+def _remember(
+    transaction: Connection, book_id: str, found: dict[str, Standing], gone: Iterable[str]
+) -> None:
+    """Keeps what there is to remember of loans, and forgets the rest."""
+    plain = [loan_id for loan_id, standing in found.items() if standing.plain]
+    forgotten = [*gone, *plain]
+    if forgotten:
+        transaction.execute(delete(loan_class).where(loan_class.c.loan_id == func.any(forgotten)))
+    rows = [
+        {"loan_id": loan_id, "book_id": book_id, **_values(standing)}
+        for loan_id, standing in found.items()
+        if not standing.plain
+    ]
+    if not rows:
+        return
+    statement = upsert(loan_class)
+    changed = {name: statement.excluded[name] for name in rows[0] if name != "loan_id"}
+    transaction.execute(
+        statement.on_conflict_do_update(index_elements=["loan_id"], set_=changed), rows
+    )
+
+
+def _keep(
+    transaction: Connection,
+    request: pb.OverrideClassRequest,
+    day: date,
+    now: Standing,
+    after: Standing,
+) -> None:
+    transaction.execute(
+        insert(class_judgement).values(
+            loan_id=request.loan_id,
+            date=day,
+            kind=(request.WhichOneof("judgement") or "").upper(),
+            risk_class=after.risk_class,
+            class_before=now.risk_class,
+            stage=after.stage,
+            reason=request.reason,
+            approval=request.approval,
+            made_by=idempotency.current_caller(),
+            checker=request.checker,
+        )
+    )

@@ -1,0 +1,30 @@
+"""6a. Classes that more than days past due decide are judged again."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from tael_servicing import classification, impairment_policies
+from tael_servicing.bookings import Batch
+from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+
+
+class Classify(Step):
+    """Bad loans, those under observation and those judged by hand."""
+
+    name = "classify"
+
+    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+        """Loans of which something is remembered, or will be."""
+        policy = impairment_policies.in_force(transaction, closing.book_id, closing.day).policy
+        return chunks(classification.to_judge(transaction, policy, closing.book_id, closing.day))
+
+    def work(
+        self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
+    ) -> Summary:
+        """Judges the chunk; counts those whose class changed."""
+        del batch
+        policy = impairment_policies.in_force(transaction, closing.book_id, closing.day).policy
+        loan_ids = members(payload)
+        changed = classification.judge(transaction, policy, closing.book_id, closing.day, loan_ids)
+        return Summary(loans=changed)
