@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, MetaData, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from tael_runtime import later
 from tael_runtime.crypto import Cipher, open_cipher
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 from tael_runtime.migrations import upgrade
@@ -109,9 +111,32 @@ def _engine(url: Any, search_path: str = "", **pool: Any) -> Engine:
     options = "-c timezone=UTC -c lock_timeout=30s -c jit=off -c plan_cache_mode=force_custom_plan"
     if search_path:
         options += f" -c search_path={search_path}"
-    return create_engine(
-        url, pool_pre_ping=True, connect_args={"options": options}, hide_parameters=True, **pool
-    )
+    engine = create_engine(url, connect_args={"options": options}, hide_parameters=True, **pool)
+    _check_when_taken(engine)
+    later.install(engine)
+    return engine
+
+
+def _check_when_taken(engine: Engine) -> None:
+    """Connections that the server left are not handed out; what it costs is no round trip.
+
+    A server that says something unasked says farewell, as a rule; only then is it asked.
+    """
+
+    def check(taken: Any, *_: object) -> None:
+        try:
+            if taken.closed or _readable(taken.fileno()):
+                engine.dialect.do_ping(taken)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "checkout", check)
+
+
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _ensure_database(admin: Engine, name: str) -> None:

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tael_client import context as call_context
+from tael_runtime import later
 from tael_runtime.crypto import Cipher
 from tael_runtime.database import Database
 from tael_runtime.errors import AlreadyExists, Reason
@@ -92,6 +93,9 @@ def once(
         return response
 
 
+CLAIM = insert(requests).on_conflict_do_nothing()
+
+
 def claim(transaction: Connection, cipher: Cipher, rpc: str, request: Any) -> bytes | None:
     """None when this request is new and now ours; else the answer kept (b"" where none was).
 
@@ -99,10 +103,7 @@ def claim(transaction: Connection, cipher: Cipher, rpc: str, request: Any) -> by
     """
     key = {"rpc": rpc, "caller": current_caller(), "request_id": request.request_id}
     digest = cipher.blind_index("request", content_hash(request).hex())
-    inserted = transaction.execute(
-        insert(requests).values(**key, content_hash=digest).on_conflict_do_nothing()
-    )
-    if inserted.rowcount:
+    if transaction.execute(CLAIM, {**key, "content_hash": digest}).rowcount:
         return None
     row = transaction.execute(
         select(requests.c.content_hash, requests.c.response).where(
@@ -119,12 +120,16 @@ def claim(transaction: Connection, cipher: Cipher, rpc: str, request: Any) -> by
 
 def keep(transaction: Connection, rpc: str, request: Any, response: bytes) -> None:
     """Keeps the answer of a claimed request."""
-    transaction.execute(
-        update(requests)
-        .where(
-            requests.c.rpc == rpc,
-            requests.c.caller == current_caller(),
-            requests.c.request_id == request.request_id,
-        )
-        .values(response=response)
+    row = {"of": rpc, "by": current_caller(), "id": request.request_id, "response": response}
+    later.write(transaction, KEEP, row)
+
+
+KEEP = (
+    update(requests)
+    .where(
+        requests.c.rpc == bindparam("of"),
+        requests.c.caller == bindparam("by"),
+        requests.c.request_id == bindparam("id"),
     )
+    .values(response=bindparam("response"))
+)

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tael_runtime import later
 from tael_runtime.database import EVENTS, Database
 from tael_runtime.ids import uuid7
 from tael_runtime.tables import consumer_cursor, outbox
@@ -47,16 +48,17 @@ def append(
     identity = uuid7()
     event.event_id = str(identity)
     transaction.info[EVENTS] = True
-    transaction.execute(
-        insert(outbox).values(
-            id=identity,
-            aggregatetype=aggregate_type,
-            aggregateid=aggregate_id,
-            type=event.WhichOneof("payload") or "",
-            payload=event.SerializeToString(),
-        )
-    )
+    row = {
+        "id": identity,
+        "aggregatetype": aggregate_type,
+        "aggregateid": aggregate_id,
+        "type": event.WhichOneof("payload") or "",
+        "payload": event.SerializeToString(),
+    }
+    later.write(transaction, APPEND, row)
 
+
+APPEND = insert(outbox)
 
 PUBLISH = text(
     """
