@@ -33,7 +33,8 @@ def apply_servicing(transaction: Connection, event: servicing.Event) -> None:
             record(transaction, [_loan(event, event.repayment_received.loan)])
         case "loan_state_changed":
             record(transaction, [_loan(event, event.loan_state_changed.loan)])
-        case "line_changed":
+        case "line_changed" if not event.line_changed.line.overall:
+            # An overall limit exposes to nothing that the lines below it do not.
             record(transaction, [_line(event, event.line_changed.line)])
 
 

@@ -207,10 +207,10 @@ def _branches(line_ids: list[str]) -> Select[Any]:
 
 
 def _one(transaction: Connection, query: Select[Any], line_id: str) -> CreditLine:
-    *above, last = _lines(transaction.execute(query).all()) or [None]
-    if last is None:
+    found = _lines(transaction.execute(query).all())
+    if not found:
         raise NotFound("credit line", line_id)
-    return replace(last, above=tuple(above))
+    return replace(found[-1], above=tuple(found[:-1]))
 
 
 def of_customer(

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from servicing.bank import PAY, Bank
+from sqlalchemy.exc import IntegrityError
 
 from support import refusal, rid, violations, wait_until
 from tael.ledger.v1 import accounting_pb2
@@ -417,6 +418,9 @@ def test_a_storm_over_a_tree_never_exceeds_a_line_by_a_cent_whatever_payouts_do(
         lambda: all(bank.loan(each).state != paying for each in lent), 40, "payouts to be known"
     )
     _assert_nothing_was_exceeded(bank, every)
+    assert {each.line_id: read(bank, each).limit for each in every} == {
+        each.line_id: each.limit for each in every
+    }
     owed: dict[str, int] = {each.line_id: 0 for each in every}
     for loan in map(bank.loan, lent):
         assert loan.state in (NORMAL, CANCELLED)
@@ -432,10 +436,55 @@ def test_a_storm_over_a_tree_never_exceeds_a_line_by_a_cent_whatever_payouts_do(
     bank.assert_books_agree()
 
 
+def test_limits_that_change_amid_a_storm_leave_no_line_overdrawn_and_nobody_waiting_in_a_circle(
+    bank: Bank,
+) -> None:
+    customer = overall(bank, 600_000, "cu-changing")
+    lines = [below(bank, customer, 300_000 + number) for number in range(4)]
+
+    def step(number: int) -> str:
+        line = lines[number % 4]
+        try:
+            if number % 8 == 5:
+                adjust(bank, customer, limit=money(300_000 + 100_000 * (number % 3)))
+            elif number % 8 == 6:
+                adjust(bank, line, limit=money(100_000 + 1_000 * number))
+            elif number == 41:
+                close(bank, line)
+            else:
+                loan = bank.lend(line.line_id, f"changing-{number}", principal=money(40_001))
+                if number % 2:
+                    bank.repay(loan.loan_id, bank.day_payoff(loan.loan_id), "SETTLE")
+        except grpc.RpcError as error:
+            return refusal(error)[1]
+        return ""
+
+    with ThreadPoolExecutor(16) as pool:
+        outcomes = set(pool.map(step, range(64)))
+    assert outcomes <= {"", "LINE_EXCEEDED", "LINE_EXPIRED", "LINE_RESERVED", "LINE_STATE"}
+    _assert_nothing_was_exceeded(bank, [customer, *lines])
+    assert read(bank, customer).used.minor_units == sum(
+        read(bank, line).used.minor_units for line in lines
+    )
+    bank.assert_books_agree()
+
+
+def test_the_store_itself_refuses_what_would_overdraw_a_line(bank: Bank) -> None:
+    line = bank.grant(100)
+    for wrong in ("used = 101", "used = 60, reserved = 41", "reserved = -1", "path = '{}'"):
+        with pytest.raises(IntegrityError):
+            bank.house.sql(
+                f"UPDATE credit_line SET {wrong} WHERE line_id = :line",
+                "servicing",
+                write=True,
+                line=line.line_id,
+            )
+
+
 def _assert_nothing_was_exceeded(bank: Bank, lines: list[Any]) -> None:
     """At no movement of any line."""
     for line in lines:
         request = pb.ListLineMovementsRequest(line_id=line.line_id, page_size=500)
         for each in bank.lines.ListLineMovements(request).movements:
             held = each.used_after.minor_units + each.reserved_after.minor_units
-            assert held <= line.limit.minor_units
+            assert held <= each.limit_after.minor_units

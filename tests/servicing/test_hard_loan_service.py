@@ -9,7 +9,7 @@ import pytest
 from servicing.bank import Bank
 
 from support import refusal, rid
-from tael.servicing.v1 import loan_pb2, repayment_pb2
+from tael.servicing.v1 import credit_line_pb2, loan_pb2, repayment_pb2
 from tael_client.values import money
 
 
@@ -101,6 +101,8 @@ def assert_written_off_and_recovered(bank: Bank, loan_id: str) -> None:
     written = bank.loans.WriteOffLoan(request).loan
     assert written.state == loan_pb2.LOAN_STATE_WRITTEN_OFF
     assert bank.loans.WriteOffLoan(request).loan == written
+    line = credit_line_pb2.GetCreditLineRequest(line_id=written.line_id)
+    assert bank.lines.GetCreditLine(line).line.state == credit_line_pb2.LINE_STATE_FROZEN
     assert bank.owes(loan_id) == {
         "written_off_principal": 871_151,
         "written_off_interest": interest,
