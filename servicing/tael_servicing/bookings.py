@@ -20,9 +20,18 @@ from tael_servicing.paging import pages
 from tael_servicing.tables import loan_posting
 
 OF_THE_LOAN_ALONE = frozenset(
-    {"INTEREST_ACCRUED", "INTEREST_DUE", "PRINCIPAL_OVERDUE", "NON_ACCRUAL_ENTERED"}
+    {
+        "INTEREST_ACCRUED",
+        "INTEREST_DUE",
+        "PRINCIPAL_OVERDUE",
+        "NON_ACCRUAL_ENTERED",
+        "ALLOWANCE_ADJUSTED",
+    }
 )
 """Events whose rules touch only the loan's own accounts: these go in columns."""
+
+TAKES_FUNDS = frozenset(("REPAYMENT_RECEIVED", "GOODS_REFUNDED"))
+"""Events whose amounts may say where the money comes from."""
 
 EVENTS_A_REQUEST = 1000
 OWNERS_A_CHUNK = 20_000
@@ -41,7 +50,7 @@ class Batch:
 def with_amounts(posting: Posting, **amounts: int) -> Posting:
     """The posting with more amounts; zeros left out."""
     more = {name: value for name, value in amounts.items() if value}
-    return replace(posting, amounts={**posting.amounts, **more})
+    return posting._replace(amounts={**posting.amounts, **more})
 
 
 def post(transaction: Connection, batch: Batch, contract: Contract, *made: Posting) -> None:
@@ -109,7 +118,7 @@ def post_reversal(
 ) -> None:
     """Stores the red-ink reversal of an entry, and what it takes back from the loan."""
     undone = {name: -amount for name, amount in origin.amounts.items()}
-    _write(transaction, batch, [(contract, replace(origin, amounts=undone))])
+    _write(transaction, batch, [(contract, origin._replace(amounts=undone))])
     request = ledger.ReverseEntryRequest(
         request_id=batch.request_id,
         book_id=batch.book_id,
@@ -234,7 +243,9 @@ def _write(
                 "number": number,
                 "event": posting.event,
                 "value_date": posting.value_date,
+                "booked_on": batch.business_date,
                 "amounts": dict(posting.amounts),
+                "cause": posting.cause,
                 "request_id": batch.request_id,
                 "source": sources[-1],
             }

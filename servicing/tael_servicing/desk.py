@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from sqlalchemy import Connection
 
 from tael.ledger.v1 import accounting_pb2_grpc, ledger_pb2_grpc
 from tael.provider.v1 import payment_pb2_grpc
+from tael_runtime import idempotency
 from tael_runtime.database import Database
 from tael_runtime.server import Runtime
+from tael_servicing import books, loan_store
+from tael_servicing.loans import Held
 from tael_servicing.outgoing import Sender
+
+AnswerT = TypeVar("AnswerT", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,32 @@ class Desk:
     accounting: accounting_pb2_grpc.AccountingServiceStub
     payments: payment_pb2_grpc.PaymentProviderServiceStub
     sender: Sender
+
+    def on_loan(
+        self,
+        rpc: str,
+        request: Message,
+        answer: type[AnswerT],
+        work: Callable[[Connection, Held, date], AnswerT],
+    ) -> AnswerT:
+        """Does a request's work on its locked loan, once for its request_id, on the open business
+        date, and answers when the ledger has what it posted.
+
+        The request names its loan_id. Raises NotFound; PostingRefused; what the work raises.
+        """
+        loan_id: str = request.loan_id  # type: ignore[attr-defined]  every request about a loan has it
+        with self.database.read() as connection:
+            book_id = loan_store.book_of(connection, loan_id)
+
+        def once(transaction: Connection) -> AnswerT:
+            day = books.hold_open(transaction, book_id).business_date
+            return work(transaction, loan_store.lock(transaction, loan_id), day)
+
+        made = books.on_an_open_day(
+            lambda: idempotency.once(self.database, rpc, request, answer, once)
+        )
+        self.sender.deliver(book_id, loan_id)
+        return made
 
 
 def open_desk(runtime: Runtime) -> Desk:

@@ -30,9 +30,9 @@ from tael_servicing import (
     payouts,
     products,
 )
-from tael_servicing.arithmetic.events import Disbursed, disburse
+from tael_servicing.arithmetic.events import Disbursed
+from tael_servicing.arithmetic.fold import begin, replay
 from tael_servicing.arithmetic.postings import Posting
-from tael_servicing.arithmetic.replay import advance
 from tael_servicing.bookings import Batch
 from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
@@ -108,7 +108,7 @@ def _contract(
 
 def _opened(contract: Contract, product: Product) -> Held:
     terms = loan_terms(product.terms, contract.periods, contract.annual_rate, contract.repay_day)
-    loan = disburse(terms, Disbursed(contract.start_date, "", contract.principal))
+    loan = begin(terms, Disbursed(contract.start_date, "", contract.principal))
     return Held(contract, terms, "PAYING", loan)
 
 
@@ -171,7 +171,7 @@ class Disbursements:
                 return
             event_id = loans.next_event_id(transaction, loan_id)
             event = Disbursed(contract.start_date, event_id, contract.principal)
-            loan, caught_up = advance(held.terms, disburse(held.terms, event), day)
+            loan, caught_up = replay(held.terms, [event], day, nightly_from=contract.start_date)
             held = held.now(loan)
             line = lines.occupy(
                 transaction,

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from fractions import Fraction
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
-from tael_servicing.arithmetic.events import LoanEvent
+from tael_servicing.arithmetic.events import KINDS, LoanEvent
 from tael_servicing.arithmetic.loan import Loan
 
-KINDS: dict[str, type[LoanEvent]] = {kind.__name__: kind for kind in get_args(LoanEvent)}
-"""Events by the name they are kept under."""
 COMMON = ("value_date", "event_id")
 """What every event has; kept in columns of its own."""
 

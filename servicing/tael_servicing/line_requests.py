@@ -14,6 +14,7 @@ from tael_client.values import to_decimal
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
 from tael_runtime.fields import optional_date, read_amount, read_date
 from tael_runtime.ids import new_id
+from tael_servicing.arithmetic.loan import charge_rate
 from tael_servicing.books import BookDay
 from tael_servicing.line_tree import DEEPEST, CreditLine, raise_until, regrant
 from tael_servicing.products import Product, rate_problem
@@ -125,10 +126,8 @@ def _priced(rate: decimal_pb2.Decimal, limit: int, product: Product | None) -> D
 
 def check_exact(limit: int, annual_rate: Decimal, product: Product) -> None:
     """Raises InvalidArgument where exact interest on so much would outgrow 62 bits."""
-    penalty = loan_terms(
-        product.terms, product.terms.max_periods, annual_rate, 0
-    ).daily_penalty_rate
-    if limit * penalty.numerator * LONGEST_NIGHTS >= LARGEST_NUMERATOR:
+    terms = loan_terms(product.terms, product.terms.max_periods, annual_rate, 0)
+    if limit * charge_rate(terms, annual_rate)[0] * LONGEST_NIGHTS >= LARGEST_NUMERATOR:
         raise InvalidArgument("limit", "is too large for exact interest at this rate")
 
 

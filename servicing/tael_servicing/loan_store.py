@@ -18,8 +18,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from tael_runtime.errors import NotFound
 from tael_servicing import kept, products
 from tael_servicing.arithmetic.day import accrue
+from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.loan import Loan, Owed, balances
-from tael_servicing.arithmetic.terms import Terms
+from tael_servicing.arithmetic.terms import Part, Terms
 from tael_servicing.loans import UNPAID_OUT, Contract, Held, Stored
 from tael_servicing.positions import positions
 from tael_servicing.tables import (
@@ -116,7 +117,9 @@ def _today(terms: Terms, row: Any) -> Loan:
     if row.state in UNPAID_OUT:
         return loan
     nights = (max(row.accrued_to, row.business_date) - loan.business_date).days
-    return accrue(terms, loan, nights).loan if nights else loan
+    if nights:
+        accrue(terms, loan, Journal(), nights)
+    return loan
 
 
 def save(transaction: Connection, *held: Held) -> list[Held]:
@@ -171,26 +174,29 @@ def _instalment_rows(held: Held) -> tuple[Rows, Rows]:
     """The rows that differ, before and after."""
     loan_id, after = held.contract.loan_id, held.loan.rows
     before = held.stored.loan.rows if held.stored else ()
-    same = {new.instalment.number for old, new in zip(before, after, strict=False) if old is new}
+    pairs = enumerate(zip(before, after, strict=False), 1)
+    same = {place for place, (old, new) in pairs if old is new or old == new}
 
     def rows_of(owed: Iterable[Owed]) -> Rows:
-        others = (row for row in owed if row.instalment.number not in same)
-        return {(loan_id, row.instalment.number): _instalment_row(loan_id, row) for row in others}
+        others = ((place, row) for place, row in enumerate(owed, 1) if place not in same)
+        return {(loan_id, place): _instalment_row(loan_id, place, row) for place, row in others}
 
     return rows_of(before), rows_of(after)
 
 
-def _instalment_row(loan_id: str, row: Owed) -> dict[str, Any]:
+def _instalment_row(loan_id: str, place: int, row: Owed) -> dict[str, Any]:
     return {
         "loan_id": loan_id,
-        "number": row.instalment.number,
+        "number": place,
         "period_start": row.instalment.period.start,
         "due_date": row.instalment.due_date,
-        "principal": row.instalment.principal,
-        "interest": row.instalment.interest,
         "balance_after": row.instalment.balance_after,
-        "principal_paid": row.principal_paid,
-        "interest_paid": row.interest_paid,
+        "principal": row.due[Part.PRINCIPAL],
+        "interest": row.due[Part.INTEREST],
+        "fee": row.due[Part.FEE],
+        "principal_paid": row.paid[Part.PRINCIPAL],
+        "interest_paid": row.paid[Part.INTEREST],
+        "fee_paid": row.paid[Part.FEE],
         "overdue": row.overdue,
     }
 
@@ -223,6 +229,8 @@ def _state_row(held: Held) -> dict[str, Any]:
         "nonaccrual_since": loan.nonaccrual_since,
         "oldest_due": oldest[0].instalment.due_date if oldest else None,
         "next_due": current.instalment.due_date if current else None,
+        "annual_rate": loan.annual_rate,
+        "restructured": loan.restructured,
     }
 
 

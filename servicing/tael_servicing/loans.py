@@ -15,7 +15,7 @@ from tael_servicing.arithmetic.events import LoanEvent
 from tael_servicing.arithmetic.loan import Closure, Loan, Status
 from tael_servicing.arithmetic.terms import Terms
 from tael_servicing.reasons import Reason
-from tael_servicing.tables import book_day, loan_event, loan_state
+from tael_servicing.tables import book_day, loan_event, loan_posting, loan_state
 from tael_servicing.tables import loan as loans
 
 UNPAID_OUT = ("PAYING", "CANCELLED")
@@ -23,6 +23,9 @@ CLOSURES = {
     Closure.PAID_NORMAL: "CLOSED_NORMAL",
     Closure.PAID_EARLY: "CLOSED_EARLY",
     Closure.PAID_OVERDUE: "CLOSED_OVERDUE",
+    Closure.GUARANTOR: "CLOSED_GUARANTOR",
+    Closure.TRANSFERRED: "CLOSED_TRANSFERRED",
+    Closure.RETURNED: "CLOSED_RETURNED",
 }
 
 
@@ -174,6 +177,21 @@ def next_event_id(transaction: Connection, loan_id: str) -> str:
         select(func.max(loan_event.c.event_id)).where(loan_event.c.loan_id == loan_id)
     ).scalar()
     return f"{int(last or 0) + 1:08}"
+
+
+def funds_of(transaction: Connection, loan_id: str, event_id: str) -> dict[str, int]:
+    """Where an event's money came from: minor units by amount type; empty for the own account."""
+    rows = transaction.execute(
+        select(loan_posting.c.amounts).where(
+            loan_posting.c.loan_id == loan_id, loan_posting.c.cause == event_id
+        )
+    )
+    found: dict[str, int] = {}
+    for amounts in rows.scalars():
+        for name, amount in amounts.items():
+            if name.startswith("funds_"):
+                found[name] = found.get(name, 0) + amount
+    return found
 
 
 def events_of(transaction: Connection, loan_id: str) -> list[LoanEvent]:

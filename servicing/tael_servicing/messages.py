@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import count
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +26,7 @@ def loan(held: Held) -> pb.Loan:
         product_version=contract.product_version,
         book_id=contract.book_id,
         principal=money(contract.principal, contract.currency_code),
-        annual_rate=from_decimal(contract.annual_rate),
+        annual_rate=from_decimal(now.annual_rate),
         periods=contract.periods,
         start_date=from_date(contract.start_date),
         maturity_date=from_date(now.rows[-1].instalment.due_date),
@@ -40,26 +41,30 @@ def loan(held: Held) -> pb.Loan:
         message.amount_past_due = now.amount_due
         if now.current is not None:
             message.next_due_date.CopyFrom(from_date(now.current.instalment.due_date))
-            message.next_due_amount = now.current.principal_unpaid + now.current.interest_unpaid
+            message.next_due_amount = now.current.owed
     return message
 
 
 def schedule(held: Loan) -> list[pb.Instalment]:
     """Every row with what was paid of it."""
     return [
-        instalment(row, state) for row, state in zip(held.rows, held.instalment_states, strict=True)
+        instalment(number, row, state)
+        for number, row, state in zip(count(1), held.rows, held.instalment_states, strict=False)
     ]
 
 
-def instalment(row: Owed, state: InstalmentState) -> pb.Instalment:
+def instalment(number: int, row: Owed, state: InstalmentState) -> pb.Instalment:
     """One row with what was paid of it."""
     planned = planned_instalment(row.instalment)
-    planned.principal_paid = row.principal_paid
-    planned.interest_paid = row.interest_paid
-    planned.penalty = row.charges.penalty.accrued
-    planned.penalty_paid = row.charges.penalty.paid
-    planned.compound = row.charges.compound.accrued
-    planned.compound_paid = row.charges.compound.paid
+    planned.number = number
+    planned.principal, planned.interest, planned.penalty, planned.compound, planned.fee = row.due
+    (
+        planned.principal_paid,
+        planned.interest_paid,
+        planned.penalty_paid,
+        planned.compound_paid,
+        planned.fee_paid,
+    ) = row.paid
     planned.state = pb.InstalmentState.Value(f"INSTALMENT_STATE_{state.name}")
     return planned
 
@@ -71,6 +76,7 @@ def planned_instalment(row: Instalment) -> pb.Instalment:
         due_date=from_date(row.due_date),
         principal=row.principal,
         interest=row.interest,
+        fee=row.fee,
         balance_after=row.balance_after,
         state=pb.INSTALMENT_STATE_NOT_DUE,
     )

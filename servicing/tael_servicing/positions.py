@@ -10,13 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from tael_servicing.arithmetic.accrual import Charges
 from tael_servicing.arithmetic.loan import Loan, current_accrual
-from tael_servicing.arithmetic.terms import Terms
+from tael_servicing.arithmetic.terms import Overdue, Part, Terms
 
 INTEREST, PENALTY, COMPOUND = "INTEREST", "PENALTY", "COMPOUND"
-MEMO = 0
-"""The instalment number of the one line that runs over all overdue amounts off balance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,64 +22,40 @@ class Position:
 
     kind: str
     instalment: int
+    """Its place in the schedule, from 1."""
     since: date
     carry: int
     per_night: int
     denominator: int
     posted: int
+    rounding: str
+    """The name of the terms' `Rounding`."""
 
 
-def positions(terms: Terms, loan: Loan) -> tuple[Position, ...]:
+def positions(terms: Terms, loan: Loan) -> Iterator[Position]:
     """Every line of a loan that grows, as of its business date."""
-    return (*_interest(terms, loan), *_charges(terms, loan))
-
-
-def _interest(terms: Terms, loan: Loan) -> Iterator[Position]:
-    if not loan.running or loan.current is None:
+    if not loan.running:
         return
-    row = loan.current.instalment
-    if not row.interest:
+    mode = terms.rounding.name
+    if loan.current is not None:
+        row = loan.current.instalment
+        rest, span = row.accrues - row.before, (row.period.end - row.since).days
+        if rest and span:
+            carry, posted = row.before * span, current_accrual(terms, loan)
+            place = loan.due_count + 1
+            yield Position(INTEREST, place, row.since, carry, rest, span, posted, mode)
+    if terms.overdue is not Overdue.PENALTY:
         return
-    yield Position(
-        INTEREST,
-        row.number,
-        row.period.start,
-        carry=0,
-        per_night=row.interest,
-        denominator=row.period.days,
-        posted=current_accrual(terms, loan),
-    )
-
-
-def _charges(terms: Terms, loan: Loan) -> Iterator[Position]:
-    late = [row for row in loan.arrears if row.overdue] if loan.running else []
-    if loan.memo is not None:
-        principal = sum(row.principal_unpaid for row in late)
-        interest = sum(row.interest_unpaid for row in late)
-        yield from _pair(terms, loan, MEMO, loan.memo, (principal, interest))
-        return
-    for row in late:
-        bases = (row.principal_unpaid, row.interest_unpaid)
-        yield from _pair(terms, loan, row.instalment.number, row.charges, bases)
-
-
-def _pair(
-    terms: Terms, loan: Loan, instalment: int, charges: Charges, bases: tuple[int, int]
-) -> Iterator[Position]:
-    principal, interest = bases
-    rate = terms.daily_penalty_rate
-    for kind, line, base in (
-        (PENALTY, charges.penalty, principal),
-        (COMPOUND, charges.compound, interest * terms.compound_enabled),
-    ):
-        per_night = base * rate.numerator
-        if per_night:
-            yield Position(
-                kind,
-                instalment,
-                loan.business_date,
-                line.numerator,
-                per_night,
-                rate.denominator,
-                line.accrued,
-            )
+    numerator, denominator = loan.charge
+    for place, owed in enumerate(loan.arrears, loan.settled_count + 1):
+        bases = (
+            (PENALTY, Part.PENALTY, owed.penalty_exact, owed.principal_unpaid),
+            (COMPOUND, Part.COMPOUND, owed.compound_exact, owed.interest_unpaid),
+        )
+        for kind, part, exact, base in bases if owed.overdue else ():
+            per_night = base * numerator
+            if per_night and (kind == PENALTY or terms.compound_enabled):
+                posted = owed.due[part]
+                yield Position(
+                    kind, place, loan.business_date, exact, per_night, denominator, posted, mode
+                )

@@ -54,10 +54,9 @@ def _items(terms: Terms, schedule: Schedule) -> list[pb.CostItem]:
             f"{messages.percent(penalty)} a year on unpaid due interest",
             penalty * terms.compound_enabled,
         ),
-        _contingent(
-            "Prepayment fee",
-            f"{messages.percent(terms.prepayment_fee_rate)} of prepaid principal",
-            terms.prepayment_fee_rate,
+        *(
+            _contingent(fee.name, f"{messages.percent(fee.rate)} of prepaid principal", fee.rate)
+            for fee in terms.prepayment_fees
         ),
     ]
     return [item for item in items if item is not None]

@@ -21,7 +21,15 @@ class Reason(ReasonEnum):
     NOT_NON_ACCRUAL = "Only a non-accrual loan is written off."
     NOT_WRITTEN_OFF = "Only a written-off loan has recoveries."
     RECOVERY_EXCEEDS_CLAIM = "The recovery is more than the claim that is left."
-    EVENT_OUT_OF_ORDER = "The event's value date is not the loan's business date."
+    CURRENT_INSTALMENT_AMOUNT = (
+        "It does not pay the running instalment; the message says what does."
+    )
+    MORE_THAN_OVERDUE = "It is more than what is due and unpaid."
+    WAIVER_EXCEEDS_DUE = "More would be given up than is due and unpaid."
+    OVERPAYMENT_EXCEEDED = "It is more than what is held for the customer."
+    ALREADY_REVERSED = "It was reversed before."
+    NO_SUCH_INSTALMENT = "No instalment that is not yet due falls due on that date."
+    LOAN_MATURED = "All of the loan is due; there is no plan left to change."
     LINE_EXCEEDED = "The principal is more than what is left of the credit line."
     LINE_FROZEN = "The credit line is frozen; unfreeze it before drawing."
     LINE_EXPIRED = "The credit line is closed or past its last day to draw."
@@ -38,7 +46,17 @@ class Reason(ReasonEnum):
         "The ledger refused the posting of this change; the message has its reason. It is sent"
         " again when the end of the day is run, which it blocks until then."
     )
+    APPROVAL_REQUIRED = (
+        "It needs an approval or a checker other than the caller; the message says which."
+    )
+    LOAN_NOT_RUNNING = "Only a loan that is neither closed nor written off is judged."
+    NOT_TECHNICAL = "Lateness is technical only from 1 to 7 days past due; judge the class instead."
     DAY_CLOSING = "The business date is being ended; what comes now is booked on the next."
     NOT_THE_BUSINESS_DATE = "Another day is due to be ended; the message names it."
     BOOKS_DISAGREE = "Servicing's balances are not the ledger's; the message names the accounts."
-    DEBITS_UNSENT = "The payment provider does not answer; debits of the day are not sent yet."
+    NOTHING_TO_DEBIT = (
+        "Nothing that is due is unpaid which is not under way or failed for good; no round is made."
+    )
+    SETTLEMENT_EXISTS = "The settlement file of that reference is recorded already."
+    DIFFERENCE_STATE = "The difference is not in the state this changes; the message names its own."
+    RESOLUTION_UNFIT = "The resolution does not fit the difference; the message says why."

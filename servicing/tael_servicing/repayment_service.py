@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import grpc
 from sqlalchemy import Connection
 
+from tael.servicing.v1 import loan_pb2, repayment_pb2_grpc
 from tael.servicing.v1 import repayment_pb2 as pb
-from tael.servicing.v1 import repayment_pb2_grpc
 from tael_client.values import from_date, money
-from tael_runtime import idempotency
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date, read_amount
-from tael_servicing import books, loan_store, loans, messages, repayments
-from tael_servicing.arithmetic.prepayment import Keep, payoff, prepay
-from tael_servicing.arithmetic.replay import advance
+from tael_servicing import loan_store, loans, messages, repayments
+from tael_servicing.arithmetic.checks import check_partial, check_payable
+from tael_servicing.arithmetic.events import OverpaymentRefunded, Prepaid
+from tael_servicing.arithmetic.fold import advance, happen
+from tael_servicing.arithmetic.prepaying import cost_of, payoff
+from tael_servicing.arithmetic.terms import Keep
 from tael_servicing.desk import Desk
+from tael_servicing.enacting import enact
+from tael_servicing.loans import Held
+
+REFUND_TO = {
+    pb.REFUND_DESTINATION_OWN_ACCOUNT: "funds_deposit",
+    pb.REFUND_DESTINATION_TRANSFER: "funds_transfer",
+}
 
 
 class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
     """Quotes, takes and tells."""
 
     def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._db = desk.database
-        self._sender = desk.sender
 
     def QuotePayoff(
         self, request: pb.QuotePayoffRequest, context: grpc.ServicerContext
@@ -34,7 +45,9 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
         day = optional_date(request, "date") or held.loan.business_date
         if day < held.loan.business_date:
             raise InvalidArgument("date", f"lies before the day, {held.loan.business_date}")
-        parts = payoff(held.terms, advance(held.terms, held.loan, day).loan)
+        loan = advance(held.terms, held.loan, day).loan
+        check_payable(loan)
+        parts = payoff(held.terms, loan)
         return pb.QuotePayoffResponse(
             total=money(parts.total, held.contract.currency_code),
             parts=pb.Allocation(
@@ -42,7 +55,8 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
                 interest=parts.interest_due + parts.interest_to_date,
                 penalty=parts.penalty,
                 compound=parts.compound,
-                fee=parts.fee,
+                fee=parts.fees + parts.legal_costs + parts.prepayment_fee,
+                overpayment=parts.total - parts.gross,
             ),
             date=from_date(day),
         )
@@ -54,38 +68,62 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
         with self._db.read() as connection:
             held = loan_store.get(connection, request.loan_id)
         loans.check_paid_out(held)
-        term, instalment = (
-            prepay(held.terms, held.loan, request.principal_minor_units, keep)
-            for keep in (Keep.TERM, Keep.INSTALMENT)
-        )
+        check_partial(held.loan, request.principal_minor_units)
+        cost = cost_of(held.terms, held.loan, request.principal_minor_units)
+        term, instalment = (_after(held, cost.total, keep) for keep in (Keep.TERM, Keep.INSTALMENT))
         return pb.QuotePrepaymentResponse(
-            parts=pb.Allocation(principal=term.principal, interest=term.interest, fee=term.fee),
-            total=money(term.total, held.contract.currency_code),
-            keep_term=[messages.planned_instalment(row) for row in term.schedule.instalments],
-            keep_instalment=[
-                messages.planned_instalment(row) for row in instalment.schedule.instalments
-            ],
+            parts=pb.Allocation(principal=cost.principal, interest=cost.interest, fee=cost.fee),
+            total=money(cost.total, held.contract.currency_code),
+            keep_term=term,
+            keep_instalment=instalment,
         )
 
     def Repay(self, request: pb.RepayRequest, context: grpc.ServicerContext) -> pb.RepayResponse:
         """Takes money and answers when the ledger has it."""
 
-        def work(transaction: Connection) -> pb.RepayResponse:
-            book = books.hold_open(transaction, loan_store.book_of(transaction, request.loan_id))
-            amount = read_amount("amount", request.amount, book.currency_code)
-            held = loan_store.lock(transaction, request.loan_id)
+        def work(transaction: Connection, held: Held, day: date) -> pb.RepayResponse:
+            amount = read_amount("amount", request.amount, held.contract.currency_code)
             receipt = repayments.receipt_of(request, amount)
-            after, repayment = repayments.book(transaction, held, receipt, book.business_date)
+            value_date = optional_date(request, "value_date") or day
+            if value_date == day:
+                after, repayment = repayments.book(transaction, held, receipt, day)
+            else:
+                after, repayment = repayments.book_back(transaction, held, receipt, value_date, day)
             return pb.RepayResponse(repayment=repayment, loan=messages.loan(after))
 
-        answer = books.on_an_open_day(
-            lambda: idempotency.once(self._db, "Repay", request, pb.RepayResponse, work)
-        )
-        self._sender.deliver(answer.loan.book_id, request.loan_id)
+        answer = self._desk.on_loan("Repay", request, pb.RepayResponse, work)
         with self._db.read() as connection:
             entries = repayments.sequences_of(connection, answer.repayment)
         answer.repayment.entry_sequences.extend(entries)
         return answer
+
+    def ReverseRepayment(
+        self, request: pb.ReverseRepaymentRequest, context: grpc.ServicerContext
+    ) -> pb.ReverseRepaymentResponse:
+        """Takes a repayment back: the loan is as if it had never come."""
+
+        def work(transaction: Connection, held: Held, day: date) -> pb.ReverseRepaymentResponse:
+            after = repayments.reverse(
+                transaction, held, request.repayment_id, day, request.reason
+            ).after
+            return pb.ReverseRepaymentResponse(loan=messages.loan(after))
+
+        return self._desk.on_loan("ReverseRepayment", request, pb.ReverseRepaymentResponse, work)
+
+    def RefundOverpayment(
+        self, request: pb.RefundOverpaymentRequest, context: grpc.ServicerContext
+    ) -> pb.RefundOverpaymentResponse:
+        """Pays back what is held for the customer."""
+
+        def work(transaction: Connection, held: Held, day: date) -> pb.RefundOverpaymentResponse:
+            amount = read_amount("amount", request.amount, held.contract.currency_code)
+            event_id = loans.next_event_id(transaction, held.contract.loan_id)
+            funds = REFUND_TO[request.destination or pb.REFUND_DESTINATION_OWN_ACCOUNT]
+            event = OverpaymentRefunded(day, event_id, amount, funds)
+            after = enact(transaction, held, event, day, reference=request.reference).after
+            return pb.RefundOverpaymentResponse(loan=messages.loan(after))
+
+        return self._desk.on_loan("RefundOverpayment", request, pb.RefundOverpaymentResponse, work)
 
     def ListRepayments(
         self, request: pb.ListRepaymentsRequest, context: grpc.ServicerContext
@@ -96,3 +134,10 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
             return pb.ListRepaymentsResponse(
                 repayments=repayments.list_of(connection, held.contract)
             )
+
+
+def _after(held: Held, amount: int, keep: Keep) -> list[loan_pb2.Instalment]:
+    """The rest of the schedule after a prepayment today."""
+    event = Prepaid(held.loan.business_date, "", amount, keep)
+    loan = happen(held.terms, held.loan, event).loan
+    return messages.schedule(loan)[loan.due_count :]

@@ -1,24 +1,34 @@
-"""Repayments: money that has arrived, allocated, booked, and back on a revolving line."""
+"""Repayments: money that has arrived, in every form, and back on a revolving line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, insert, select
 
 from tael.servicing.v1 import repayment_pb2 as pb
 from tael_client.values import from_date, money
+from tael_runtime.errors import FailedPrecondition, NotFound
 from tael_runtime.ids import new_id
-from tael_servicing import bookings, events, lines, loan_store, loans, outgoing
-from tael_servicing.arithmetic.events import LoanEvent, Parked, Prepaid, Repaid, Settled, happen
-from tael_servicing.arithmetic.postings import Posting, Step
-from tael_servicing.arithmetic.prepayment import Keep
-from tael_servicing.backdating import backdated
-from tael_servicing.bookings import Batch, with_amounts
+from tael_servicing import events, loans, outgoing
+from tael_servicing.arithmetic.events import (
+    CurrentPaid,
+    LoanEvent,
+    Parked,
+    Prepaid,
+    Repaid,
+    Reversed,
+    Settled,
+)
+from tael_servicing.arithmetic.terms import Excess, Keep
+from tael_servicing.enacting import Enacted, enact
 from tael_servicing.loans import Contract, Held
+from tael_servicing.reasons import Reason
+from tael_servicing.tables import loan_event, loan_posting
 from tael_servicing.tables import repayment as repayments
 
 FUNDS = {"OWN_ACCOUNT": "", "CHANNEL": "funds_channel", "TRANSFER": "funds_transfer"}
@@ -27,9 +37,23 @@ PARTS = {
     "interest": ("interest_due", "interest_accrued", "offbalance_interest"),
     "penalty": ("penalty", "offbalance_penalty"),
     "compound": ("compound", "offbalance_compound"),
-    "fee": ("prepayment_fee",),
+    "fee": ("prepayment_fee", "fee", "legal_costs"),
     "overpayment": ("overpayment",),
 }
+KEEPS = {
+    "PREPAY_KEEP_TERM": Keep.TERM,
+    "PREPAY_KEEP_INSTALMENT": Keep.INSTALMENT,
+    "PREPAY_NEXT_DUE": Keep.SCHEDULE,
+}
+EXCESSES = {
+    "DUE": None,
+    "OVERDUE_ONLY": Excess.PARK,
+    "FIXED_AMOUNT": Excess.PRINCIPAL,
+    "ADVANCE_NEXT": Excess.NEXT,
+    "ADVANCE_LAST": Excess.LAST,
+    "ADVANCE_SPREAD": Excess.SPREAD,
+}
+"""Where money beyond what is due goes, by what it is for; as the product says where None."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +68,13 @@ class Receipt:
 
     def event(self, value_date: date, event_id: str) -> LoanEvent:
         """What it means to the loan."""
-        match self.kind:
-            case "PREPAY_KEEP_TERM":
-                return Prepaid(value_date, event_id, self.amount, Keep.TERM)
-            case "PREPAY_KEEP_INSTALMENT":
-                return Prepaid(value_date, event_id, self.amount, Keep.INSTALMENT)
-            case "SETTLE":
-                return Settled(value_date, event_id, self.amount)
-            case _:
-                return Repaid(value_date, event_id, self.amount)
+        if self.kind in KEEPS:
+            return Prepaid(value_date, event_id, self.amount, KEEPS[self.kind])
+        if self.kind == "SETTLE":
+            return Settled(value_date, event_id, self.amount)
+        if self.kind == "CURRENT_INSTALMENT":
+            return CurrentPaid(value_date, event_id, self.amount)
+        return Repaid(value_date, event_id, self.amount, EXCESSES[self.kind])
 
 
 def receipt_of(request: pb.RepayRequest, amount: int) -> Receipt:
@@ -74,148 +96,171 @@ def book(
 
     The loan is locked and stands on `day`. Raises FailedPrecondition where it takes no such money.
     """
-    contract = held.contract
-    loans.check_paid_out(held)
-    event = receipt.event(day, loans.next_event_id(transaction, contract.loan_id))
-    return _booked(transaction, held, receipt, day, event, happen(held.terms, held.loan, event))
+    if receipt.kind == "OVERDUE_ONLY" and receipt.amount > held.loan.amount_due:
+        raise FailedPrecondition(
+            Reason.MORE_THAN_OVERDUE, f"{held.loan.amount_due} is due and unpaid"
+        )
+    return _take(transaction, held, receipt, day, day, checked=True)
 
 
 def park(
     transaction: Connection, held: Held, receipt: Receipt, day: date
 ) -> tuple[Held, pb.Repayment]:
     """Books money that was under way while the loan was repaid or written off."""
-    event = Parked(day, loans.next_event_id(transaction, held.contract.loan_id), receipt.amount)
-    return _booked(transaction, held, receipt, day, event, happen(held.terms, held.loan, event))
+    event_id = loans.next_event_id(transaction, held.contract.loan_id)
+    event = Parked(day, event_id, receipt.amount)
+    return _keep(transaction, held, receipt, day, day, event, checked=False)
 
 
 def book_back(
     transaction: Connection, held: Held, receipt: Receipt, value_date: date, day: date
 ) -> tuple[Held, pb.Repayment]:
-    """Books money for what was due on an earlier day as if it had come then.
+    """Books money as if it had come on an earlier day, with all that follows from it."""
+    return _take(transaction, held, receipt, value_date, day, checked=False)
 
-    Raises FailedPrecondition where something since was only possible without it.
+
+def reverse(
+    transaction: Connection, held: Held, repayment_id: str, day: date, reference: str
+) -> Enacted:
+    """The repayment did not happen: what came after it is folded again.
+
+    Raises NotFound; FailedPrecondition ALREADY_REVERSED.
     """
     contract = held.contract
-    known = loans.events_of(transaction, contract.loan_id)
+    row = transaction.execute(
+        select(repayments.c.event_id).where(
+            repayments.c.loan_id == contract.loan_id, repayments.c.repayment_id == repayment_id
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound("repayment", repayment_id)
+    if row.event_id in _reversed(transaction, contract.loan_id):
+        raise FailedPrecondition(
+            Reason.ALREADY_REVERSED, "a repayment is reversed once", repayment_id
+        )
     event_id = loans.next_event_id(transaction, contract.loan_id)
-    event = Repaid(value_date, event_id, receipt.amount)
-    step = backdated(held.terms, known, event, day)
-    return _booked(transaction, held, receipt, day, event, step)
+    event = Reversed(day, event_id, row.event_id)
+    return enact(transaction, held, event, day, reference=reference)
 
 
-def _booked(
+def _take(
     transaction: Connection,
     held: Held,
     receipt: Receipt,
+    value_date: date,
     day: date,
-    event: LoanEvent,
-    step: Step,
+    *,
+    checked: bool,
 ) -> tuple[Held, pb.Repayment]:
-    after = held.now(step.loan)
-    loans.record(transaction, held.contract.loan_id, event, receipt.reference)
-    loan_store.save(transaction, after)
-    return after, _keep(transaction, held, after, receipt, day, step.postings)
+    event_id = loans.next_event_id(transaction, held.contract.loan_id)
+    event = receipt.event(value_date, event_id)
+    return _keep(transaction, held, receipt, value_date, day, event, checked=checked)
 
 
 def _keep(
     transaction: Connection,
-    before: Held,
-    after: Held,
+    held: Held,
     receipt: Receipt,
+    value_date: date,
     day: date,
-    postings: Sequence[Posting],
-) -> pb.Repayment:
-    """Stores a repayment with its postings and tells of it.
-
-    day: the business date it is booked on; its value date is that of the first REPAYMENT_RECEIVED,
-    which more follow where an earlier day was folded again.
-    """
-    contract = after.contract
-    received = next(each for each in postings if each.event == "REPAYMENT_RECEIVED")
-    commitment = give_back(transaction, contract, principal_of(postings), day)
-    funded = _funded(received, receipt, commitment)
+    event: LoanEvent,
+    *,
+    checked: bool,
+) -> tuple[Held, pb.Repayment]:
+    """Enacts a repayment, keeps it and tells of it."""
+    contract = held.contract
+    enacted = enact(
+        transaction,
+        held,
+        event,
+        day,
+        reference=receipt.reference,
+        funds=FUNDS[receipt.funding],
+        checked=checked,
+    )
     made = new_id("rp")
-    batch = Batch(f"repay:{made}", contract.book_id, contract.loan_id, day)
-    final = [funded if each is received else each for each in postings]
-    bookings.post(transaction, batch, contract, *final)
-    parts = _parts(received)
     transaction.execute(
         insert(repayments).values(
             repayment_id=made,
             loan_id=contract.loan_id,
-            value_date=received.value_date,
-            request_id=batch.request_id,
+            event_id=event.event_id,
+            value_date=value_date,
+            request_id=enacted.request_id,
             **vars(receipt),
-            **parts,
         )
     )
-    repayment = _message(made, contract, vars(receipt), received.value_date, parts)
-    events.repayment_received(transaction, day, after, repayment)
-    events.state_changed(transaction, day, before.state, after)
-    return repayment
+    caused = [each.amounts for each in enacted.postings if each.cause == event.event_id]
+    repayment = _message(made, contract, vars(receipt), value_date, _parts(caused))
+    events.repayment_received(transaction, day, enacted.after, repayment)
+    return enacted.after, repayment
 
 
-def give_back(transaction: Connection, contract: Contract, principal: int, day: date) -> int:
-    """Frees the revolving lines by repaid principal; what it adds to the commitment (7201)."""
-    if not principal:
-        return 0
-    line = lines.lock(transaction, contract.line_id)
-    if not any(each.revolving for each in line.branch):
-        return 0
-    restored = lines.restore(transaction, line, principal, contract.loan_id, day)
-    events.line_changed(transaction, day, *restored.branch)
-    return restored.commitment - line.commitment
-
-
-def principal_of(postings: Sequence[Posting]) -> int:
-    """Principal that came back, of whatever status, from new money or from over-payment."""
-    return sum(
-        posting.amounts.get(name, 0)
-        for posting in postings
-        if posting.event in ("REPAYMENT_RECEIVED", "OVERPAYMENT_APPLIED")
-        for name in PARTS["principal"]
-    )
-
-
-def _funded(received: Posting, receipt: Receipt, commitment: int) -> Posting:
-    funds = FUNDS[receipt.funding]
-    amounts = {funds: receipt.amount} if funds else {}
-    return with_amounts(received, **amounts, commitment=commitment)
-
-
-def _parts(received: Posting) -> dict[str, int]:
+def _parts(amounts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """How an event's money was spread, by part."""
+    moved = list(amounts)
     return {
-        part: sum(received.amounts.get(name, 0) for name in names) for part, names in PARTS.items()
+        part: sum(each.get(name, 0) for each in moved for name in names)
+        for part, names in PARTS.items()
     }
 
 
 def list_of(transaction: Connection, contract: Contract) -> list[pb.Repayment]:
-    """The loan's repayments, oldest first, with their vouchers."""
+    """The loan's repayments, oldest first, as they are spread now, with their vouchers."""
+    loan_id = contract.loan_id
     rows = transaction.execute(
         select(repayments)
-        .where(repayments.c.loan_id == contract.loan_id)
+        .where(repayments.c.loan_id == loan_id)
         .order_by(repayments.c.repayment_id)
     ).all()
     posted = outgoing.vouchers(transaction, [row.request_id for row in rows])
-    return [_of_row(contract, row, posted[row.request_id]) for row in rows]
+    spread, gone = _spread(transaction, loan_id), _reversed(transaction, loan_id)
+    made = []
+    for row in rows:
+        parts = _parts(spread[row.event_id])
+        message = _message(row.repayment_id, contract, row._asdict(), row.value_date, parts)
+        message.entry_sequences.extend(_sequences(posted.get(row.request_id, {})))
+        message.reversed = row.event_id in gone
+        made.append(message)
+    return made
+
+
+def _spread(transaction: Connection, loan_id: str) -> defaultdict[str, list[Mapping[str, int]]]:
+    """What each event posted, and what later pasts changed of it."""
+    rows = transaction.execute(
+        select(loan_posting.c.cause, loan_posting.c.amounts).where(
+            loan_posting.c.loan_id == loan_id,
+            loan_posting.c.cause != "",
+            loan_posting.c.event.in_(("REPAYMENT_RECEIVED", "RECOVERY_RECEIVED")),
+        )
+    )
+    found: defaultdict[str, list[Mapping[str, int]]] = defaultdict(list)
+    for row in rows:
+        found[row.cause].append(row.amounts)
+    return found
+
+
+def _reversed(transaction: Connection, loan_id: str) -> set[str]:
+    """Ids of the events that were reversed."""
+    rows = transaction.execute(
+        select(loan_event.c.content["target"].astext).where(
+            loan_event.c.loan_id == loan_id, loan_event.c.kind == "Reversed"
+        )
+    )
+    return set(rows.scalars())
 
 
 def sequences_of(transaction: Connection, repayment: pb.Repayment) -> list[int]:
     """The entries the ledger made of a repayment."""
-    request_id = f"repay:{repayment.repayment_id}"
-    return _sequences(outgoing.vouchers(transaction, [request_id])[request_id])
+    request_id = transaction.execute(
+        select(repayments.c.request_id).where(
+            repayments.c.loan_id == repayment.loan_id,
+            repayments.c.repayment_id == repayment.repayment_id,
+        )
+    ).scalar_one()
+    return _sequences(outgoing.vouchers(transaction, [request_id]).get(request_id, {}))
 
 
-def _of_row(
-    contract: Contract, row: Row[tuple[Any, ...]], posted: Mapping[str, list[int]]
-) -> pb.Repayment:
-    parts = {part: row._asdict()[part] for part in PARTS}
-    message = _message(row.repayment_id, contract, row._asdict(), row.value_date, parts)
-    message.entry_sequences.extend(_sequences(posted))
-    return message
-
-
-def _sequences(posted: Mapping[str, list[int]]) -> list[int]:
+def _sequences(posted: Mapping[str, Sequence[int]]) -> list[int]:
     return sorted(sequence for each in posted.values() for sequence in each)
 
 

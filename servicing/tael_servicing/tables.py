@@ -188,6 +188,9 @@ LOAN_STATES = (
     "CLOSED_NORMAL",
     "CLOSED_EARLY",
     "CLOSED_OVERDUE",
+    "CLOSED_GUARANTOR",
+    "CLOSED_TRANSFERRED",
+    "CLOSED_RETURNED",
     "CANCELLED",
 )
 RUNNING = ("NORMAL", "OVERDUE", "NON_ACCRUAL")
@@ -204,6 +207,8 @@ loan_state = Table(
     Column("nonaccrual_since", Date),
     Column("oldest_due", Date, comment="due date of the oldest unpaid due instalment"),
     Column("next_due", Date, comment="due date of the instalment whose period runs"),
+    Column("annual_rate", Numeric(9, 6), nullable=False, comment="the rate that holds"),
+    Column("restructured", Date, comment="when it was last rescheduled"),
     CheckConstraint(f"state IN {LOAN_STATES!r}", name="loan_state_state"),
     # What falls due on a day, and who is to be reminded of it.
     Index("loan_state_next_due", "book_id", "next_due"),
@@ -213,6 +218,13 @@ loan_state = Table(
         "book_id",
         "oldest_due",
         postgresql_where=text("oldest_due IS NOT NULL"),
+    ),
+    # Who may be under observation.
+    Index(
+        "loan_state_restructured",
+        "book_id",
+        "restructured",
+        postgresql_where=text("restructured IS NOT NULL"),
     ),
     # The members of a day's accrual, and loans by state.
     Index("loan_state_members", "book_id", "state", "loan_id"),
@@ -227,6 +239,7 @@ BALANCES = (
     "interest_due",
     "penalty",
     "compound",
+    "fee",
     "offbalance_interest",
     "offbalance_penalty",
     "offbalance_compound",
@@ -246,7 +259,7 @@ loan_balance = Table(
     *_amounts(*BALANCES),
     Column("postings", BigInteger, nullable=False, server_default="0"),
     Column("accrued_to", Date, nullable=False, comment="nights before this date are accrued"),
-    _none_negative("loan_balance", *BALANCES),
+    _none_negative("loan_balance", *BALANCES[:-1]),
     comment="what the loan owes by ledger account",
     # Changes every night; room on the page keeps its versions together (HOT).
     postgresql_with={"fillfactor": 50},
@@ -259,7 +272,8 @@ instalment = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("period_start", Date, nullable=False),
     Column("due_date", Date, nullable=False),
-    *_amounts("principal", "interest", "balance_after", "principal_paid", "interest_paid"),
+    *_amounts("principal", "interest", "fee", "balance_after"),
+    *_amounts("principal_paid", "interest_paid", "fee_paid"),
     Column("overdue", Boolean, nullable=False),
     CheckConstraint("principal_paid BETWEEN 0 AND principal", name="instalment_principal_paid"),
     CheckConstraint("interest_paid BETWEEN 0 AND interest", name="instalment_interest_paid"),
@@ -277,10 +291,11 @@ accrual_position = Table(
     Column("per_night", BigInteger, nullable=False, comment="numerator a night adds"),
     Column("denominator", BigInteger, nullable=False),
     Column("posted", BigInteger, nullable=False),
+    Column("rounding", Text, nullable=False),
     CheckConstraint("kind IN ('INTEREST', 'PENALTY', 'COMPOUND')", name="accrual_position_kind"),
-    CheckConstraint("carry >= 0 AND per_night > 0", name="accrual_position_numerators"),
+    CheckConstraint("carry >= 0 AND per_night <> 0", name="accrual_position_numerators"),
     CheckConstraint("denominator > 0", name="accrual_position_denominator"),
-    comment="lines that grow: (carry + nights * per_night) / denominator; instalment 0 = the memo",
+    comment="lines that grow: (carry + nights * per_night) / denominator, by instalment",
     postgresql_with={"fillfactor": 50},
 )
 
@@ -298,6 +313,15 @@ loan_event = Table(
     info=APPEND_ONLY,
 )
 
+MOVES_ALLOWANCE = (
+    "ALLOWANCE_ADJUSTED",
+    "LOAN_WRITTEN_OFF",
+    "PRINCIPAL_WAIVED",
+    "LOAN_SOLD",
+    "ASSET_TAKEN_FOR_DEBT",
+)
+"""Events with amounts on 1304 that last."""
+
 loan_posting = Table(
     "loan_posting",
     own,
@@ -305,9 +329,20 @@ loan_posting = Table(
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("event", Text, nullable=False),
     Column("value_date", Date, nullable=False),
+    Column("booked_on", Date, nullable=False),
     Column("amounts", JSONB, nullable=False),
+    Column("cause", SORTED, nullable=False, comment="the loan's event; empty for what days bring"),
     Column("request_id", SORTED, nullable=False, comment="of the outgoing posting that carries it"),
     Column("source", SORTED, nullable=False, comment="under which the ledger keeps its entries"),
+    # How each repayment is spread.
+    Index("loan_posting_cause", "loan_id", "cause", postgresql_where=text("cause <> ''")),
+    # What moved allowances in a month: few postings among the nights' accruals.
+    Index(
+        "loan_posting_allowance",
+        "booked_on",
+        "loan_id",
+        postgresql_where=text(f"event IN {MOVES_ALLOWANCE!r}"),
+    ),
     comment="what the loan asked of the ledger, event by event",
     info=APPEND_ONLY,
 )
@@ -349,40 +384,237 @@ repayment = Table(
     Column("kind", Text, nullable=False),
     Column("funding", Text, nullable=False),
     Column("value_date", Date, nullable=False),
-    *_amounts("principal", "interest", "penalty", "compound", "fee", "overpayment"),
+    Column("event_id", SORTED, nullable=False, comment="what it is to the loan"),
     Column("reference", Text, nullable=False),
     Column("request_id", SORTED, nullable=False, comment="of the outgoing posting"),
-    _none_negative("repayment", "principal", "interest", "penalty", "compound", "fee"),
     info=APPEND_ONLY,
+)
+
+debit_batch = Table(
+    "debit_batch",
+    own,
+    Column("batch_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("business_date", Date, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("partial_minimum", BigInteger, nullable=False, comment="0 = all or nothing"),
+    Column("state", Text, nullable=False),
+    Column("submitted_at", DateTime(timezone=True)),
+    CheckConstraint("partial_minimum >= 0", name="debit_batch_minimum"),
+    CheckConstraint("state IN ('PREPARED', 'SUBMITTED')", name="debit_batch_state"),
+    # A book's batches, the newest first, and one of a round.
+    Index("debit_batch_round", "book_id", "business_date", "round", unique=True),
+    comment="a round of direct debits on a business date",
 )
 
 direct_debit = Table(
     "direct_debit",
     own,
-    Column("loan_id", SORTED, ForeignKey("loan.loan_id"), primary_key=True),
-    Column("due_date", Date, primary_key=True),
+    Column("payment_id", SORTED, primary_key=True),
+    Column("batch_id", SORTED, ForeignKey("debit_batch.batch_id"), nullable=False),
+    Column("loan_id", SORTED, ForeignKey("loan.loan_id"), nullable=False),
     Column("book_id", SORTED, nullable=False),
+    Column("business_date", Date, nullable=False),
+    Column("round", Integer, nullable=False),
     Column("card_token", Text, nullable=False),
     Column("currency_code", Text, nullable=False),
-    Column("amount", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False, comment="asked; prepared while it is not sent"),
+    Column("minimum", BigInteger, nullable=False, comment="of a part; 0 = all or nothing"),
+    Column("debited", BigInteger, nullable=False, server_default="0"),
     Column("state", Text, nullable=False, server_default="PREPARED"),
+    Column("sent_at", DateTime(timezone=True), comment="first"),
     Column("touched_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("failure_code", Text, nullable=False, server_default=""),
     Column("reference", Text, nullable=False, server_default=""),
-    CheckConstraint("amount > 0", name="direct_debit_amount"),
+    Column("settlement_id", SORTED, nullable=False, server_default=""),
     CheckConstraint(
-        "state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'FAILED', 'SUCCESS', 'ALLOCATED')",
+        "amount > 0 AND minimum BETWEEN 0 AND amount AND debited >= 0", name="direct_debit_amounts"
+    ),
+    CheckConstraint(
+        "state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'FAILED', 'SUCCESS', 'ALLOCATED', 'CANCELLED')",
         name="direct_debit_state",
     ),
-    # What is neither allocated nor failed.
+    CheckConstraint(
+        "(debited > 0) = (state IN ('SUCCESS', 'ALLOCATED'))", name="direct_debit_debited"
+    ),
+    # A loan is asked once a round.
+    Index("direct_debit_loan", "loan_id", "business_date", "round", unique=True),
+    # A batch's debits, by id.
+    Index("direct_debit_batch", "batch_id", "payment_id"),
+    # What is neither allocated nor over, by book for the day end.
     Index(
         "direct_debit_open",
         "book_id",
-        "due_date",
+        "business_date",
         "loan_id",
-        postgresql_where=text("state NOT IN ('FAILED', 'ALLOCATED')"),
+        postgresql_where=text("state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'SUCCESS')"),
     ),
-    comment="money asked of the bound card on a due date",
+    # What is to be sent or asked after.
+    Index(
+        "direct_debit_under_way",
+        "touched_at",
+        postgresql_where=text("state IN ('PREPARED', 'SENDING', 'UNKNOWN')"),
+    ),
+    # What a channel has not handed over.
+    Index(
+        "direct_debit_unsettled",
+        "book_id",
+        "business_date",
+        postgresql_where=text("settlement_id = '' AND debited > 0"),
+    ),
+    comment="money asked of a bound card in a round",
+)
+
+channel_settlement = Table(
+    "channel_settlement",
+    own,
+    Column("settlement_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("reference", SORTED, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("collected_on", Date, nullable=False),
+    Column("booked_on", Date, nullable=False),
+    Column("gross", BigInteger, nullable=False),
+    Column("fee", BigInteger, nullable=False),
+    Column("at_bank", BigInteger, nullable=False, server_default="0", comment="credited so far"),
+    Column(
+        "held", Boolean, nullable=False, comment="by the channel, in an account it keeps for us"
+    ),
+    Column("awaited", Boolean, nullable=False, comment="at the bank"),
+    CheckConstraint("gross >= 0 AND fee BETWEEN 0 AND gross", name="channel_settlement_amounts"),
+    Index("channel_settlement_reference", "book_id", "reference", unique=True),
+    # What the bank does not have yet.
+    Index("channel_settlement_awaited", "book_id", "booked_on", postgresql_where=text("awaited")),
+    comment="a channel's settlement file",
+)
+
+bank_line = Table(
+    "bank_line",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("bank_reference", SORTED, primary_key=True),
+    Column("settlement_reference", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("statement_date", Date, nullable=False),
+    comment="a credit on the bank's statement",
+    info=APPEND_ONLY,
+)
+
+difference = Table(
+    "difference",
+    own,
+    Column("difference_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", SORTED, nullable=False, comment="payment, settlement or bank line"),
+    Column("source", SORTED, nullable=False, comment="where it was found; empty = found once"),
+    Column("settlement_id", SORTED, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    *_amounts("ours", "theirs"),
+    Column("detail", Text, nullable=False),
+    Column("found_on", Date, nullable=False),
+    Column("state", Text, nullable=False, server_default="OPEN"),
+    Column("resolution", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("maker", Text, nullable=False, server_default=""),
+    Column("checker", Text, nullable=False, server_default=""),
+    Column("resolved_on", Date),
+    CheckConstraint("state IN ('OPEN', 'PROPOSED', 'RESOLVED')", name="difference_state"),
+    CheckConstraint("checker = '' OR checker <> maker", name="difference_four_eyes"),
+    # Found once, however often its cause is told.
+    Index("difference_cause", "book_id", "kind", "subject", "source", unique=True),
+    # A book's differences, oldest first: ids are ordered by time.
+    Index("difference_book", "book_id", "difference_id"),
+    comment="what we, the channel and the bank disagree on",
+)
+
+impairment_policy = Table(
+    "impairment_policy",
+    own,
+    Column("number", BigInteger, Identity(), primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("effective_from", Date, nullable=False),
+    Column("policy", JSONB, nullable=False, comment="tael.servicing.v1.ImpairmentPolicy"),
+    Column("reason", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("checker", Text, nullable=False),
+    # The one in force on a day: the last set of those that began.
+    Index("impairment_policy_book", "book_id", "effective_from", "number"),
+    comment="parameters of classes, stages and allowances, dated",
+    info=APPEND_ONLY,
+)
+
+loan_class = Table(
+    "loan_class",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("risk_class", Integer, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("since", Date, nullable=False),
+    Column("clear_since", Date, comment="all arrears repaid since, while it is held bad"),
+    Column("worsened", Integer, comment="at least this class, by hand"),
+    Column("improved", Integer, comment="this class, with approval"),
+    Column("improved_from", Integer, comment="what days past due said then"),
+    Column("observed_until", Date, comment="restructured: at least class 2 before this date"),
+    Column("restructured", Date, comment="the rescheduling that is counted already"),
+    Column("technical_due", Date, comment="due date whose lateness is technical"),
+    Column("stage_floor", Integer, nullable=False),
+    CheckConstraint("risk_class BETWEEN 1 AND 5", name="loan_class_risk_class"),
+    CheckConstraint(
+        "stage BETWEEN 1 AND 3 AND stage_floor BETWEEN 1 AND 3", name="loan_class_stage"
+    ),
+    # Those that a day end judges again.
+    Index("loan_class_book", "book_id", "loan_id"),
+    comment="classes that more than days past due decide; every other loan has none",
+)
+
+class_judgement = Table(
+    "class_judgement",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("number", BigInteger, Identity(), primary_key=True),
+    Column("date", Date, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("risk_class", Integer, nullable=False, comment="after it"),
+    Column("class_before", Integer, nullable=False),
+    Column("stage", Integer, nullable=False, comment="after it"),
+    Column("reason", Text, nullable=False),
+    Column("approval", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("checker", Text, nullable=False),
+    comment="what was judged by hand, by whom and on whose word",
+    info=APPEND_ONLY,
+)
+
+loan_day = Table(
+    "loan_day",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("loan_id", SORTED, primary_key=True),
+    Column("customer_id", SORTED, nullable=False),
+    Column("line_id", SORTED, nullable=False),
+    Column("product_code", SORTED, nullable=False),
+    Column("state", Text, nullable=False),
+    *_amounts(*BALANCES),
+    Column("dpd", Integer, nullable=False),
+    Column("worst_dpd", Integer, nullable=False, comment="of the month up to the date"),
+    Column("risk_class", Integer, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("since", Date),
+    Column("credit_limit", BigInteger, nullable=False),
+    Column("annual_rate", Numeric(9, 6), nullable=False),
+    Column("principal", BigInteger, nullable=False),
+    Column("start_date", Date, nullable=False),
+    Column("maturity_date", Date, nullable=False),
+    Column("next_due", Date),
+    *_amounts("next_due_amount", "overdue_amount"),
+    Column("arrears", JSONB, comment="[due date, principal, interest] unpaid, oldest first"),
+    comment="贷款台账: each loan as it stood when a day was closed",
+    info=APPEND_ONLY,
 )
 
 metadata = with_floor(own)

@@ -8,7 +8,15 @@ from google.type import decimal_pb2
 
 from tael.servicing.v1 import product_pb2 as pb
 from tael_client.values import to_decimal
-from tael_servicing.arithmetic.terms import DayCount, FirstPeriod, Method, Terms
+from tael_servicing.arithmetic.terms import (
+    DayCount,
+    Fee,
+    FeeAt,
+    FeeOn,
+    FirstPeriod,
+    Method,
+    Terms,
+)
 
 METHODS = {
     pb.REPAYMENT_METHOD_EQUAL_INSTALMENT: Method.EQUAL_INSTALMENT,
@@ -37,6 +45,13 @@ def cost_cap(terms: pb.ProductTerms) -> Decimal:
     return decimal_of(terms.cost_cap, DEFAULT_COST_CAP)
 
 
+def _fees(product: pb.ProductTerms) -> tuple[Fee, ...]:
+    rate = decimal_of(product.prepayment_fee_rate)
+    if not rate:
+        return ()
+    return (Fee("Prepayment fee", FeeAt.PREPAYMENT, rate=rate, on=FeeOn.BALANCE),)
+
+
 def loan_terms(
     product: pb.ProductTerms, periods: int, annual_rate: Decimal, repay_day: int
 ) -> Terms:
@@ -54,6 +69,6 @@ def loan_terms(
         penalty_multiplier=to_decimal(product.penalty_multiplier),
         compound_enabled=product.compound_enabled,
         grace_days=product.grace_days,
-        prepayment_fee_rate=decimal_of(product.prepayment_fee_rate),
+        fees=_fees(product),
         nonaccrual_dpd=product.nonaccrual_dpd or DEFAULT_NONACCRUAL_DPD,
     )

@@ -43,6 +43,8 @@ class Facts:
     non_accrual: bool = False
     periods_paid: int = 0
     """Instalments that fell due since all arrears were repaid, and were paid."""
+    restructured: date | None = None
+    """When it was last rescheduled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Standing:
     improved_from: RiskClass | None = None
     """What days past due said when it was improved."""
     observed_until: date | None = None
+    restructured: date | None = None
+    """The rescheduling that is counted already."""
     technical_due: date | None = None
     """Lateness of what was due on this date is technical."""
     stage_floor: int = 1
@@ -68,7 +72,7 @@ class Standing:
     @property
     def plain(self) -> bool:
         """Days past due alone decide, and there is nothing to remember."""
-        marks = (self.worsened, self.improved, self.observed_until, self.technical_due)
+        marks = (self.worsened, self.improved, self.restructured, self.technical_due)
         return (
             self.cause is Cause.NONE
             and self.risk_class < BAD
@@ -85,7 +89,7 @@ def unremembered(policy: ImpairmentPolicy, facts: Facts) -> Standing:
 
 def judge(policy: ImpairmentPolicy, before: Standing, facts: Facts) -> Standing:
     """The standing at the end of a day, from the one at the end of the day before."""
-    kept = _still_valid(policy, before, facts)
+    kept = _still_valid(policy, _observed(policy, before, facts), facts)
     system = RiskClass.NORMAL if kept.technical_due else risk_class(policy, facts.dpd)
     cause = Cause.TECHNICAL if kept.technical_due else Cause.NONE
     floors = _floors(kept, facts)
@@ -107,16 +111,32 @@ def judge(policy: ImpairmentPolicy, before: Standing, facts: Facts) -> Standing:
     )
 
 
+def _observed(policy: ImpairmentPolicy, before: Standing, facts: Facts) -> Standing:
+    """A rescheduling not counted before begins an observation period, and ends an improvement."""
+    since = facts.restructured
+    if since is None or since <= (before.restructured or date.min):
+        return before
+    until = since + timedelta(days=policy.observation_days)
+    if facts.day >= until:
+        return before
+    return replace(
+        before, restructured=since, observed_until=until, improved=None, improved_from=None
+    )
+
+
 def _still_valid(policy: ImpairmentPolicy, before: Standing, facts: Facts) -> Standing:
     """What of the past still counts today."""
     technical = before.technical_due == facts.oldest_due and facts.dpd <= TECHNICAL_DAYS
     observed = before.observed_until is not None and facts.day < before.observed_until
     improved = before.improved if _still_improved(policy, before, facts) else None
+    last = facts.day - timedelta(days=policy.observation_days)
+    recent = before.restructured is not None and before.restructured > last
     return replace(
         before,
         clear_since=_clear_since(before, facts),
         technical_due=before.technical_due if technical else None,
         observed_until=before.observed_until if observed else None,
+        restructured=before.restructured if recent else None,
         improved=improved,
         improved_from=before.improved_from if improved else None,
     )
@@ -182,9 +202,7 @@ def with_class(policy: ImpairmentPolicy, now: Standing, to: RiskClass, facts: Fa
 
 def restructured(policy: ImpairmentPolicy, now: Standing, facts: Facts) -> Standing:
     """The standing of a loan restructured on the day: an observation period begins."""
-    until = facts.day + timedelta(days=policy.observation_days)
-    marked = replace(now, observed_until=until, improved=None, improved_from=None)
-    return judge(policy, marked, facts)
+    return judge(policy, now, replace(facts, restructured=facts.day))
 
 
 def is_technical(facts: Facts) -> bool:

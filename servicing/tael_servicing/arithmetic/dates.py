@@ -1,24 +1,36 @@
-"""Due dates and interest periods."""
+"""Due dates, interest periods, and how much of a year lies between two days."""
 
 from __future__ import annotations
 
 import calendar
-from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
+from typing import NamedTuple
 
-from tael_servicing.arithmetic.terms import FirstPeriod, Maturity, Method, Terms
+from tael_servicing.arithmetic.rounding import Ratio
+from tael_servicing.arithmetic.terms import (
+    DayCount,
+    FirstPeriod,
+    Frequency,
+    Maturity,
+    Method,
+    MonthEnd,
+    Shift,
+    Terms,
+    Unit,
+)
+
+DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(NamedTuple):
     """An interest period: its first day counts, its last, the due date, does not (算头不算尾)."""
 
     number: int
     start: date
     end: date
     whole: bool
-    """Bears a month's interest (rate/12), whatever its length."""
+    """Bears by name what its frequency says, where the terms have a nominal basis."""
 
     @property
     def days(self) -> int:
@@ -26,40 +38,127 @@ class Period:
         return (self.end - self.start).days
 
 
-def months_after(day: date, months: int, anchor: int) -> date:
-    """The anchor day of the month that lies `months` after; a shorter month's last day instead."""
+def year_fraction(day_count: DayCount, start: date, end: date) -> Ratio:
+    """How much of a year lies between two days.
+
+    ACT/ACT: each night over the days of the year in which it ends, so that the night of New Year's
+    Eve is the new year's. 30/360: the bond basis, a 31st is a 30th.
+    """
+    if day_count is DayCount.ACT_360:
+        return (end - start).days, 360
+    if day_count is DayCount.ACT_365:
+        return (end - start).days, 365
+    if day_count is DayCount.THIRTY_360:
+        first = min(start.day, 30)
+        last = 30 if end.day == 31 and first == 30 else end.day
+        months = (end.year - start.year) * 12 + end.month - start.month
+        return months * 30 + last - first, 360
+    common = leap = 0
+    for year in range(start.year, end.year + 1):
+        # The nights that end in the year: from its last night's eve to its last day.
+        begin = max(start, date(year - 1, 12, 31))
+        nights = (min(end, date(year, 12, 31)) - begin).days
+        if calendar.isleap(year):
+            leap += nights
+        else:
+            common += nights
+    return common * 366 + leap * 365, 365 * 366
+
+
+def months_after(day: date, months: int, anchor: int, rule: MonthEnd = MonthEnd.CLAMP) -> date:
+    """The anchor day of the month that lies `months` after; where that month has no such day, what
+    the rule says.
+    """
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     month += 1
-    return date(year, month, min(anchor, calendar.monthrange(year, month)[1]))
+    if anchor > 28:
+        last = calendar.monthrange(year, month)[1]
+        if anchor > last:
+            if rule is MonthEnd.ROLL:
+                return date(year, month, last) + DAY
+            anchor = last
+    return date(year, month, anchor)
+
+
+def later(frequency: Frequency, start: date, count: int, anchor: int, rule: MonthEnd) -> date:
+    """The day so many periods after another; months keep their anchor day."""
+    if frequency.unit is Unit.MONTH:
+        return months_after(start, count * frequency.every, anchor, rule)
+    days = 7 if frequency.unit is Unit.WEEK else 1
+    return start + timedelta(days=days * frequency.every * count)
 
 
 def periods(terms: Terms, start: date) -> tuple[Period, ...]:
     """The loan's interest periods, end to end from the day of disbursement."""
     if terms.method is Method.BULLET:
-        return (Period(1, start, months_after(start, terms.periods, start.day), whole=False),)
-    anchor = terms.repay_day or start.day
-    first = _months_to_first(terms, start, anchor)
-    ends = [months_after(start, first + k, anchor) for k in range(terms.periods)]
-    aligned = [True] * terms.periods
-    aligned[0] = ends[0] == months_after(start, 1, anchor) and start == months_after(
-        start, 0, anchor
+        end = later(terms.frequency, start, terms.periods, start.day, terms.month_end)
+        return (Period(1, start, shifted(terms, terms.first_due or end), whole=False),)
+    months = terms.frequency.unit is Unit.MONTH
+    anchor = (terms.repay_day if months else 0) or (terms.first_due or start).day
+    ends = due_dates(terms, _first_due(terms, start, anchor), terms.periods, anchor)
+    # A first period is whole where it begins on its own due day, one period before its end.
+    aligned = ends[0] == later(terms.frequency, start, 1, anchor, terms.month_end) and (
+        not months or start == months_after(start, 0, anchor, terms.month_end)
     )
+    whole = [aligned or terms.first_period is FirstPeriod.FULL_MONTH] + [True] * (len(ends) - 1)
     if terms.maturity is Maturity.EXACT:
-        maturity = months_after(start, terms.periods, start.day)
-        aligned[-1] = aligned[-1] and ends[-1] == maturity
+        maturity = later(terms.frequency, start, terms.periods, start.day, terms.month_end)
+        while len(ends) > 1 and ends[-2] >= maturity:
+            ends.pop()
+        whole = whole[: len(ends)]
+        whole[-1] = whole[-1] and ends[-1] == maturity
         ends[-1] = maturity
-    if terms.first_period is FirstPeriod.FULL_MONTH:
-        aligned[0] = True
+    return chained(terms, start, ends, whole)
+
+
+def chained(
+    terms: Terms, start: date, ends: list[date], whole: list[bool], first_number: int = 1
+) -> tuple[Period, ...]:
+    """Periods end to end, each due date moved to a working day where the terms say so."""
+    days = [start, *(shifted(terms, end) for end in ends)]
     return tuple(
-        Period(number, begin, end, whole=terms.whole_months and aligned[number - 1])
-        for number, (begin, end) in enumerate(pairwise([start, *ends]), start=1)
+        Period(number, begin, end, is_whole)
+        for number, ((begin, end), is_whole) in enumerate(
+            zip(pairwise(days), whole, strict=True), start=first_number
+        )
     )
 
 
-def _months_to_first(terms: Terms, start: date, anchor: int) -> int:
-    """Months to the first repay day that lies at least `min_first_days` after disbursement."""
+def due_dates(terms: Terms, first: date, count: int, anchor: int) -> list[date]:
+    """Due dates from the first on, each found from the first and not from the one before."""
+    frequency, rule = terms.frequency, terms.month_end
+    # A first due date that rolled over belongs to the month it rolled from.
+    rolled = frequency.unit is Unit.MONTH and rule is MonthEnd.ROLL and first.day != anchor
+    seed = first - DAY if rolled and first.day == 1 else first
+    if terms.first_due is not None and first.day != anchor and not rolled:
+        return [first, *(later(frequency, seed, k, anchor, rule) for k in range(1, count))]
+    return [later(frequency, seed, k, anchor, rule) for k in range(count)]
+
+
+def shifted(terms: Terms, day: date) -> date:
+    """The due date on a working day, where the terms move it."""
+    if terms.shift is Shift.NONE:
+        return day
+    moved = day
+    while moved in terms.holidays:
+        moved += DAY
+    if terms.shift is Shift.MODIFIED_FOLLOWING and moved.month != day.month:
+        moved = day
+        while moved in terms.holidays:
+            moved -= DAY
+    return moved
+
+
+def _first_due(terms: Terms, start: date, anchor: int) -> date:
+    """As agreed, or the first repay day that lies at least `min_first_days` after disbursement."""
+    if terms.first_due is not None:
+        return terms.first_due
+    frequency, rule = terms.frequency, terms.month_end
+    if frequency.unit is not Unit.MONTH:
+        return later(frequency, start, 1, anchor, rule)
     least = max(terms.min_first_days, 1)
     months = 0
-    while (months_after(start, months, anchor) - start).days < least:
+    while (months_after(start, months, anchor, rule) - start).days < least:
         months += 1
-    return months
+    # The first repay day after the disbursement closes the first period of a longer frequency too.
+    return months_after(start, months + frequency.every - 1, anchor, rule)

@@ -1,57 +1,66 @@
-"""A loan's day: overdue transfer, the night's accrual, the opening of the next day.
+"""A loan's day: overdue transfer, the nights' accrual, the opening of the next day.
 
 The order is the day-end batch's: 4. transfer_overdue, 5. accrue, then, for the next date, 8. open_day.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
-from tael_servicing.arithmetic.accrual import NO_CHARGES
-from tael_servicing.arithmetic.arrears import pay, skip_settled
-from tael_servicing.arithmetic.loan import Loan, Owed, balances
-from tael_servicing.arithmetic.postings import Step, nonzero, posting
-from tael_servicing.arithmetic.schedules import accrued_by
-from tael_servicing.arithmetic.terms import Terms
+from tael_servicing.arithmetic.loan import DAY, Loan, Owed, balances, current_accrual
+from tael_servicing.arithmetic.paying import close_if_repaid, pay_due, skip_settled
+from tael_servicing.arithmetic.postings import Journal
+from tael_servicing.arithmetic.replanning import bearing_also, replan
+from tael_servicing.arithmetic.rounding import ratio_of, rounded, share
+from tael_servicing.arithmetic.terms import Fee, FeeAt, FeeOn, Grace, Overdue, Part, Terms
 
 
-def transfer_overdue(terms: Terms, loan: Loan) -> Step:
+def transfer_overdue(terms: Terms, loan: Loan, journal: Journal) -> None:
     """Marks overdue each due instalment whose grace ends today unpaid (PRINCIPAL_OVERDUE).
 
-    Grace that was not kept counts: penalty and compound run from the due date, on what is unpaid
-    now. Off balance the principal already stands at impaired, so that nothing is posted.
+    Grace that was not kept counts, where the terms say so: penalty and compound run from the due
+    date, on what is unpaid now. Off balance the principal already stands at impaired, so that
+    nothing is posted.
     """
-    late = [
-        index
-        for index in range(loan.settled_count, loan.due_count)
-        if _falls_overdue(terms, loan, loan.rows[index])
-    ]
-    if not late or not loan.running:
-        return Step(loan)
-    rows, memo, principal = list(loan.rows), loan.memo, 0
-    for index in late:
-        row = rows[index]
-        owed = row.principal_unpaid, row.interest_unpaid
-        nights = (loan.business_date - row.instalment.due_date).days
+    if not loan.running:
+        return
+    principal = fees = 0
+    for row in loan.arrears:
+        nights = (loan.business_date - row.due_date).days
+        if row.overdue or row.settled or nights < terms.grace_days:
+            continue
+        row.overdue = True
         principal += row.principal_unpaid
-        if memo is None:
-            row = replace(row, charges=row.charges.carried(terms, *owed, nights))
-        else:
-            memo = memo.carried(terms, *owed, nights)
-        rows[index] = replace(row, overdue=True)
-    after = replace(loan, rows=tuple(rows), memo=memo)
-    if not loan.accruing:
-        return Step(after)
-    return Step(after, nonzero(posting("PRINCIPAL_OVERDUE", loan, principal=principal)))
+        if terms.grace is Grace.RETROACTIVE:
+            _carry(terms, loan, row, nights)
+        late = sum(_late_fee(terms, fee, row) for fee in terms.fees if fee.at is FeeAt.LATE)
+        row.due[Part.FEE] += late
+        fees += late
+    if loan.accruing:
+        journal.post("PRINCIPAL_OVERDUE", loan, principal=principal)
+    journal.post("FEE_DUE", loan, fee=fees)
 
 
-def _falls_overdue(terms: Terms, loan: Loan, row: Owed) -> bool:
-    nights = (loan.business_date - row.instalment.due_date).days
-    return not row.overdue and not row.settled and nights >= terms.grace_days
+def _late_fee(terms: Terms, fee: Fee, row: Owed) -> int:
+    base = {
+        FeeOn.PRINCIPAL: row.principal_unpaid,
+        FeeOn.BALANCE: row.principal_unpaid,
+        FeeOn.INTEREST: row.interest_unpaid,
+        FeeOn.INSTALMENT: row.principal_unpaid + row.interest_unpaid,
+    }[fee.on]
+    return fee.amount + share(base, ratio_of(fee.rate), terms.rounding)
 
 
-def accrue(terms: Terms, loan: Loan, nights: int = 1) -> Step:
+def _carry(terms: Terms, loan: Loan, row: Owed, nights: int) -> None:
+    """Nights of a charge that are grown exactly and posted with the next."""
+    if nights and terms.overdue is Overdue.PENALTY:
+        rate = loan.charge[0] * nights
+        row.penalty_exact += row.principal_unpaid * rate
+        if terms.compound_enabled:
+            row.compound_exact += row.interest_unpaid * rate
+
+
+def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
     """Interest, penalty and compound of the nights from the business date on (INTEREST_ACCRUED).
 
     More than one night at a time only while nothing falls due and no grace ends among them; the
@@ -59,41 +68,111 @@ def accrue(terms: Terms, loan: Loan, nights: int = 1) -> Step:
     """
     until = loan.business_date + timedelta(days=nights)
     if not loan.running:
-        return Step(replace(loan, business_date=until))
-    interest = 0
-    if loan.current is not None:
-        assert until <= loan.current.instalment.due_date, "the period ends among these nights"
-        row = loan.current.instalment
-        interest = accrued_by(row, until, terms) - accrued_by(row, loan.business_date, terms)
-    after = replace(_charged(terms, loan, nights), business_date=until)
-    accrued = posting(
+        loan.business_date = until
+        return
+    before = current_accrual(terms, loan)
+    penalty = compound = 0
+    if terms.overdue is Overdue.PENALTY:
+        for row in loan.arrears:
+            if row.overdue:
+                grown = grow(terms, loan, row, nights)
+                penalty += grown[0]
+                compound += grown[1]
+    loan.business_date = until
+    interest = current_accrual(terms, loan) - before
+    journal.post(
         "INTEREST_ACCRUED",
         loan,
+        until - DAY,
         interest=interest,
-        penalty=_accrued_penalty(after) - _accrued_penalty(loan),
-        compound=_accrued_compound(after) - _accrued_compound(loan),
+        penalty=penalty,
+        compound=compound,
     )
-    return Step(after, nonzero(replace(accrued, value_date=until - timedelta(days=1))))
 
 
-def open_day(terms: Terms, loan: Loan) -> Step:
-    """Opens the business date: what is due becomes due, then the non-accrual test.
+def grow(terms: Terms, loan: Loan, row: Owed, nights: int) -> tuple[int, int]:
+    """Penalty on overdue principal and compound on unpaid due contract interest, never on penalty or
+    on compound itself: R(Σ exact) less what was posted, so that no night's rounding is lost.
+    """
+    numerator, denominator = loan.charge
+    rate = numerator * nights
+    penalty = compound = 0
+    base = row.due[0] - row.paid[0]
+    if base:
+        row.penalty_exact += base * rate
+        grown = rounded(row.penalty_exact, denominator, terms.rounding)
+        penalty = grown - row.due[Part.PENALTY]
+        row.due[Part.PENALTY] = grown
+    base = row.due[1] - row.paid[1] if terms.compound_enabled else 0
+    if base:
+        row.compound_exact += base * rate
+        grown = rounded(row.compound_exact, denominator, terms.rounding)
+        compound = grown - row.due[Part.COMPOUND]
+        row.due[Part.COMPOUND] = grown
+    return penalty, compound
+
+
+def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
+    """Opens the business date: what is due becomes due, then the tests for and against accrual.
 
     Money parked earlier pays what became due. Interest due today is settled before the loan goes off
     balance, as the catch-up before non-accrual demands; everything accrued up to last night is
     already in the balances.
     """
     if not loan.running:
-        return Step(loan)
-    after, due = _due_today(loan)
-    after, applied = _apply_overpayment(terms, after)
-    due += applied
-    if not after.accruing or after.days_past_due <= terms.nonaccrual_dpd:
-        return Step(after, due)
-    moved = balances(terms, after)
-    entered = posting(
+        return
+    fell_due = fall_due(terms, loan, journal)
+    apply_overpayment(terms, loan, journal)
+    if fell_due and bearing_also(terms, loan) and loan.current is not None:
+        replan(terms, loan, journal, fixed_share=loan.share, cut=False)
+    if not loan.running:
+        return
+    if loan.nonaccrual_since is None:
+        if loan.days_past_due > terms.nonaccrual_dpd:
+            enter_nonaccrual(terms, loan, journal)
+    else:
+        _cure(terms, loan, journal, fell_due=fell_due)
+
+
+def fall_due(terms: Terms, loan: Loan, journal: Journal) -> bool:
+    """Moves what falls due today among the due instalments (INTEREST_DUE, FEE_DUE); whether any."""
+    fell_due = False
+    while loan.due_count < len(loan.rows):
+        row = loan.rows[loan.due_count]
+        if row.instalment.period.end > loan.business_date:
+            break
+        fell_due = True
+        instalment = row.instalment
+        loan.deferred += instalment.accrues - instalment.interest
+        loan.due_count += 1
+        if loan.nonaccrual_since is None:
+            interest = row.due[1] - row.paid[1] - row.carried
+            journal.post("INTEREST_DUE", loan, interest=interest)
+        journal.post("FEE_DUE", loan, fee=instalment.fee)
+    if fell_due:
+        skip_settled(loan)
+        close_if_repaid(loan)
+    return fell_due
+
+
+def apply_overpayment(terms: Terms, loan: Loan, journal: Journal) -> None:
+    """Pays the arrears out of what the customer paid too much (OVERPAYMENT_APPLIED)."""
+    if not loan.overpayment or not loan.amount_due or not loan.running:
+        return
+    loan.overpayment, accounts = pay_due(terms, loan, loan.overpayment)
+    accounts.pop("principal_paid_late", 0)
+    journal.post("OVERPAYMENT_APPLIED", loan, **accounts)
+    close_if_repaid(loan)
+
+
+def enter_nonaccrual(terms: Terms, loan: Loan, journal: Journal) -> None:
+    """Principal is impaired; income recognised and not collected leaves the balance sheet
+    (NON_ACCRUAL_ENTERED).
+    """
+    moved = balances(terms, loan)
+    journal.post(
         "NON_ACCRUAL_ENTERED",
-        after,
+        loan,
         principal_normal=moved.principal_normal,
         principal_overdue=moved.principal_overdue,
         interest_due=moved.interest_due,
@@ -101,64 +180,34 @@ def open_day(terms: Terms, loan: Loan) -> Step:
         penalty=moved.penalty,
         compound=moved.compound,
     )
-    return Step(
-        replace(after, nonaccrual_since=after.business_date, memo=NO_CHARGES), (*due, entered)
-    )
+    loan.nonaccrual_since = loan.business_date
+    loan.clean_periods = 0
 
 
-def _due_today(loan: Loan) -> Step:
-    """Moves the instalment that falls due today among the due ones (INTEREST_DUE)."""
-    if loan.current is None or loan.current.instalment.due_date > loan.business_date:
-        return Step(loan)
-    interest = loan.current.interest_unpaid
-    after = skip_settled(replace(loan, due_count=loan.due_count + 1))
-    if not loan.accruing:
-        return Step(after)
-    return Step(after, nonzero(posting("INTEREST_DUE", loan, interest=interest)))
+def _cure(terms: Terms, loan: Loan, journal: Journal, *, fell_due: bool) -> None:
+    """Counts instalments paid when due since the arrears were paid; enough of them end non-accrual.
+
+    An instalment counts once it is paid: on the next due date at the latest.
+    """
+    if loan.days_past_due > 0:
+        loan.clean_periods = 0
+    elif fell_due:
+        loan.clean_periods += 1
+    if not loan.arrears and loan.clean_periods >= terms.cure_periods:
+        leave_nonaccrual(terms, loan, journal)
 
 
-def _apply_overpayment(terms: Terms, loan: Loan) -> Step:
-    """Pays the arrears out of what the customer paid too much (OVERPAYMENT_APPLIED)."""
-    if not loan.overpayment or not loan.arrears:
-        return Step(loan)
-    paid, accounts, left = pay(terms, loan, loan.overpayment)
-    applied = posting("OVERPAYMENT_APPLIED", loan, **accounts)
-    return Step(replace(paid, overpayment=left), (applied,))
-
-
-def _charged(terms: Terms, loan: Loan, nights: int) -> Loan:
-    """Penalty and compound of `nights`: an instalment's own on balance, one memo line off it."""
-    if not any(row.overdue for row in loan.arrears):
-        return loan
-    if loan.memo is not None:
-        late = [row for row in loan.arrears if row.overdue]
-        principal = sum(row.principal_unpaid for row in late)
-        interest = sum(row.interest_unpaid for row in late)
-        return replace(loan, memo=loan.memo.grown(terms, principal, interest, nights))
-    return replace(
+def leave_nonaccrual(terms: Terms, loan: Loan, journal: Journal) -> None:
+    """Principal, and the interest still owed, return to the balance sheet (NON_ACCRUAL_LEFT)."""
+    loan.nonaccrual_since = None
+    moved = balances(terms, loan)
+    journal.post(
+        "NON_ACCRUAL_LEFT",
         loan,
-        rows=(
-            *loan.rows[: loan.settled_count],
-            *(_charged_row(terms, row, nights) for row in loan.arrears),
-            *loan.rows[loan.due_count :],
-        ),
+        principal_normal=moved.principal_normal,
+        principal_overdue=moved.principal_overdue,
+        interest=moved.interest_due,
+        interest_accrued=moved.interest_accrued,
+        penalty=moved.penalty,
+        compound=moved.compound,
     )
-
-
-def _charged_row(terms: Terms, row: Owed, nights: int) -> Owed:
-    if not row.overdue:
-        return row
-    return replace(
-        row,
-        charges=row.charges.grown(terms, row.principal_unpaid, row.interest_unpaid, nights),
-    )
-
-
-def _accrued_penalty(loan: Loan) -> int:
-    memo = loan.memo.penalty.accrued if loan.memo else 0
-    return memo + sum(row.charges.penalty.accrued for row in loan.arrears)
-
-
-def _accrued_compound(loan: Loan) -> int:
-    memo = loan.memo.compound.accrued if loan.memo else 0
-    return memo + sum(row.charges.compound.accrued for row in loan.arrears)

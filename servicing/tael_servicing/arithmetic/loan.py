@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
 from enum import Enum
+from math import gcd
 from typing import NamedTuple
 
-from tael_servicing.arithmetic.accrual import NO_CHARGES, Charges
+from tael_servicing.arithmetic.rounding import Ratio
 from tael_servicing.arithmetic.schedules import Instalment, accrued_by
 from tael_servicing.arithmetic.terms import Part, Terms
+
+DAY = timedelta(days=1)
 
 
 class Status(Enum):
@@ -20,15 +24,18 @@ class Status(Enum):
     OVERDUE = "something past due"
     NON_ACCRUAL = "interest accrues off balance"
     WRITTEN_OFF = "off the books; the claim stays (账销案存)"
-    CLOSED = "repaid"
+    CLOSED = "repaid, or left in another way"
 
 
 class Closure(Enum):
-    """How a closed loan was repaid."""
+    """How a closed loan ended. Kept in the store by these values."""
 
-    PAID_NORMAL = "as scheduled"
-    PAID_EARLY = "settled before it was due"
-    PAID_OVERDUE = "after having been overdue"
+    PAID_NORMAL = "PAID_NORMAL"  # as scheduled
+    PAID_EARLY = "PAID_EARLY"  # settled before it was due
+    PAID_OVERDUE = "PAID_OVERDUE"  # after having been overdue
+    GUARANTOR = "GUARANTOR"  # a guarantor paid
+    TRANSFERRED = "TRANSFERRED"  # sold
+    RETURNED = "RETURNED"  # what was paid out came back
 
 
 class InstalmentState(Enum):
@@ -41,49 +48,72 @@ class InstalmentState(Enum):
     PAID = "paid"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Owed:
-    """An instalment and what became of it, minor units."""
+    """An instalment and what became of it; amounts by `Part`, minor units."""
 
     instalment: Instalment
-    principal_paid: int = 0
-    interest_paid: int = 0
-    charges: Charges = NO_CHARGES
+    due: list[int]
+    """What it asks; penalty and compound as far as they have grown."""
+    paid: list[int] = field(default_factory=lambda: [0, 0, 0, 0, 0])
     overdue: bool = False
     """Its grace has passed with something unpaid; stays set when it is paid later."""
+    penalty_exact: int = 0
+    """Numerator of the penalty over the denominator of the loan's charge rate."""
+    compound_exact: int = 0
+    carried: int = 0
+    """Of its interest, what was due before and is payable with it after a rescheduling."""
+
+    @classmethod
+    def of(cls, instalment: Instalment) -> Owed:
+        """A row of a new schedule."""
+        return cls(instalment, [instalment.principal, instalment.interest, 0, 0, instalment.fee])
+
+    def copy(self) -> Owed:
+        """Another that may change by itself."""
+        return Owed(
+            self.instalment,
+            self.due.copy(),
+            self.paid.copy(),
+            self.overdue,
+            self.penalty_exact,
+            self.compound_exact,
+            self.carried,
+        )
+
+    @property
+    def number(self) -> int:
+        """The row's."""
+        return self.instalment.period.number
+
+    @property
+    def due_date(self) -> date:
+        """The period's end."""
+        return self.instalment.period.end
+
+    def unpaid(self, part: Part) -> int:
+        """What is still owed of a part, were the instalment due."""
+        return self.due[part] - self.paid[part]
 
     @property
     def principal_unpaid(self) -> int:
         """Principal still owed."""
-        return self.instalment.principal - self.principal_paid
+        return self.due[0] - self.paid[0]
 
     @property
     def interest_unpaid(self) -> int:
         """Contract interest still owed."""
-        return self.instalment.interest - self.interest_paid
+        return self.due[1] - self.paid[1]
 
     @property
-    def unpaid(self) -> Mapping[Part, int]:
-        """Each part still owed, were the instalment due."""
-        return {
-            Part.PRINCIPAL: self.principal_unpaid,
-            Part.INTEREST: self.interest_unpaid,
-            **self.charges.unpaid,
-        }
+    def owed(self) -> int:
+        """All that is still owed of it, were it due."""
+        return sum(self.due) - sum(self.paid)
 
     @property
     def settled(self) -> bool:
         """Nothing is owed on it."""
-        return not any(self.unpaid.values())
-
-    def paid_with(self, terms: Terms, taken: Mapping[Part, int]) -> Owed:
-        """After a payment took these parts."""
-        return replace(
-            self,
-            principal_paid=self.principal_paid + taken.get(Part.PRINCIPAL, 0),
-            interest_paid=self.interest_paid + taken.get(Part.INTEREST, 0),
-            charges=self.charges.paid_with(terms, taken),
-        )
+        return self.due == self.paid
 
 
 class Allowance(NamedTuple):
@@ -97,35 +127,97 @@ class Allowance(NamedTuple):
 NO_ALLOWANCE = Allowance()
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What is left of a written-off loan's claim (7101, 7102), minor units."""
 
     principal: int = 0
     interest: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+class EventOrder(NamedTuple):
+    """Where an event stands in the fold: by value date, rank of its kind, id given at creation."""
+
+    value_date: date
+    rank: int
+    event_id: str
+
+
+NO_EVENT = EventOrder(date.min, 0, "")
+
+
+class RateStep(NamedTuple):
+    """An annual rate and the first night that bears it."""
+
+    since: date
+    annual_rate: Decimal
+
+
+@dataclass(slots=True)
 class Loan:
-    """A loan as it stands on its business date; whatever can be derived is."""
+    """A loan as it stands on its business date; whatever can be derived is.
+
+    What changes a loan works on a copy of its own (`fold`); nobody else changes one.
+    """
 
     business_date: date
     principal: int
-    rows: tuple[Owed, ...]
+    """Lent in all."""
+    rows: list[Owed]
     share: int
     """What the running schedule keeps fixed (schedules.Schedule.share)."""
+    rates: list[RateStep]
+    """Oldest first; the last one holds."""
+    charge: Ratio
+    """What a night adds to a penalty: of the overdue principal, over a common denominator."""
     due_count: int = 0
     """Instalments whose due date has come: rows[:due_count]."""
     settled_count: int = 0
     """Oldest due instalments that are settled: rows[:settled_count]."""
+    deferred: int = 0
+    """Interest earned in earlier periods that falls due with a later row."""
+    legal_costs: int = 0
+    """Advanced for the debtor and owed."""
     nonaccrual_since: date | None = None
-    memo: Charges | None = None
-    """From non-accrual on, penalty and compound run as one line over all overdue amounts."""
+    clean_periods: int = 0
+    """Off balance: instalments paid when due since the arrears were paid."""
     claim: Claim | None = None
     """Set by the write-off."""
     closure: Closure | None = None
     allowance: Allowance = NO_ALLOWANCE
     overpayment: int = 0
+    restructured: date | None = None
+    """When it was last rescheduled."""
+    last_event: EventOrder = NO_EVENT
+    """The place in the fold of the last event that happened."""
+
+    def copy(self) -> Loan:
+        """Another that may change by itself; settled rows, which never change, are shared."""
+        settled = self.settled_count
+        return Loan(
+            self.business_date,
+            self.principal,
+            [*self.rows[:settled], *(row.copy() for row in self.rows[settled:])],
+            self.share,
+            self.rates.copy(),
+            self.charge,
+            self.due_count,
+            settled,
+            self.deferred,
+            self.legal_costs,
+            self.nonaccrual_since,
+            self.clean_periods,
+            self.claim,
+            self.closure,
+            self.allowance,
+            self.overpayment,
+            self.restructured,
+            self.last_event,
+        )
+
+    @property
+    def annual_rate(self) -> Decimal:
+        """The rate that holds."""
+        return self.rates[-1].annual_rate
 
     @property
     def running(self) -> bool:
@@ -135,10 +227,10 @@ class Loan:
     @property
     def accruing(self) -> bool:
         """Still earns interest on balance."""
-        return self.running and self.nonaccrual_since is None
+        return self.closure is None and self.claim is None and self.nonaccrual_since is None
 
     @property
-    def arrears(self) -> tuple[Owed, ...]:
+    def arrears(self) -> list[Owed]:
         """Due instalments from the oldest unsettled one on."""
         return self.rows[self.settled_count : self.due_count]
 
@@ -150,13 +242,17 @@ class Loan:
     @property
     def undue_principal(self) -> int:
         """Principal whose due date lies ahead; contract interest runs on it."""
-        return sum(row.principal_unpaid for row in self.rows[self.due_count :])
+        return sum([row.due[0] - row.paid[0] for row in self.rows[self.due_count :]])
+
+    @property
+    def overdue_principal(self) -> int:
+        """Principal due and unpaid."""
+        return sum([row.due[0] - row.paid[0] for row in self.arrears])
 
     @property
     def amount_due(self) -> int:
-        """Due and unpaid, penalty and compound included."""
-        memo = sum(self.memo.unpaid.values()) if self.memo else 0
-        return memo + sum(sum(row.unpaid.values()) for row in self.arrears)
+        """Due and unpaid, penalty, compound and costs included."""
+        return self.legal_costs + sum(row.owed for row in self.arrears)
 
     @property
     def days_past_due(self) -> int:
@@ -164,9 +260,9 @@ class Loan:
 
         It goes on after the write-off: the claim is as old as its oldest instalment.
         """
-        if not self.arrears:
+        if self.settled_count >= self.due_count:
             return 0
-        return (self.business_date - self.arrears[0].instalment.due_date).days
+        return (self.business_date - self.rows[self.settled_count].due_date).days
 
     @property
     def status(self) -> Status:
@@ -194,11 +290,10 @@ class Loan:
             return InstalmentState.PAID
         if not row.overdue:
             return InstalmentState.DUE
-        paid = row.principal_paid + row.interest_paid + row.charges.paid
-        return InstalmentState.PARTIAL if paid else InstalmentState.OVERDUE
+        return InstalmentState.PARTIAL if any(row.paid) else InstalmentState.OVERDUE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Balances:
     """What a loan owes by the account it stands on, minor units."""
 
@@ -216,6 +311,8 @@ class Balances:
     """1132.03."""
     compound: int = 0
     """1132.04."""
+    fee: int = 0
+    """1132.05."""
     offbalance_interest: int = 0
     """7001."""
     offbalance_penalty: int = 0
@@ -231,44 +328,95 @@ class Balances:
     overpayment: int = 0
     """2241.03."""
 
+    @property
+    def principal(self) -> int:
+        """Principal outstanding on the books."""
+        return self.principal_normal + self.principal_overdue + self.principal_impaired
+
 
 def balances(terms: Terms, loan: Loan) -> Balances:
     """The loan's balances on its business date."""
     held = Balances(allowance=sum(loan.allowance), overpayment=loan.overpayment)
     if loan.claim is not None:
-        return replace(
-            held,
-            written_off_principal=loan.claim.principal,
-            written_off_interest=loan.claim.interest,
-        )
-    arrears = loan.arrears
-    overdue = sum(row.principal_unpaid for row in arrears if row.overdue)
-    normal = sum(row.principal_unpaid for row in arrears) - overdue + loan.undue_principal
-    due = sum(row.interest_unpaid for row in arrears)
-    accrued = current_accrual(terms, loan)
-    penalty = sum(row.charges.penalty.unpaid for row in arrears)
-    compound = sum(row.charges.compound.unpaid for row in arrears)
-    if loan.memo is None:
-        return replace(
-            held,
-            principal_normal=normal,
-            principal_overdue=overdue,
-            interest_accrued=accrued,
-            interest_due=due,
-            penalty=penalty,
-            compound=compound,
-        )
-    return replace(
-        held,
-        principal_impaired=normal + overdue,
-        offbalance_interest=due + accrued,
-        offbalance_penalty=penalty + loan.memo.penalty.unpaid,
-        offbalance_compound=compound + loan.memo.compound.unpaid,
-    )
+        held.written_off_principal, held.written_off_interest = loan.claim
+        return held
+    if loan.closure is not None:
+        return held
+    overdue = due_principal = due = penalty = compound = fee = 0
+    for row in loan.arrears:
+        unpaid = row.principal_unpaid
+        due_principal += unpaid
+        overdue += unpaid if row.overdue else 0
+        due += row.interest_unpaid
+        penalty += row.unpaid(Part.PENALTY)
+        compound += row.unpaid(Part.COMPOUND)
+        fee += row.unpaid(Part.FEE)
+    ahead = loan.current
+    if ahead is not None:
+        due += ahead.carried
+        penalty += ahead.unpaid(Part.PENALTY)
+        compound += ahead.unpaid(Part.COMPOUND)
+        fee += ahead.unpaid(Part.FEE) - ahead.instalment.fee
+    normal = due_principal - overdue + loan.undue_principal
+    accrued = interest_accrued(terms, loan)
+    held.fee = fee
+    if loan.nonaccrual_since is None:
+        held.principal_normal, held.principal_overdue = normal, overdue
+        held.interest_accrued, held.interest_due = accrued, due
+        held.penalty, held.compound = penalty, compound
+    else:
+        held.principal_impaired = normal + overdue
+        held.offbalance_interest = due + accrued
+        held.offbalance_penalty, held.offbalance_compound = penalty, compound
+    return held
+
+
+def interest_accrued(terms: Terms, loan: Loan) -> int:
+    """Interest earned by the business date that is neither due nor paid."""
+    if loan.closure is not None:
+        return 0
+    current = loan.current
+    paid = current.paid[1] if current else 0
+    return loan.deferred + current_accrual(terms, loan) - paid
 
 
 def current_accrual(terms: Terms, loan: Loan) -> int:
-    """Interest of the running period accrued by the business date, 0 once all is due."""
-    if loan.current is None or loan.closure is not None:
+    """Interest of the running period earned by the business date, 0 once all is due."""
+    current = loan.current
+    if current is None or loan.closure is not None:
         return 0
-    return accrued_by(loan.current.instalment, loan.business_date, terms)
+    return accrued_by(current.instalment, loan.business_date, terms)
+
+
+def charge_rate(terms: Terms, annual_rate: Decimal) -> Ratio:
+    """The nightly penalty rate: annual rate x multiplier over the day count's year."""
+    numerator, denominator = (annual_rate * terms.penalty_multiplier).as_integer_ratio()
+    denominator *= 360 if terms.day_count.name.endswith("360") else 365
+    return _lowest(numerator, denominator)
+
+
+def _lowest(numerator: int, denominator: int) -> Ratio:
+    common = gcd(numerator, denominator) or 1
+    return numerator // common, denominator // common
+
+
+def by_account(loan: Loan, taken: Mapping[Part, int], overdue: int) -> dict[str, int]:
+    """Parts paid of what is due, by the account they stand on; `overdue`: of principal, what stands
+    as overdue.
+    """
+    if loan.nonaccrual_since is not None:
+        return {
+            "principal_impaired": taken[Part.PRINCIPAL],
+            "offbalance_interest": taken[Part.INTEREST],
+            "offbalance_penalty": taken[Part.PENALTY],
+            "offbalance_compound": taken[Part.COMPOUND],
+            "fee": taken[Part.FEE],
+        }
+    return {
+        "principal_normal": taken[Part.PRINCIPAL] - overdue,
+        "principal_overdue": overdue,
+        "interest_due": taken[Part.INTEREST],
+        "penalty": taken[Part.PENALTY],
+        "compound": taken[Part.COMPOUND],
+        "fee": taken[Part.FEE],
+    }

@@ -1,17 +1,16 @@
-"""What a step asks of the ledger: a business event and its amounts."""
+"""What a loan asks of the ledger: business events and their amounts, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tael_servicing.arithmetic.loan import Loan
+if TYPE_CHECKING:
+    from tael_servicing.arithmetic.loan import Loan
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(NamedTuple):
     """One business event; amounts in minor units by amount type, zeros left out."""
 
     event: str
@@ -19,6 +18,8 @@ class Posting:
     accruing: bool
     """The accrual status the posting rules look at."""
     amounts: Mapping[str, int]
+    cause: str = ""
+    """The id of the loan's event that it belongs to; empty for what the days bring by themselves."""
 
 
 class Step(NamedTuple):
@@ -28,12 +29,20 @@ class Step(NamedTuple):
     postings: tuple[Posting, ...] = ()
 
 
-def posting(event: str, loan: Loan, **amounts: int) -> Posting:
-    """The event on this loan, on its business date."""
-    moved = {name: amount for name, amount in amounts.items() if amount}
-    return Posting(event, loan.business_date, loan.accruing, moved)
+class Journal:
+    """Collects postings while a loan moves on."""
 
+    def __init__(self) -> None:
+        self.postings: list[Posting] = []
+        self.cause = ""
+        """Of what is posted from now on."""
 
-def nonzero(*postings: Posting) -> tuple[Posting, ...]:
-    """Those that move something."""
-    return tuple(each for each in postings if each.amounts)
+    def post(self, event: str, loan: Loan, value_date: date | None = None, **amounts: int) -> None:
+        """The event on this loan, on its business date where no other is given; nothing where no
+        amount moves.
+        """
+        moved = {name: amount for name, amount in amounts.items() if amount}
+        if moved:
+            self.postings.append(
+                Posting(event, value_date or loan.business_date, loan.accruing, moved, self.cause)
+            )

@@ -1,10 +1,14 @@
-"""Rounding exact ratios to whole minor units."""
+"""Rounding exact ratios to whole minor units, integers only."""
 
 from __future__ import annotations
 
 import decimal
+from decimal import Decimal
 from enum import Enum
-from fractions import Fraction
+from functools import lru_cache
+
+Ratio = tuple[int, int]
+"""Numerator and denominator of an exact number, the denominator positive."""
 
 
 class Rounding(Enum):
@@ -17,21 +21,26 @@ class Rounding(Enum):
 
 
 def rounded(numerator: int, denominator: int, mode: Rounding) -> int:
-    """numerator / denominator in whole units; both at least zero, the denominator more."""
-    assert numerator >= 0 < denominator, (numerator, denominator)
+    """numerator / denominator in whole units, the denominator positive.
+
+    Below zero as above it: halves and rests go away from zero, or towards it.
+    """
+    if numerator < 0:
+        return -rounded(-numerator, denominator, mode)
     whole, rest = divmod(numerator, denominator)
-    match mode:
-        case Rounding.HALF_UP:
-            up = 2 * rest >= denominator
-        case Rounding.HALF_EVEN:
-            up = 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1)
-        case Rounding.UP:
-            up = rest > 0
-        case Rounding.DOWN:
-            up = False
-    return whole + up
+    if mode is Rounding.HALF_UP:
+        return whole + (2 * rest >= denominator)
+    if mode is Rounding.HALF_EVEN:
+        return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
+    return whole + (mode is Rounding.UP and rest > 0)
 
 
-def share(amount: int, ratio: Fraction, mode: Rounding) -> int:
+def share(amount: int, ratio: Ratio, mode: Rounding) -> int:
     """amount x ratio in whole units: interest on a balance, a fee on a principal."""
-    return rounded(amount * ratio.numerator, ratio.denominator, mode)
+    return rounded(amount * ratio[0], ratio[1], mode)
+
+
+@lru_cache(maxsize=4096)
+def ratio_of(number: Decimal) -> Ratio:
+    """A decimal as an exact ratio in lowest terms."""
+    return number.as_integer_ratio()

@@ -5,29 +5,51 @@ from __future__ import annotations
 import decimal
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from fractions import Fraction
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
 
-from tael_servicing.arithmetic.dates import Period, periods
-from tael_servicing.arithmetic.rounding import rounded, share
-from tael_servicing.arithmetic.terms import FirstPeriod, Method, Terms
+from tael_servicing.arithmetic.dates import Period, periods, year_fraction
+from tael_servicing.arithmetic.rounding import Ratio, Rounding, ratio_of, rounded, share
+from tael_servicing.arithmetic.terms import (
+    Annuity,
+    Basis,
+    DayCount,
+    FeeAt,
+    FeeOn,
+    FirstPeriod,
+    Method,
+    Partial,
+    Residue,
+    Terms,
+    Unit,
+)
 
 # Wide enough for the annuity factor of 360 periods to stay exact far below a minor unit.
-_WIDE = decimal.Context(prec=50)
+_WIDE = decimal.Context(prec=40)
+NOTHING: Ratio = (0, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Instalment:
+class Instalment(NamedTuple):
     """One row of a schedule, minor units."""
 
     period: Period
     principal: int
     interest: int
+    """Falls due with the row; during grace on interest it is carried to a later row."""
     balance_after: int
+    fee: int = 0
+    accrues: int = 0
+    """Interest of the row's own period."""
+    before: int = 0
+    """Of it, what had been earned when its rate or balance last changed …"""
+    since: date = date.min
+    """… on this day; the rest is earned evenly from there to the due date."""
 
     @property
     def number(self) -> int:
-        """1, 2, …."""
+        """1, 2, …; a down payment is 0."""
         return self.period.number
 
     @property
@@ -37,8 +59,8 @@ class Instalment:
 
     @property
     def amount(self) -> int:
-        """Principal and interest."""
-        return self.principal + self.interest
+        """Principal, interest and fee."""
+        return self.principal + self.interest + self.fee
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,94 +84,320 @@ class Schedule:
         """All interest."""
         return sum(row.interest for row in self.instalments)
 
+    @property
+    def fees(self) -> int:
+        """All fees that fall due with the rows."""
+        return sum(row.fee for row in self.instalments)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A first period that is already running when a balance is spread anew."""
+
+    since: date
+    before: int
+    """Interest earned by then, minor units."""
+    also: int = 0
+    """Principal that bears interest with the balance: overdue, and still at the contract rate."""
+    carried: int = 0
+    """Interest of earlier periods that falls due with the first one that pays interest."""
+
 
 def build_schedule(terms: Terms, principal: int, start: date) -> Schedule:
     """The schedule of a loan of `principal` minor units, at least 1, disbursed on `start`."""
-    return spread(terms, principal, periods(terms, start))
+    down = down_payment(terms, principal)
+    made = spread(terms, terms.annual_rate, principal - down, periods(terms, start))
+    if not down:
+        return made
+    at_once = Instalment(Period(0, start, start, whole=False), down, 0, principal - down)
+    return Schedule((at_once, *made.instalments), made.share)
+
+
+def down_payment(terms: Terms, principal: int) -> int:
+    """What of a disbursement is due on its own day."""
+    return share(principal, ratio_of(terms.down_payment), terms.rounding)
 
 
 def spread(
-    terms: Terms, balance: int, over: Sequence[Period], fixed_share: int | None = None
+    terms: Terms,
+    annual_rate: Decimal,
+    balance: int,
+    over: Sequence[Period],
+    *,
+    fixed_share: int | None = None,
+    running: Running | None = None,
+    early: Sequence[int] = (),
+    grown: bool = False,
 ) -> Schedule:
-    """`balance` spread over the periods; ends early where a given share repays it sooner.
+    """`balance` minor units spread over the periods; ends early where a given share repays sooner.
 
-    The last row takes the remaining balance.
+    `early`: principal already paid of each period's row, on top of the balance; a row is never less.
+    `grown`: the loan was changed since it began, and what was agreed for its first schedule alone
+    (a given instalment) holds no more.
     """
-    assert balance > 0 < len(over), (balance, len(over))
-    share_ = _share(terms, balance, over) if fixed_share is None else fixed_share
+    share_ = fixed_share
+    if share_ is None:
+        share_ = _share(terms, annual_rate, balance, over, early, grown=grown)
+    made = _rows(terms, annual_rate, balance, over, share_, running, early)
+    if fixed_share is None and terms.even_out and terms.method is Method.EQUAL_INSTALMENT:
+        return _evened(terms, annual_rate, balance, over, made, running, early)
+    return made
+
+
+def _evened(
+    terms: Terms,
+    annual_rate: Decimal,
+    balance: int,
+    over: Sequence[Period],
+    made: Schedule,
+    running: Running | None,
+    early: Sequence[int],
+) -> Schedule:
+    """The level instalment moved once by its share of what the last row differs, if that helps."""
+    off = made.instalments[-1].amount - made.share
+    count = len(over)
+    if 2 * abs(off) <= count:
+        return made
+    moved = made.share + rounded(off, count, terms.rounding)
+    other = _rows(terms, annual_rate, balance, over, moved, running, early)
+    better = abs(other.instalments[-1].amount - moved) < abs(off)
+    return other if better else made
+
+
+def _rows(
+    terms: Terms,
+    annual_rate: Decimal,
+    balance: int,
+    over: Sequence[Period],
+    share_: int,
+    running: Running | None,
+    early: Sequence[int],
+) -> Schedule:
+    """The rows for a share; the last takes the balance that is left."""
     rows: list[Instalment] = []
-    exact = Fraction(0)
-    for period in over:
-        factor = interest_factor(terms, period)
-        if terms.cumulative_interest:
-            before, exact = exact, exact + balance * factor
-            interest = share(1, exact, terms.rounding) - share(1, before, terms.rounding)
+    mode, method = terms.rounding, terms.method
+    flat, last = balance, over[-1]
+    exact: Ratio = (0, 1)
+    carried = running.carried if running else 0
+    for index, period in enumerate(over):
+        if running is not None and index == 0:
+            since, before = running.since, running.before
+            base = (flat if method is Method.FLAT else balance) + running.also
+            rest = stretch(terms, annual_rate, period, since, period.end)
+            accrues = before + rounded(base * rest[0], rest[1], mode)
         else:
-            interest = share(balance, factor, terms.rounding)
-        principal = _principal(terms, balance, period, interest, share_)
-        if period is over[-1] or principal > balance:
+            since, before = interest_from(terms, period), 0
+            factor = interest_factor(terms, annual_rate, period)
+            base = flat if method is Method.FLAT else balance
+            if terms.cumulative_interest:
+                grown = _plus(exact, (base * factor[0], factor[1]))
+                accrues = rounded(*grown, mode) - rounded(*exact, mode)
+                exact = grown
+            else:
+                accrues = rounded(base * factor[0], factor[1], mode)
+        carried += accrues
+        interest = 0 if period.number <= terms.grace_interest and period is not last else carried
+        carried -= interest
+        paid = early[index] if index < len(early) else 0
+        principal = _principal(terms, annual_rate, balance, period, accrues, share_, paid)
+        if period is last or principal > balance:
             principal = balance
+            if terms.residue is Residue.LAST_INTEREST and period is last and _level(terms):
+                accrues = interest = max(share_ - balance, 0)
         balance -= principal
-        rows.append(Instalment(period, principal, interest, balance))
-        if balance == 0:
+        fee = _fee(terms, flat, balance + principal, principal, interest)
+        rows.append(
+            Instalment(period, principal + paid, interest, balance, fee, accrues, before, since)
+        )
+        if balance == 0 and period is not last and not any(early[index + 1 :]):
+            rows[-1] = _closing(rows[-1], carried)
             break
     return Schedule(tuple(rows), share_)
 
 
-def interest_factor(terms: Terms, period: Period) -> Fraction:
-    """What the balance is multiplied by to give a period's interest, before rounding."""
-    return terms.monthly_rate if period.whole else terms.daily_rate * period.days
+def _closing(row: Instalment, carried: int) -> Instalment:
+    """A row that repays the loan sooner takes the interest that was carried past it."""
+    if not carried:
+        return row
+    return row._replace(interest=row.interest + carried)
 
 
-def _principal(terms: Terms, balance: int, period: Period, interest: int, share_: int) -> int:
-    """A row's principal, where it is not the last."""
-    match terms.method:
-        case Method.EQUAL_INSTALMENT:
-            factor = _annuity_factor(terms, period)
-            if factor != interest_factor(terms, period):
-                interest = share(balance, factor, terms.rounding)
-            return max(share_ - interest, 0)
-        case Method.EQUAL_PRINCIPAL:
-            return share_
-        case Method.INTEREST_ONLY | Method.BULLET:
-            return 0
+def _level(terms: Terms) -> bool:
+    return terms.method is Method.EQUAL_INSTALMENT
 
 
-def _share(terms: Terms, balance: int, over: Sequence[Period]) -> int:
-    match terms.method:
-        case Method.EQUAL_INSTALMENT:
-            return _level_instalment(terms, balance, over)
-        case Method.EQUAL_PRINCIPAL:
-            return balance // len(over)
-        case Method.INTEREST_ONLY | Method.BULLET:
-            return 0
+def _plus(one: Ratio, other: Ratio) -> Ratio:
+    if one[1] == other[1]:
+        return one[0] + other[0], one[1]
+    return one[0] * other[1] + other[0] * one[1], one[1] * other[1]
 
 
-def _annuity_factor(terms: Terms, period: Period) -> Fraction:
-    """The factor the level instalment reckons with: odd days do not move it unless EQUAL."""
-    if terms.whole_months and terms.first_period is not FirstPeriod.EQUAL:
-        return terms.monthly_rate
-    return interest_factor(terms, period)
+def _principal(
+    terms: Terms,
+    annual_rate: Decimal,
+    balance: int,
+    period: Period,
+    interest: int,
+    share_: int,
+    early: int,
+) -> int:
+    """A row's principal beyond what was paid of it early, where it is not the last."""
+    if period.number <= terms.grace_principal:
+        return 0
+    if terms.method is Method.EQUAL_INSTALMENT:
+        if terms.basis is Basis.NOMINAL and not period.whole and not _equal(terms):
+            factor = nominal(terms, annual_rate)
+            interest = rounded(balance * factor[0], factor[1], terms.rounding)
+        return max(share_ - interest - early, 0)
+    if terms.method in (Method.EQUAL_PRINCIPAL, Method.FLAT):
+        first = terms.residue is Residue.FIRST and period.number == terms.grace_principal + 1
+        if first:
+            return max(balance - share_ * (terms.periods - terms.grace_principal - 1), 0)
+        return max(share_ - early, 0)
+    return 0
 
 
-def _level_instalment(terms: Terms, balance: int, over: Sequence[Period]) -> int:
+def _equal(terms: Terms) -> bool:
+    return terms.first_period is FirstPeriod.EQUAL
+
+
+def _share(
+    terms: Terms,
+    annual_rate: Decimal,
+    balance: int,
+    over: Sequence[Period],
+    early: Sequence[int],
+    *,
+    grown: bool,
+) -> int:
+    paying = [period for period in over if period.number > terms.grace_principal] or over[-1:]
+    balance += sum(early)
+    if terms.method is Method.EQUAL_INSTALMENT:
+        if terms.instalment and not grown:
+            return terms.instalment
+        return level_instalment(terms, annual_rate, balance, paying)
+    if terms.method in (Method.EQUAL_PRINCIPAL, Method.FLAT):
+        return _to_multiple(balance, len(paying), terms.multiple, terms.principal_rounding)
+    return 0
+
+
+def _to_multiple(numerator: int, denominator: int, multiple: int, mode: Rounding) -> int:
+    return rounded(numerator, denominator * multiple, mode) * multiple
+
+
+def interest_factor(terms: Terms, annual_rate: Decimal, period: Period) -> Ratio:
+    """What the balance is multiplied by to give a whole row's interest, before rounding."""
+    return stretch(terms, annual_rate, period, period.start, period.end)
+
+
+def stretch(terms: Terms, annual_rate: Decimal, period: Period, start: date, end: date) -> Ratio:
+    """What a balance is multiplied by for the nights from `start` to `end` of a period.
+
+    A whole period of a nominal basis bears its name's part of the year; a part of one, what
+    `Terms.partial` says.
+    """
+    if period.number <= terms.interest_free_periods:
+        return NOTHING
+    start = min(max(start, interest_from(terms, period)), end)
+    rate = ratio_of(annual_rate)
+    if period.whole and terms.basis is Basis.NOMINAL and terms.frequency.unit is Unit.MONTH:
+        if start == period.start and end == period.end:
+            return nominal(terms, annual_rate)
+        if terms.partial is Partial.PRO_RATA:
+            whole = nominal(terms, annual_rate)
+            return whole[0] * (end - start).days, whole[1] * period.days
+    year = year_fraction(terms.day_count, start, end)
+    return rate[0] * year[0], rate[1] * year[1]
+
+
+def interest_from(terms: Terms, period: Period) -> date:
+    """The first night of a period that bears interest."""
+    if not terms.interest_free_days or period.number > 1:
+        return period.start
+    return min(period.start + timedelta(days=terms.interest_free_days), period.end)
+
+
+def nominal(terms: Terms, annual_rate: Decimal) -> Ratio:
+    """A period's rate by name: annual/12 a month, rounded where the terms say so."""
+    return _nominal(annual_rate, terms.frequency.every, terms.rate_places)
+
+
+@lru_cache(maxsize=1024)
+def _nominal(annual_rate: Decimal, months: int, places: int) -> Ratio:
+    rate = ratio_of(annual_rate)
+    if not places:
+        return rate[0] * months, rate[1] * 12
+    unit = 10**places
+    return rounded(rate[0] * months * unit, rate[1] * 12, Rounding.HALF_UP), unit
+
+
+def _annuity_factor(terms: Terms, annual_rate: Decimal, period: Period) -> Ratio:
+    """The factor the level instalment reckons with."""
+    if terms.level_by is Annuity.PERIODS or terms.frequency.unit is not Unit.MONTH:
+        return interest_factor(terms, annual_rate, period)
+    if terms.level_by is Annuity.NOMINAL:
+        return nominal(terms, annual_rate)
+    year = 365 if terms.day_count in (DayCount.ACT_365, DayCount.ACT_ACT) else 360
+    rate = ratio_of(annual_rate)
+    return rate[0] * 30 * terms.frequency.every, rate[1] * year
+
+
+def level_instalment(
+    terms: Terms, annual_rate: Decimal, balance: int, over: Sequence[Period]
+) -> int:
     """A = P ÷ Σ 1/[(1+f₁)…(1+f_k)]; with all f = i this is P·i·(1+i)^n ÷ ((1+i)^n − 1)."""
-    discount, total = decimal.Decimal(1), decimal.Decimal(0)
     with decimal.localcontext(_WIDE):
-        for period in over:
-            factor = _annuity_factor(terms, period)
-            discount *= decimal.Decimal(factor.denominator)
-            discount /= factor.numerator + factor.denominator
-            total += discount
-        exact = balance / total
-        return int(exact.quantize(decimal.Decimal(1), rounding=terms.rounding.value))
+        if terms.level_by is Annuity.PERIODS or terms.frequency.unit is not Unit.MONTH:
+            total = _present(_annuity_factor(terms, annual_rate, period) for period in over)
+        else:
+            total = _uniform(_annuity_factor(terms, annual_rate, over[0]), len(over))
+        exact = balance / (total * terms.multiple)
+        return int(exact.quantize(Decimal(1), rounding=terms.rounding.value)) * terms.multiple
+
+
+def _present(factors: object) -> Decimal:
+    discount, total = Decimal(1), Decimal(0)
+    for numerator, denominator in factors:  # type: ignore[attr-defined]
+        discount = discount * denominator / (numerator + denominator)
+        total += discount
+    return total
+
+
+def _uniform(factor: Ratio, count: int) -> Decimal:
+    """Σ v^k, k = 1 … n, v = 1/(1 + i)."""
+    numerator, denominator = factor
+    if numerator == 0:
+        return Decimal(count)
+    discount = Decimal(denominator) / (numerator + denominator)
+    return (1 - discount**count) * denominator / numerator
+
+
+def _fee(terms: Terms, lent: int, balance: int, principal: int, interest: int) -> int:
+    """What falls due with a row beside principal and interest."""
+    total = 0
+    for fee in terms.fees:
+        if fee.at is FeeAt.INSTALMENT:
+            base = {
+                FeeOn.PRINCIPAL: lent,
+                FeeOn.BALANCE: balance,
+                FeeOn.INSTALMENT: principal + interest,
+                FeeOn.INTEREST: interest,
+            }[fee.on]
+            total += fee.amount + share(base, ratio_of(fee.rate), terms.rounding)
+    return total
 
 
 def accrued_by(instalment: Instalment, day: date, terms: Terms) -> int:
-    """Interest of the period accrued by the opening of `day`: R(I x k/D).
+    """Interest of the row's period earned by the opening of `day`: R(I x k/D) since its last break.
 
     Nights before the period give nothing, nights after it no more than the schedule's interest.
     """
-    period = instalment.period
-    nights = min(max((day - period.start).days, 0), period.days)
-    return rounded(instalment.interest * nights, period.days, terms.rounding)
+    end = instalment.period.end
+    if day >= end:
+        return instalment.accrues
+    nights = (day - instalment.since).days
+    if nights <= 0:
+        return instalment.before
+    rest = instalment.accrues - instalment.before
+    span = (end - instalment.since).days
+    return instalment.before + rounded(rest * nights, span, terms.rounding)

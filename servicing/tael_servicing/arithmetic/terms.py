@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
-from enum import Enum
-from fractions import Fraction
+from enum import Enum, IntEnum
 from functools import cached_property
 
 from tael_servicing.arithmetic.rounding import Rounding
@@ -16,23 +16,79 @@ class Method(Enum):
 
     EQUAL_INSTALMENT = "等额本息"
     EQUAL_PRINCIPAL = "等额本金"
-    BULLET = "利随本清"
+    BULLET = "利随本清, and each drawdown of 随借随还"
     INTEREST_ONLY = "分期付息到期还本"
+    FLAT = "interest on what was lent, principal in equal parts: for books taken over"
+
+
+class Unit(Enum):
+    """What a frequency counts."""
+
+    DAY = "days"
+    WEEK = "weeks"
+    MONTH = "months"
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """The length of an interest period: 3 months is a quarter, 15 days are 15 days."""
+
+    unit: Unit = Unit.MONTH
+    every: int = 1
 
 
 class DayCount(Enum):
-    """Days of a year where interest is counted by actual days; first day counts, last does not."""
+    """How much of a year lies between two days; the first day counts, the last does not (算头不算尾)."""
 
-    ACT_360 = 360
-    ACT_365 = 365
+    THIRTY_360 = "months of 30 days, years of 360"
+    ACT_360 = "actual days over 360"
+    ACT_365 = "actual days over 365, in leap years too"
+    ACT_ACT = "actual days over the days of the year in which each night ends"
+
+
+class Basis(Enum):
+    """What a whole period bears."""
+
+    NOMINAL = "its part of the year by name: a month rate/12 whatever its length"
+    REAL_DAYS = "its days by the day count"
+
+
+class Partial(Enum):
+    """What a part of a nominal period bears."""
+
+    BY_DAYS = "its days by the day count"
+    PRO_RATA = "its days' share of what the period bears"
+
+
+class Annuity(Enum):
+    """The rate of a period by which the level instalment is found."""
+
+    NOMINAL = "rate/12 a month"
+    THIRTY_DAYS = "30 days a month by the day count's year"
+    PERIODS = "what each period really bears"
+
+
+class InterestOn(Enum):
+    """Which balance bears interest."""
+
+    SCHEDULED = "the schedule's, until it is changed"
+    ACTUAL = "the actual one, day by day: paid early bears less, paid late bears more"
+
+
+class Residue(Enum):
+    """Where what rounding leaves goes."""
+
+    LAST_PRINCIPAL = "the last row takes the principal that is left, and its own interest"
+    LAST_INTEREST = "the last row is as large as the others: its interest takes the difference"
+    FIRST = "the first row takes what the equal parts leave"
 
 
 class FirstPeriod(Enum):
-    """Interest of a first period that is not a whole month."""
+    """Interest of a first period that is not whole."""
 
-    ODD_DAYS = "by actual days, principal as in a whole month"
-    FULL_MONTH = "a whole month's interest"
-    EQUAL = "by actual days, all instalments equal"
+    ODD_DAYS = "by its days, principal as in a whole period"
+    FULL_MONTH = "a whole period's"
+    EQUAL = "by its days, all instalments equal"
 
 
 class Maturity(Enum):
@@ -42,13 +98,76 @@ class Maturity(Enum):
     EXACT = "the term after disbursement; the last period is odd"
 
 
-class Part(Enum):
-    """What a payment can pay of an instalment."""
+class MonthEnd(Enum):
+    """A due day that a month does not have."""
 
-    PRINCIPAL = "本金"
-    INTEREST = "利息"
-    PENALTY = "罚息"
-    COMPOUND = "复利"
+    CLAMP = "the month's last day"
+    ROLL = "the first of the next month"
+
+
+class Shift(Enum):
+    """A due date on a day that is no working day."""
+
+    NONE = "stays"
+    FOLLOWING = "moves to the next working day, and its interest days with it"
+    MODIFIED_FOLLOWING = "the same, but back rather than into the next month"
+
+
+class Overdue(Enum):
+    """What principal bears that is not paid when due."""
+
+    PENALTY = "penalty interest (罚息) instead of contract interest"
+    CONTRACT = "contract interest as before, until maturity; no penalty"
+    NOTHING = "nothing"
+
+
+class Grace(Enum):
+    """Penalty of the days of grace where they were not kept."""
+
+    RETROACTIVE = "from the due date"
+    FROM_END = "from the end of grace"
+
+
+class Keep(Enum):
+    """What a partial prepayment leaves as it is. Kept in the store by these values."""
+
+    TERM = "TERM"  # the same number of instalments, each smaller
+    INSTALMENT = "INSTALMENT"  # the same instalment, fewer of them
+    SCHEDULE = "SCHEDULE"  # the instalments that come next are paid in advance
+
+
+class Excess(Enum):
+    """What becomes of money beyond what is due. Kept in the store by these values."""
+
+    PARK = "PARK"  # held for the customer until something is due (溢缴款)
+    PRINCIPAL = "PRINCIPAL"  # principal at once; the rest of the schedule by the prepayment rule
+    NEXT = "NEXT"  # principal of the instalments that come next, in their order
+    LAST = "LAST"  # principal of the last instalments, from the end
+    SPREAD = "SPREAD"  # principal of all instalments to come in equal parts, cents in the last
+
+
+class EarlyInterest(Enum):
+    """Which interest a partial prepayment pays."""
+
+    ON_REPAID = "to date on the principal prepaid; the rest stays accrued (INTEREST_ON_REPAID)"
+    ALL = "all that has accrued to date (CLEAR_INTEREST)"
+
+
+class Until(Enum):
+    """To when interest is paid where an instalment, or the loan, is paid before its due date."""
+
+    PAYMENT = "to the day of payment"
+    DUE_DATE = "the whole period's"
+
+
+class Part(IntEnum):
+    """What a payment can pay of an instalment; an index of lists of amounts."""
+
+    PRINCIPAL = 0  # 本金
+    INTEREST = 1  # 利息
+    PENALTY = 2  # 罚息
+    COMPOUND = 3  # 复利
+    FEE = 4  # 费用
 
 
 class Sweep(Enum):
@@ -58,8 +177,45 @@ class Sweep(Enum):
     VERTICAL = "one part of all instalments, then the next part"
 
 
-ACCRUAL_ORDER = (Part.COMPOUND, Part.PENALTY, Part.INTEREST, Part.PRINCIPAL)
-NONACCRUAL_ORDER = (Part.PRINCIPAL, Part.INTEREST, Part.PENALTY, Part.COMPOUND)
+class FeeAt(Enum):
+    """When a fee falls due."""
+
+    DISBURSEMENT = "when the loan is paid out, beside it"
+    INSTALMENT = "with each instalment"
+    LATE = "once an instalment, when its grace ends unpaid"
+    PREPAYMENT = "when principal is prepaid"
+
+
+class FeeOn(Enum):
+    """What a fee's rate is taken of."""
+
+    PRINCIPAL = "what was lent; of a late fee, the instalment's unpaid principal"
+    BALANCE = "principal outstanding when the period begins; of a prepayment, what is prepaid"
+    INSTALMENT = "principal and interest of the instalment; of a late fee, what is unpaid of them"
+    INTEREST = "interest of the instalment; of a late fee, what is unpaid of it"
+
+
+@dataclass(frozen=True)
+class Fee:
+    """A fee: an amount, a rate of something, or both together."""
+
+    name: str
+    at: FeeAt
+    amount: int = 0
+    """Minor units."""
+    rate: Decimal = Decimal(0)
+    """0.01 = 1 %."""
+    on: FeeOn = FeeOn.PRINCIPAL
+    until_month: int = 0
+    """Of a prepayment fee: nothing from so many months after disbursement on; 0 = always charged."""
+    charged_by: str = ""
+    """Whom it is paid to; the lender where empty."""
+
+
+ACCRUAL_ORDER = (Part.FEE, Part.COMPOUND, Part.PENALTY, Part.INTEREST, Part.PRINCIPAL)
+NONACCRUAL_ORDER = (Part.PRINCIPAL, Part.INTEREST, Part.FEE, Part.PENALTY, Part.COMPOUND)
+NEVER = 1 << 20
+"""Days past due that no loan reaches."""
 
 
 @dataclass(frozen=True)
@@ -73,35 +229,86 @@ class Terms:
     method: Method
     periods: int
     annual_rate: Decimal
+    frequency: Frequency = Frequency()
     day_count: DayCount = DayCount.ACT_360
-    whole_months: bool = True
-    """A whole month bears rate/12 whatever its length (30/360 by name)."""
+    basis: Basis = Basis.NOMINAL
+    partial: Partial = Partial.BY_DAYS
+    rate_places: int = 0
+    """Decimal places to which a nominal period's rate is rounded, half up; 0 = exact."""
+    interest_on: InterestOn = InterestOn.SCHEDULED
     cumulative_interest: bool = False
     """Period interest is the difference of rounded sums, not rounded alone."""
+
+    annuity: Annuity | None = None
+    """Where not given: NOMINAL for a nominal basis, PERIODS for real days."""
+    instalment: int = 0
+    """The level instalment as agreed, minor units; 0 = found from the annuity."""
+    multiple: int = 1
+    """Minor units of which the equal part (instalment or principal) is a multiple; 100 = whole yuan."""
+    principal_rounding: Rounding = Rounding.DOWN
+    """Of equal principal parts."""
+    even_out: bool = False
+    """The level instalment moves once by its share of what the last one differs, if that helps."""
+    residue: Residue = Residue.LAST_PRINCIPAL
+    rounding: Rounding = Rounding.HALF_UP
+
+    grace_principal: int = 0
+    """Periods at the start that repay no principal."""
+    grace_interest: int = 0
+    """Periods at the start whose interest falls due with the first one after them."""
+    interest_free_periods: int = 0
+    interest_free_days: int = 0
+    down_payment: Decimal = Decimal(0)
+    """Share of each disbursement that is due on its own day, without interest."""
+
     repay_day: int = 0
     """1–31; 0 is the day of disbursement."""
+    first_due: date | None = None
+    """The first due date as agreed; where given, the rest follows from it."""
     min_first_days: int = 15
     first_period: FirstPeriod = FirstPeriod.ODD_DAYS
     maturity: Maturity = Maturity.ALIGN
+    month_end: MonthEnd = MonthEnd.CLAMP
+    shift: Shift = Shift.NONE
+    holidays: frozenset[date] = frozenset()
+    """Days on which nothing falls due, where due dates shift."""
+
+    overdue: Overdue = Overdue.PENALTY
     penalty_multiplier: Decimal = Decimal("1.5")
     compound_enabled: bool = False
     grace_days: int = 0
-    prepayment_fee_rate: Decimal = Decimal(0)
+    grace: Grace = Grace.RETROACTIVE
+    fees: tuple[Fee, ...] = ()
+
     repay_order: tuple[Part, ...] = ACCRUAL_ORDER
     repay_sweep: Sweep = Sweep.HORIZONTAL
     repay_order_nonaccrual: tuple[Part, ...] = NONACCRUAL_ORDER
+    excess: Excess = Excess.PARK
+    prepayment: Keep = Keep.TERM
+    early_interest: EarlyInterest = EarlyInterest.ON_REPAID
+    interest_until: Until = Until.PAYMENT
+
     nonaccrual_dpd: int = 90
     """Days past due above which interest goes off balance."""
-    rounding: Rounding = Rounding.HALF_UP
+    cure_periods: int = 2
+    """Instalments paid when due, after the arrears are paid, before interest is income again."""
+    write_off_performing: bool = False
+    """A loan that still accrues may be written off too."""
 
     def __post_init__(self) -> None:
         rules = (
             (self.periods >= 1, "periods is at least 1"),
             (self.annual_rate >= 0, "annual_rate is at least 0"),
+            (self.frequency.every >= 1, "frequency counts at least 1"),
             (0 <= self.repay_day <= 31, "repay_day is 1–31, or 0 for the day of disbursement"),
-            (self.penalty_multiplier >= 1, "penalty_multiplier is at least 1"),
-            (self.prepayment_fee_rate >= 0, "prepayment_fee_rate is at least 0"),
+            (self.penalty_multiplier >= 0, "penalty_multiplier is at least 0"),
             (self.grace_days >= 0, "grace_days is at least 0"),
+            (self.multiple >= 1, "multiple is at least 1"),
+            (0 <= self.down_payment < 1, "down_payment is a share below 1"),
+            (
+                max(self.grace_principal, self.grace_interest) < self.periods,
+                "grace on principal or interest leaves at least one period",
+            ),
             (set(self.repay_order) == set(Part), "repay_order names every part once"),
             (set(self.repay_order_nonaccrual) == set(Part), "repay_order_nonaccrual likewise"),
         )
@@ -110,21 +317,14 @@ class Terms:
             raise ValueError("; ".join(broken))
 
     @cached_property
-    def monthly_rate(self) -> Fraction:
-        """Annual ÷ 12."""
-        return Fraction(self.annual_rate) / 12
+    def level_by(self) -> Annuity:
+        """The rate by which the level instalment is found."""
+        if self.annuity is not None:
+            return self.annuity
+        real = self.basis is Basis.REAL_DAYS or self.first_period is FirstPeriod.EQUAL
+        return Annuity.PERIODS if real else Annuity.NOMINAL
 
     @cached_property
-    def daily_rate(self) -> Fraction:
-        """Annual ÷ days of the year."""
-        return Fraction(self.annual_rate) / self.day_count.value
-
-    @cached_property
-    def daily_penalty_rate(self) -> Fraction:
-        """Of overdue principal, and of unpaid due interest for compound."""
-        return self.daily_rate * Fraction(self.penalty_multiplier)
-
-    @cached_property
-    def fee_rate(self) -> Fraction:
-        """Of prepaid principal."""
-        return Fraction(self.prepayment_fee_rate)
+    def prepayment_fees(self) -> tuple[Fee, ...]:
+        """Fees on prepaid principal."""
+        return tuple(fee for fee in self.fees if fee.at is FeeAt.PREPAYMENT)

@@ -20,14 +20,21 @@ from tael_servicing.tables import loan as loans
 GROW = text(
     """
     WITH exact AS (
-        SELECT loan_id, kind, instalment, posted, denominator,
-               carry + per_night * (CAST(:until AS date) - since) AS numerator
+        SELECT loan_id, kind, instalment, posted, denominator, rounding,
+               carry + per_night * greatest(CAST(:until AS date) - since, 0) AS numerator
         FROM accrual_position WHERE loan_id = ANY(:ids) FOR UPDATE
     ), rounded AS (
         SELECT loan_id, kind, instalment, posted,
                numerator / denominator
-               + CAST(numerator % denominator >= denominator - numerator % denominator AS int)
-               AS grown
+               + CASE rounding
+                     WHEN 'HALF_UP' THEN CAST(2 * (numerator % denominator) >= denominator AS int)
+                     WHEN 'HALF_EVEN' THEN CAST(
+                         2 * (numerator % denominator) > denominator
+                         OR 2 * (numerator % denominator) = denominator
+                            AND numerator / denominator % 2 = 1 AS int)
+                     WHEN 'UP' THEN CAST(numerator % denominator > 0 AS int)
+                     ELSE 0
+                 END AS grown
         FROM exact
     ), moved AS (
         UPDATE accrual_position AS position SET posted = grown FROM rounded

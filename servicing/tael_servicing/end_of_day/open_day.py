@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, or_, select
 
-from tael_servicing import bookings, debits, events, loan_store, messages, repayments
+from tael_servicing import bookings, debit_batches, events, loan_store, messages
 from tael_servicing.arithmetic.day import open_day
-from tael_servicing.arithmetic.postings import Posting
-from tael_servicing.bookings import Batch, with_amounts
+from tael_servicing.arithmetic.fold import apart
+from tael_servicing.bookings import Batch
+from tael_servicing.enacting import give_back
 from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
 from tael_servicing.loans import Held
 from tael_servicing.tables import RUNNING, loan_state
@@ -44,36 +44,23 @@ class OpenDay(Step):
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
     ) -> Summary:
         """Opens the chunk's loans."""
-        del closing
         summary, changed, due, made = Summary(), [], [], []
         for before in loan_store.load(transaction, members(payload)):
-            loan, postings = open_day(before.terms, before.loan)
+            loan, postings = apart(open_day, before.terms, before.loan)
             held = before.now(loan)
-            postings = _given_back(transaction, held, postings)
+            postings = give_back(transaction, held.contract, postings, loan.business_date)
             made += [(held.contract, posting) for posting in postings]
-            if loan is not before.loan or held.state != before.state:
+            if loan != before.loan or held.state != before.state:
                 changed.append(held)
             if loan.due_count > before.loan.due_count:
                 due.append(held)
             _tell(transaction, before, held)
             summary.count(postings)
         loan_store.save(transaction, *changed)
-        debits.prepare(transaction, due)
+        debit_batches.prepare_first(transaction, closing.book_id, closing.next_day, due)
         bookings.post_many(transaction, batch, made)
         summary.loans = len(changed)
         return summary
-
-
-def _given_back(
-    transaction: Connection, held: Held, postings: Sequence[Posting]
-) -> tuple[Posting, ...]:
-    """The postings, with what an applied over-payment frees of a revolving line."""
-    day, principal = held.loan.business_date, repayments.principal_of(postings)
-    freed = repayments.give_back(transaction, held.contract, principal, day)
-    return tuple(
-        with_amounts(each, commitment=freed) if each.event == "OVERPAYMENT_APPLIED" else each
-        for each in postings
-    )
 
 
 def _tell(transaction: Connection, before: Held, held: Held) -> None:
@@ -83,7 +70,9 @@ def _tell(transaction: Connection, before: Held, held: Held) -> None:
     if loan.due_count > before.loan.due_count:
         row = loan.rows[loan.due_count - 1]
         state = loan.instalment_states[loan.due_count - 1]
-        events.instalment_due(transaction, day, held, messages.instalment(row, state))
+        events.instalment_due(
+            transaction, day, held, messages.instalment(loan.due_count, row, state)
+        )
         if loan.arrears:
             events.reminder_due(transaction, day, held, 0)
     if held.dpd > 0:

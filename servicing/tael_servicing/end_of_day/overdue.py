@@ -6,6 +6,7 @@ from sqlalchemy import Connection, or_, select
 
 from tael_servicing import bookings, loan_store
 from tael_servicing.arithmetic.day import transfer_overdue
+from tael_servicing.arithmetic.fold import apart
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
 from tael_servicing.tables import RUNNING, instalment, loan_state
@@ -30,6 +31,7 @@ class Overdue(Step):
                 or_(
                     instalment.c.principal_paid < instalment.c.principal,
                     instalment.c.interest_paid < instalment.c.interest,
+                    instalment.c.fee_paid < instalment.c.fee,
                 ),
             )
             .distinct()
@@ -44,8 +46,8 @@ class Overdue(Step):
         del closing
         summary, changed, made = Summary(), [], []
         for held in loan_store.load(transaction, members(payload)):
-            loan, postings = transfer_overdue(held.terms, held.loan)
-            if loan is not held.loan:
+            loan, postings = apart(transfer_overdue, held.terms, held.loan)
+            if loan != held.loan:
                 changed.append(held.now(loan))
             made += [(held.contract, posting) for posting in postings]
             summary.count(postings)

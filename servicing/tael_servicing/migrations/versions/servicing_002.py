@@ -21,11 +21,12 @@ def upgrade() -> None:
     sa.Column('per_night', sa.BigInteger(), nullable=False, comment='numerator a night adds'),
     sa.Column('denominator', sa.BigInteger(), nullable=False),
     sa.Column('posted', sa.BigInteger(), nullable=False),
+    sa.Column('rounding', sa.Text(), nullable=False),
     sa.CheckConstraint("kind IN ('INTEREST', 'PENALTY', 'COMPOUND')", name='accrual_position_kind'),
-    sa.CheckConstraint('carry >= 0 AND per_night > 0', name='accrual_position_numerators'),
+    sa.CheckConstraint('carry >= 0 AND per_night <> 0', name='accrual_position_numerators'),
     sa.CheckConstraint('denominator > 0', name='accrual_position_denominator'),
     sa.PrimaryKeyConstraint('loan_id', 'kind', 'instalment'),
-    comment='lines that grow: (carry + nights * per_night) / denominator; instalment 0 = the memo',
+    comment='lines that grow: (carry + nights * per_night) / denominator, by instalment',
     postgresql_with={'fillfactor': 50}
     )
     op.create_table('book_day',
@@ -77,9 +78,11 @@ def upgrade() -> None:
     sa.Column('due_date', sa.Date(), nullable=False),
     sa.Column('principal', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('interest', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('fee', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('balance_after', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('principal_paid', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('interest_paid', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('fee_paid', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('overdue', sa.Boolean(), nullable=False),
     sa.CheckConstraint('interest_paid BETWEEN 0 AND interest', name='instalment_interest_paid'),
     sa.CheckConstraint('principal_paid BETWEEN 0 AND principal', name='instalment_principal_paid'),
@@ -132,6 +135,7 @@ def upgrade() -> None:
     sa.Column('interest_due', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('penalty', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('compound', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('fee', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('offbalance_interest', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('offbalance_penalty', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('offbalance_compound', sa.BigInteger(), server_default='0', nullable=False),
@@ -143,7 +147,7 @@ def upgrade() -> None:
     sa.Column('overpayment', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('postings', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('accrued_to', sa.Date(), nullable=False, comment='nights before this date are accrued'),
-    sa.CheckConstraint('principal_normal >= 0 AND principal_overdue >= 0 AND principal_impaired >= 0 AND interest_accrued >= 0 AND interest_due >= 0 AND penalty >= 0 AND compound >= 0 AND offbalance_interest >= 0 AND offbalance_penalty >= 0 AND offbalance_compound >= 0 AND written_off_principal >= 0 AND written_off_interest >= 0 AND allowance_stage1 >= 0 AND allowance_stage2 >= 0 AND allowance_stage3 >= 0 AND overpayment >= 0', name='loan_balance_amounts'),
+    sa.CheckConstraint('principal_normal >= 0 AND principal_overdue >= 0 AND principal_impaired >= 0 AND interest_accrued >= 0 AND interest_due >= 0 AND penalty >= 0 AND compound >= 0 AND fee >= 0 AND offbalance_interest >= 0 AND offbalance_penalty >= 0 AND offbalance_compound >= 0 AND written_off_principal >= 0 AND written_off_interest >= 0 AND allowance_stage1 >= 0 AND allowance_stage2 >= 0 AND allowance_stage3 >= 0', name='loan_balance_amounts'),
     sa.PrimaryKeyConstraint('loan_id'),
     comment='what the loan owes by ledger account',
     postgresql_with={'fillfactor': 50}
@@ -165,13 +169,17 @@ def upgrade() -> None:
     sa.Column('number', sa.BigInteger(), autoincrement=False, nullable=False),
     sa.Column('event', sa.Text(), nullable=False),
     sa.Column('value_date', sa.Date(), nullable=False),
+    sa.Column('booked_on', sa.Date(), nullable=False),
     sa.Column('amounts', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('cause', sa.Text(collation='C'), nullable=False, comment="the loan's event; empty for what days bring"),
     sa.Column('request_id', sa.Text(collation='C'), nullable=False, comment='of the outgoing posting that carries it'),
     sa.Column('source', sa.Text(collation='C'), nullable=False, comment='under which the ledger keeps its entries'),
     sa.PrimaryKeyConstraint('loan_id', 'number'),
     comment='what the loan asked of the ledger, event by event',
     info={'append_only': True}
     )
+    op.create_index('loan_posting_cause', 'loan_posting', ['loan_id', 'cause'], unique=False, postgresql_where=sa.text("cause <> ''"))
+    op.create_index('loan_posting_allowance', 'loan_posting', ['booked_on', 'loan_id'], unique=False, postgresql_where=sa.text("event IN ('ALLOWANCE_ADJUSTED', 'LOAN_WRITTEN_OFF', 'PRINCIPAL_WAIVED', 'LOAN_SOLD', 'ASSET_TAKEN_FOR_DEBT')"))
     op.create_table('loan_state',
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
@@ -181,13 +189,16 @@ def upgrade() -> None:
     sa.Column('nonaccrual_since', sa.Date(), nullable=True),
     sa.Column('oldest_due', sa.Date(), nullable=True, comment='due date of the oldest unpaid due instalment'),
     sa.Column('next_due', sa.Date(), nullable=True, comment='due date of the instalment whose period runs'),
-    sa.CheckConstraint("state IN ('PAYING', 'NORMAL', 'OVERDUE', 'NON_ACCRUAL', 'WRITTEN_OFF', 'CLOSED_NORMAL', 'CLOSED_EARLY', 'CLOSED_OVERDUE', 'CANCELLED')", name='loan_state_state'),
+    sa.Column('annual_rate', sa.Numeric(precision=9, scale=6), nullable=False, comment='the rate that holds'),
+    sa.Column('restructured', sa.Date(), nullable=True, comment='when it was last rescheduled'),
+    sa.CheckConstraint("state IN ('PAYING', 'NORMAL', 'OVERDUE', 'NON_ACCRUAL', 'WRITTEN_OFF', 'CLOSED_NORMAL', 'CLOSED_EARLY', 'CLOSED_OVERDUE', 'CLOSED_GUARANTOR', 'CLOSED_TRANSFERRED', 'CLOSED_RETURNED', 'CANCELLED')", name='loan_state_state'),
     sa.PrimaryKeyConstraint('loan_id'),
     postgresql_with={'fillfactor': 80}
     )
     op.create_index('loan_state_members', 'loan_state', ['book_id', 'state', 'loan_id'], unique=False)
     op.create_index('loan_state_next_due', 'loan_state', ['book_id', 'next_due'], unique=False)
     op.create_index('loan_state_oldest_due', 'loan_state', ['book_id', 'oldest_due'], unique=False, postgresql_where=sa.text('oldest_due IS NOT NULL'))
+    op.create_index('loan_state_restructured', 'loan_state', ['book_id', 'restructured'], unique=False, postgresql_where=sa.text('restructured IS NOT NULL'))
     op.create_table('outgoing_posting',
     sa.Column('request_id', sa.Text(collation='C'), nullable=False),
     sa.Column('number', sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -224,36 +235,12 @@ def upgrade() -> None:
     sa.Column('kind', sa.Text(), nullable=False),
     sa.Column('funding', sa.Text(), nullable=False),
     sa.Column('value_date', sa.Date(), nullable=False),
-    sa.Column('principal', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('interest', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('penalty', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('compound', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('fee', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('overpayment', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('event_id', sa.Text(collation='C'), nullable=False, comment='what it is to the loan'),
     sa.Column('reference', sa.Text(), nullable=False),
     sa.Column('request_id', sa.Text(collation='C'), nullable=False, comment='of the outgoing posting'),
-    sa.CheckConstraint('principal >= 0 AND interest >= 0 AND penalty >= 0 AND compound >= 0 AND fee >= 0', name='repayment_amounts'),
     sa.PrimaryKeyConstraint('loan_id', 'repayment_id'),
     info={'append_only': True}
     )
-    op.create_table('direct_debit',
-    sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
-    sa.Column('due_date', sa.Date(), nullable=False),
-    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
-    sa.Column('card_token', sa.Text(), nullable=False),
-    sa.Column('currency_code', sa.Text(), nullable=False),
-    sa.Column('amount', sa.BigInteger(), nullable=False),
-    sa.Column('state', sa.Text(), server_default='PREPARED', nullable=False),
-    sa.Column('touched_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
-    sa.Column('failure_code', sa.Text(), server_default='', nullable=False),
-    sa.Column('reference', sa.Text(), server_default='', nullable=False),
-    sa.CheckConstraint("state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'FAILED', 'SUCCESS', 'ALLOCATED')", name='direct_debit_state'),
-    sa.CheckConstraint('amount > 0', name='direct_debit_amount'),
-    sa.ForeignKeyConstraint(['loan_id'], ['loan.loan_id'], ),
-    sa.PrimaryKeyConstraint('loan_id', 'due_date'),
-    comment='money asked of the bound card on a due date'
-    )
-    op.create_index('direct_debit_open', 'direct_debit', ['book_id', 'due_date', 'loan_id'], unique=False, postgresql_where=sa.text("state NOT IN ('FAILED', 'ALLOCATED')"))
     op.create_table('payout',
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
     sa.Column('state', sa.Text(), server_default='READY', nullable=False),
@@ -267,23 +254,226 @@ def upgrade() -> None:
     comment='the payment to the borrower: one a loan, under one id'
     )
     op.create_index('payout_open', 'payout', ['touched_at'], unique=False, postgresql_where=sa.text("state IN ('READY', 'SENT')"))
+    op.create_table('debit_batch',
+    sa.Column('batch_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('business_date', sa.Date(), nullable=False),
+    sa.Column('round', sa.Integer(), nullable=False),
+    sa.Column('partial_minimum', sa.BigInteger(), nullable=False, comment='0 = all or nothing'),
+    sa.Column('state', sa.Text(), nullable=False),
+    sa.Column('submitted_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint("state IN ('PREPARED', 'SUBMITTED')", name='debit_batch_state'),
+    sa.CheckConstraint('partial_minimum >= 0', name='debit_batch_minimum'),
+    sa.PrimaryKeyConstraint('batch_id'),
+    comment='a round of direct debits on a business date'
+    )
+    op.create_index('debit_batch_round', 'debit_batch', ['book_id', 'business_date', 'round'], unique=True)
+    op.create_table('direct_debit',
+    sa.Column('payment_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('batch_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('business_date', sa.Date(), nullable=False),
+    sa.Column('round', sa.Integer(), nullable=False),
+    sa.Column('card_token', sa.Text(), nullable=False),
+    sa.Column('currency_code', sa.Text(), nullable=False),
+    sa.Column('amount', sa.BigInteger(), nullable=False, comment='asked; prepared while it is not sent'),
+    sa.Column('minimum', sa.BigInteger(), nullable=False, comment='of a part; 0 = all or nothing'),
+    sa.Column('debited', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('state', sa.Text(), server_default='PREPARED', nullable=False),
+    sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True, comment='first'),
+    sa.Column('touched_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('failure_code', sa.Text(), server_default='', nullable=False),
+    sa.Column('reference', sa.Text(), server_default='', nullable=False),
+    sa.Column('settlement_id', sa.Text(collation='C'), server_default='', nullable=False),
+    sa.CheckConstraint("(debited > 0) = (state IN ('SUCCESS', 'ALLOCATED'))", name='direct_debit_debited'),
+    sa.CheckConstraint("state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'FAILED', 'SUCCESS', 'ALLOCATED', 'CANCELLED')", name='direct_debit_state'),
+    sa.CheckConstraint('amount > 0 AND minimum BETWEEN 0 AND amount AND debited >= 0', name='direct_debit_amounts'),
+    sa.ForeignKeyConstraint(['batch_id'], ['debit_batch.batch_id'], ),
+    sa.ForeignKeyConstraint(['loan_id'], ['loan.loan_id'], ),
+    sa.PrimaryKeyConstraint('payment_id'),
+    comment='money asked of a bound card in a round'
+    )
+    op.create_index('direct_debit_batch', 'direct_debit', ['batch_id', 'payment_id'], unique=False)
+    op.create_index('direct_debit_loan', 'direct_debit', ['loan_id', 'business_date', 'round'], unique=True)
+    op.create_index('direct_debit_open', 'direct_debit', ['book_id', 'business_date', 'loan_id'], unique=False, postgresql_where=sa.text("state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'SUCCESS')"))
+    op.create_index('direct_debit_under_way', 'direct_debit', ['touched_at'], unique=False, postgresql_where=sa.text("state IN ('PREPARED', 'SENDING', 'UNKNOWN')"))
+    op.create_index('direct_debit_unsettled', 'direct_debit', ['book_id', 'business_date'], unique=False, postgresql_where=sa.text("settlement_id = '' AND debited > 0"))
+    op.create_table('channel_settlement',
+    sa.Column('settlement_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('reference', sa.Text(collation='C'), nullable=False),
+    sa.Column('currency_code', sa.Text(), nullable=False),
+    sa.Column('collected_on', sa.Date(), nullable=False),
+    sa.Column('booked_on', sa.Date(), nullable=False),
+    sa.Column('gross', sa.BigInteger(), nullable=False),
+    sa.Column('fee', sa.BigInteger(), nullable=False),
+    sa.Column('at_bank', sa.BigInteger(), server_default='0', nullable=False, comment='credited so far'),
+    sa.Column('held', sa.Boolean(), nullable=False, comment='by the channel, in an account it keeps for us'),
+    sa.Column('awaited', sa.Boolean(), nullable=False, comment='at the bank'),
+    sa.CheckConstraint('gross >= 0 AND fee BETWEEN 0 AND gross', name='channel_settlement_amounts'),
+    sa.PrimaryKeyConstraint('settlement_id'),
+    comment="a channel's settlement file"
+    )
+    op.create_index('channel_settlement_awaited', 'channel_settlement', ['book_id', 'booked_on'], unique=False, postgresql_where=sa.text('awaited'))
+    op.create_index('channel_settlement_reference', 'channel_settlement', ['book_id', 'reference'], unique=True)
+    op.create_table('bank_line',
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('bank_reference', sa.Text(collation='C'), nullable=False),
+    sa.Column('settlement_reference', sa.Text(), nullable=False),
+    sa.Column('amount', sa.BigInteger(), nullable=False),
+    sa.Column('statement_date', sa.Date(), nullable=False),
+    sa.PrimaryKeyConstraint('book_id', 'bank_reference'),
+    comment="a credit on the bank's statement",
+    info={'append_only': True}
+    )
+    op.create_table('difference',
+    sa.Column('difference_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('kind', sa.Text(), nullable=False),
+    sa.Column('subject', sa.Text(collation='C'), nullable=False, comment='payment, settlement or bank line'),
+    sa.Column('source', sa.Text(collation='C'), nullable=False, comment='where it was found; empty = found once'),
+    sa.Column('settlement_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('currency_code', sa.Text(), nullable=False),
+    sa.Column('ours', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('theirs', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('detail', sa.Text(), nullable=False),
+    sa.Column('found_on', sa.Date(), nullable=False),
+    sa.Column('state', sa.Text(), server_default='OPEN', nullable=False),
+    sa.Column('resolution', sa.Text(), server_default='', nullable=False),
+    sa.Column('reason', sa.Text(), server_default='', nullable=False),
+    sa.Column('maker', sa.Text(), server_default='', nullable=False),
+    sa.Column('checker', sa.Text(), server_default='', nullable=False),
+    sa.Column('resolved_on', sa.Date(), nullable=True),
+    sa.CheckConstraint("checker = '' OR checker <> maker", name='difference_four_eyes'),
+    sa.CheckConstraint("state IN ('OPEN', 'PROPOSED', 'RESOLVED')", name='difference_state'),
+    sa.PrimaryKeyConstraint('difference_id'),
+    comment='what we, the channel and the bank disagree on'
+    )
+    op.create_index('difference_book', 'difference', ['book_id', 'difference_id'], unique=False)
+    op.create_index('difference_cause', 'difference', ['book_id', 'kind', 'subject', 'source'], unique=True)
+    op.create_table('class_judgement',
+    sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('number', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('date', sa.Date(), nullable=False),
+    sa.Column('kind', sa.Text(), nullable=False),
+    sa.Column('risk_class', sa.Integer(), nullable=False, comment='after it'),
+    sa.Column('class_before', sa.Integer(), nullable=False),
+    sa.Column('stage', sa.Integer(), nullable=False, comment='after it'),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('approval', sa.Text(), nullable=False),
+    sa.Column('made_by', sa.Text(), nullable=False),
+    sa.Column('checker', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('loan_id', 'number'),
+    comment='what was judged by hand, by whom and on whose word',
+    info={'append_only': True}
+    )
+    op.create_table('impairment_policy',
+    sa.Column('number', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('effective_from', sa.Date(), nullable=False),
+    sa.Column('policy', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='tael.servicing.v1.ImpairmentPolicy'),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('made_by', sa.Text(), nullable=False),
+    sa.Column('checker', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('number'),
+    comment='parameters of classes, stages and allowances, dated',
+    info={'append_only': True}
+    )
+    op.create_index('impairment_policy_book', 'impairment_policy', ['book_id', 'effective_from', 'number'], unique=False)
+    op.create_table('loan_class',
+    sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('risk_class', sa.Integer(), nullable=False),
+    sa.Column('stage', sa.Integer(), nullable=False),
+    sa.Column('cause', sa.Text(), nullable=False),
+    sa.Column('since', sa.Date(), nullable=False),
+    sa.Column('clear_since', sa.Date(), nullable=True, comment='all arrears repaid since, while it is held bad'),
+    sa.Column('worsened', sa.Integer(), nullable=True, comment='at least this class, by hand'),
+    sa.Column('improved', sa.Integer(), nullable=True, comment='this class, with approval'),
+    sa.Column('improved_from', sa.Integer(), nullable=True, comment='what days past due said then'),
+    sa.Column('observed_until', sa.Date(), nullable=True, comment='restructured: at least class 2 before this date'),
+    sa.Column('restructured', sa.Date(), nullable=True, comment='the rescheduling that is counted already'),
+    sa.Column('technical_due', sa.Date(), nullable=True, comment='due date whose lateness is technical'),
+    sa.Column('stage_floor', sa.Integer(), nullable=False),
+    sa.CheckConstraint('risk_class BETWEEN 1 AND 5', name='loan_class_risk_class'),
+    sa.CheckConstraint('stage BETWEEN 1 AND 3 AND stage_floor BETWEEN 1 AND 3', name='loan_class_stage'),
+    sa.PrimaryKeyConstraint('loan_id'),
+    comment='classes that more than days past due decide; every other loan has none'
+    )
+    op.create_index('loan_class_book', 'loan_class', ['book_id', 'loan_id'], unique=False)
+    op.create_table('loan_day',
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('date', sa.Date(), nullable=False),
+    sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('customer_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('line_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('product_code', sa.Text(collation='C'), nullable=False),
+    sa.Column('state', sa.Text(), nullable=False),
+    sa.Column('principal_normal', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('principal_overdue', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('principal_impaired', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('interest_accrued', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('interest_due', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('penalty', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('compound', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('fee', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('offbalance_interest', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('offbalance_penalty', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('offbalance_compound', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('written_off_principal', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('written_off_interest', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('allowance_stage1', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('allowance_stage2', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('allowance_stage3', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('overpayment', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('dpd', sa.Integer(), nullable=False),
+    sa.Column('worst_dpd', sa.Integer(), nullable=False, comment='of the month up to the date'),
+    sa.Column('risk_class', sa.Integer(), nullable=False),
+    sa.Column('stage', sa.Integer(), nullable=False),
+    sa.Column('cause', sa.Text(), nullable=False),
+    sa.Column('since', sa.Date(), nullable=True),
+    sa.Column('credit_limit', sa.BigInteger(), nullable=False),
+    sa.Column('annual_rate', sa.Numeric(precision=9, scale=6), nullable=False),
+    sa.Column('principal', sa.BigInteger(), nullable=False),
+    sa.Column('start_date', sa.Date(), nullable=False),
+    sa.Column('maturity_date', sa.Date(), nullable=False),
+    sa.Column('next_due', sa.Date(), nullable=True),
+    sa.Column('next_due_amount', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('overdue_amount', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('arrears', postgresql.JSONB(astext_type=sa.Text()), nullable=True, comment='[due date, principal, interest] unpaid, oldest first'),
+    sa.PrimaryKeyConstraint('book_id', 'date', 'loan_id'),
+    comment='贷款台账: each loan as it stood when a day was closed',
+    info={'append_only': True}
+    )
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table('loan_day')
+    op.drop_index('loan_class_book', table_name='loan_class')
+    op.drop_table('loan_class')
+    op.drop_index('impairment_policy_book', table_name='impairment_policy')
+    op.drop_table('impairment_policy')
+    op.drop_table('class_judgement')
+    op.drop_table('difference')
+    op.drop_table('bank_line')
+    op.drop_table('direct_debit')
+    op.drop_table('channel_settlement')
+    op.drop_table('debit_batch')
     op.drop_index('payout_open', table_name='payout', postgresql_where=sa.text("state IN ('READY', 'SENT')"))
     op.drop_table('payout')
-    op.drop_index('direct_debit_open', table_name='direct_debit', postgresql_where=sa.text("state NOT IN ('FAILED', 'ALLOCATED')"))
-    op.drop_table('direct_debit')
     op.drop_table('repayment')
     op.drop_table('product')
     op.drop_index('outgoing_posting_waiting', table_name='outgoing_posting', postgresql_where=sa.text("state <> 'DELIVERED'"))
     op.drop_table('outgoing_posting')
+    op.drop_index('loan_state_restructured', table_name='loan_state', postgresql_where=sa.text('restructured IS NOT NULL'))
     op.drop_index('loan_state_oldest_due', table_name='loan_state', postgresql_where=sa.text('oldest_due IS NOT NULL'))
     op.drop_index('loan_state_next_due', table_name='loan_state')
     op.drop_index('loan_state_members', table_name='loan_state')
     op.drop_table('loan_state')
+    op.drop_index('loan_posting_allowance', table_name='loan_posting', postgresql_where=sa.text("event IN ('ALLOWANCE_ADJUSTED', 'LOAN_WRITTEN_OFF', 'PRINCIPAL_WAIVED', 'LOAN_SOLD', 'ASSET_TAKEN_FOR_DEBT')"))
     op.drop_table('loan_posting')
     op.drop_table('loan_event')
     op.drop_table('loan_balance')

@@ -1,0 +1,295 @@
+"""What changes a loan's plan: a rate, a tranche, another schedule, acceleration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from math import lcm
+
+from tael_servicing.arithmetic.dates import Period, later, shifted
+from tael_servicing.arithmetic.loan import Loan, Owed, RateStep, charge_rate, current_accrual
+from tael_servicing.arithmetic.postings import Journal
+from tael_servicing.arithmetic.replanning import bearing_also, earned, replan
+from tael_servicing.arithmetic.schedules import (
+    Instalment,
+    Running,
+    build_schedule,
+    down_payment,
+    spread,
+)
+from tael_servicing.arithmetic.terms import Keep, Part, Terms, Unit
+
+
+def begin(terms: Terms, principal: int, day: date) -> Loan:
+    """The loan on the day it is paid out."""
+    schedule = build_schedule(terms, principal, day)
+    return Loan(
+        business_date=day,
+        principal=principal,
+        rows=[Owed.of(instalment) for instalment in schedule.instalments],
+        share=schedule.share,
+        rates=[RateStep(day, terms.annual_rate)],
+        charge=charge_rate(terms, terms.annual_rate),
+    )
+
+
+def add_tranche(terms: Terms, loan: Loan, journal: Journal, principal: int) -> None:
+    """More is paid out: what is not yet due, and the tranche, over the periods that are left."""
+    down = down_payment(terms, principal)
+    stands = earned(terms, loan)
+    loan.principal += principal
+    if loan.current is None:
+        return
+    loan.rows[-1].due[Part.PRINCIPAL] += principal - down
+    if down:
+        _insert_down_payment(loan, down)
+    replan(terms, loan, journal, fixed_share=None, cut=True, stands=stands)
+
+
+def _insert_down_payment(loan: Loan, down: int) -> None:
+    today = Period(0, loan.business_date, loan.business_date, whole=False)
+    row = Owed.of(Instalment(today, down, 0, loan.undue_principal))
+    loan.rows.insert(loan.due_count, row)
+    loan.due_count += 1
+
+
+def reprice(terms: Terms, loan: Loan, journal: Journal, annual_rate: Decimal, keep: Keep) -> None:
+    """Another rate from this night on: the running period is split by its days at both rates, and
+    the instalment found anew over the term that is left, or kept.
+    """
+    stands = earned(terms, loan)
+    loan.rates.append(RateStep(loan.business_date, annual_rate))
+    _rescale_charges(loan, charge_rate(terms, annual_rate))
+    fixed = loan.share if keep is Keep.INSTALMENT else None
+    replan(terms, loan, journal, fixed_share=fixed, cut=True, stands=stands)
+
+
+def _rescale_charges(loan: Loan, rate: tuple[int, int]) -> None:
+    """Exact penalties keep their fraction: both rates get a common denominator."""
+    common = lcm(loan.charge[1], rate[1])
+    factor = common // loan.charge[1]
+    for row in loan.rows[loan.settled_count : loan.due_count]:
+        row.penalty_exact *= factor
+        row.compound_exact *= factor
+    loan.charge = (rate[0] * (common // rate[1]), common)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the rest of a loan is to be paid."""
+
+    from_due: date | None = None
+    """Instalments due before it stay as they are; the running one is the first to change where not
+    given."""
+    more_periods: int = 0
+    """Added at the end (展期)."""
+    skip_periods: int = 0
+    """Due dates left out from the first changed one on, and added at the end: a holiday."""
+    repay_day: int = 0
+    """Another due day (1–31), from the first changed instalment on; 0 = as it is."""
+    grace_principal: int = 0
+    """Periods from the first changed one on that repay no principal."""
+    annual_rate: Decimal | None = None
+    """Another rate from today on."""
+    re_age: bool = False
+    """Arrears join the plan: their principal is spread with the rest, their interest and charges
+    fall due with the next instalment."""
+    keep: Keep = Keep.TERM
+
+
+def reschedule(terms: Terms, loan: Loan, journal: Journal, plan: Plan) -> None:
+    """Another plan for what is not yet due, and with `re_age` for the arrears."""
+    stands = earned(terms, loan)
+    if plan.annual_rate is not None:
+        loan.rates.append(RateStep(loan.business_date, plan.annual_rate))
+        _rescale_charges(loan, charge_rate(terms, plan.annual_rate))
+    if loan.current is None:
+        _append_period(terms, loan)
+    if plan.re_age:
+        _re_age(loan, journal)
+    first = _first_changed(loan, plan)
+    if first > loan.due_count:
+        _respread_tail(terms, loan, plan, first)
+    else:
+        was = current_accrual(terms, loan)
+        over = _periods(terms, loan.rows[first:], plan)
+        _with_grace(terms, loan, journal, plan, over, stands, was)
+    loan.restructured = loan.business_date
+
+
+def _first_changed(loan: Loan, plan: Plan) -> int:
+    if plan.from_due is None:
+        return loan.due_count
+    ahead = range(loan.due_count, len(loan.rows))
+    return next((i for i in ahead if loan.rows[i].due_date >= plan.from_due), len(loan.rows) - 1)
+
+
+def _periods(terms: Terms, rows: Sequence[Owed], plan: Plan) -> list[Period]:
+    """The periods of rows, with some left out, some added and another due day."""
+    periods = [row.instalment.period for row in rows]
+    count = len(periods) + plan.more_periods
+    seed = periods[0].end
+    anchor = plan.repay_day or max(period.end.day for period in periods)
+    months = terms.frequency.unit is Unit.MONTH
+    ends = [
+        later(terms.frequency, seed, index + plan.skip_periods, anchor, terms.month_end)
+        if months and plan.repay_day
+        else _later(terms, periods, index + plan.skip_periods)
+        for index in range(count)
+    ]
+    if ends[0] <= periods[0].start:
+        ends = [later(terms.frequency, end, 1, anchor, terms.month_end) for end in ends]
+    changed = bool(plan.skip_periods or plan.repay_day)
+    made, start = [], periods[0].start
+    for index, end in enumerate(ends):
+        whole = periods[0].whole and not changed if index == 0 else True
+        day = shifted(terms, end)
+        made.append(Period(periods[0].number + index, start, day, whole))
+        start = day
+    return made
+
+
+def _later(terms: Terms, periods: Sequence[Period], index: int) -> date:
+    """The due date of a row, or of one that would follow the last."""
+    if index < len(periods):
+        return periods[index].end
+    last = periods[-1].end
+    anchor = max(period.end.day for period in periods)
+    return later(terms.frequency, last, index - len(periods) + 1, anchor, terms.month_end)
+
+
+def _with_grace(
+    terms: Terms,
+    loan: Loan,
+    journal: Journal,
+    plan: Plan,
+    over: Sequence[Period],
+    stands: int,
+    was: int,
+) -> None:
+    if not plan.grace_principal:
+        fixed = loan.share if plan.keep is Keep.INSTALMENT else None
+        replan(terms, loan, journal, fixed_share=fixed, cut=True, over=over, stands=stands, was=was)
+        return
+    head, tail = over[: plan.grace_principal], over[plan.grace_principal :]
+    replan(
+        terms, loan, journal, fixed_share=0, cut=True, over=[*head, *tail], stands=stands, was=was
+    )
+    _respread(terms, loan, loan.due_count + len(head), tail, None)
+
+
+def _respread_tail(terms: Terms, loan: Loan, plan: Plan, first: int) -> None:
+    """Rows from one that has not begun on, over the periods of the plan."""
+    over = _periods(terms, loan.rows[first:], plan)
+    fixed = loan.share if plan.keep is Keep.INSTALMENT else None
+    if plan.grace_principal:
+        head = over[: plan.grace_principal]
+        _respread(terms, loan, first, over, 0)
+        _respread(terms, loan, first + len(head), over[plan.grace_principal :], None)
+        return
+    _respread(terms, loan, first, over, fixed)
+
+
+def _respread(
+    terms: Terms, loan: Loan, first: int, over: Sequence[Period], fixed_share: int | None
+) -> None:
+    rows = loan.rows[first:]
+    balance = sum(row.principal_unpaid for row in rows)
+    early = [row.paid[Part.PRINCIPAL] for row in rows]
+    made = spread(
+        terms, loan.annual_rate, balance, over, fixed_share=fixed_share, early=early, grown=True
+    )
+    fresh = [Owed.of(instalment) for instalment in made.instalments]
+    for row, old in zip(fresh, rows, strict=False):
+        row.paid = old.paid
+    loan.rows[first:] = fresh
+    loan.share = made.share
+
+
+def _append_period(terms: Terms, loan: Loan) -> None:
+    """A matured loan gets a period that runs from today, for a plan to begin with."""
+    last = loan.rows[-1].instalment.period
+    end = later(terms.frequency, loan.business_date, 1, loan.business_date.day, terms.month_end)
+    period = Period(last.number + 1, loan.business_date, end, whole=False)
+    loan.rows.append(Owed.of(Instalment(period, 0, 0, 0, since=loan.business_date)))
+
+
+def _re_age(loan: Loan, journal: Journal) -> None:
+    """Arrears leave the due rows: overdue principal is normal again (LOAN_RESCHEDULED)."""
+    current = loan.current
+    assert current is not None
+    overdue = sum(row.principal_unpaid for row in loan.arrears if row.overdue)
+    for row in loan.arrears:
+        loan.rows[-1].due[Part.PRINCIPAL] += row.principal_unpaid
+        current.due[Part.INTEREST] += row.interest_unpaid
+        current.carried += row.interest_unpaid
+        for part in (Part.PENALTY, Part.COMPOUND, Part.FEE):
+            current.due[part] += row.unpaid(part)
+        row.due = row.paid.copy()
+    loan.settled_count = loan.due_count
+    if loan.accruing:
+        journal.post("LOAN_RESCHEDULED", loan, principal_overdue=overdue)
+
+
+def accelerate(terms: Terms, loan: Loan, journal: Journal) -> None:
+    """All principal, and the interest on it to date, falls due today."""
+    current = loan.current
+    if current is None:
+        return
+    was, to_date = current_accrual(terms, loan), earned(terms, loan)
+    event = "INTEREST_TRUED_UP" if loan.accruing else "INTEREST_ACCRUED"
+    journal.post(event, loan, interest=to_date - was)
+    period = current.instalment.period
+    early = sum(row.paid[Part.PRINCIPAL] for row in loan.rows[loan.due_count :])
+    today = Period(period.number, period.start, loan.business_date, whole=False)
+    last = Instalment(
+        today,
+        loan.undue_principal + early,
+        to_date + loan.deferred,
+        0,
+        current.instalment.fee if loan.business_date > period.start else 0,
+        to_date,
+        to_date,
+        loan.business_date,
+    )
+    row = Owed.of(last)
+    row.paid = current.paid
+    row.paid[Part.PRINCIPAL] = early
+    row.carried = current.carried
+    row.due[Part.INTEREST] += current.carried
+    row.due[Part.PENALTY], row.due[Part.COMPOUND] = current.due[2], current.due[3]
+    row.due[Part.FEE] += current.due[Part.FEE] - current.instalment.fee
+    loan.rows[loan.due_count :] = [row]
+
+
+def projected(terms: Terms, loan: Loan) -> Loan:
+    """The loan with the schedule that holds if what is overdue is paid today.
+
+    Where overdue principal bears contract interest, the plan of the days to come depends on when it
+    is paid; the running period is cut today, and both parts are rounded.
+    """
+    if not bearing_also(terms, loan) or loan.current is None:
+        return loan
+    shown = loan.copy()
+    current = shown.current
+    assert current is not None
+    periods = [row.instalment.period for row in shown.rows[shown.due_count :]]
+    made = spread(
+        terms,
+        shown.annual_rate,
+        shown.undue_principal,
+        periods,
+        fixed_share=shown.share,
+        running=Running(shown.business_date, earned(terms, loan), 0, shown.deferred)
+        if shown.business_date > periods[0].start
+        else None,
+        early=[row.paid[Part.PRINCIPAL] for row in shown.rows[shown.due_count :]],
+    )
+    old = shown.rows[shown.due_count :]
+    fresh = [Owed.of(instalment) for instalment in made.instalments]
+    for row, was in zip(fresh, old, strict=False):
+        row.paid = was.paid
+    shown.rows[shown.due_count :] = fresh
+    return shown

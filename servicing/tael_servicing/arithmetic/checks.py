@@ -1,0 +1,169 @@
+"""What may be asked of a loan as it stands today: each raises FailedPrecondition with its reason.
+
+The fold itself takes everything (see `fold`); these say no before an event is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tael_runtime.errors import FailedPrecondition
+from tael_servicing.arithmetic import events as happened
+from tael_servicing.arithmetic.events import LoanEvent
+from tael_servicing.arithmetic.loan import Loan
+from tael_servicing.arithmetic.prepaying import current_amount, payoff, principal_for
+from tael_servicing.arithmetic.terms import Part, Terms
+from tael_servicing.reasons import Reason
+
+
+def check(terms: Terms, loan: Loan, event: LoanEvent) -> None:
+    """Raises where the loan, on its business date, forbids the event."""
+    CHECKS.get(type(event), _payable)(terms, loan, event)
+
+
+def check_payable(loan: Loan) -> None:
+    """Raises LOAN_CLOSED or LOAN_WRITTEN_OFF where no payment is taken and no plan changed."""
+    if loan.closure is not None:
+        raise FailedPrecondition(Reason.LOAN_CLOSED, f"the loan is closed: {loan.closure.name}")
+    if loan.claim is not None:
+        raise FailedPrecondition(Reason.LOAN_WRITTEN_OFF, "the loan is written off")
+
+
+def _payable(terms: Terms, loan: Loan, event: LoanEvent) -> None:
+    check_payable(loan)
+
+
+def check_prepayable(loan: Loan) -> None:
+    """Raises where something due is unpaid, interest is off balance, or no payment is taken."""
+    check_payable(loan)
+    if not loan.accruing:
+        raise FailedPrecondition(
+            Reason.PREPAYMENT_WHILE_NON_ACCRUAL, f"non-accrual since {loan.nonaccrual_since}"
+        )
+    if loan.arrears:
+        raise FailedPrecondition(
+            Reason.PREPAYMENT_WHILE_OVERDUE,
+            f"instalment {loan.settled_count + 1} is due and unpaid",
+        )
+
+
+def check_partial(loan: Loan, principal: int) -> None:
+    """Raises PREPAYMENT_NOT_PARTIAL where prepaying the principal would leave nothing."""
+    check_prepayable(loan)
+    undue = loan.undue_principal
+    if principal >= undue:
+        raise FailedPrecondition(
+            Reason.PREPAYMENT_NOT_PARTIAL, f"{undue} is not yet due; {principal} is not less"
+        )
+
+
+def _prepaid(terms: Terms, loan: Loan, event: happened.Prepaid) -> None:
+    check_prepayable(loan)
+    principal = principal_for(terms, loan, event.amount)
+    if not principal:
+        raise FailedPrecondition(
+            Reason.PREPAYMENT_TOO_SMALL, f"{event.amount} prepays no principal"
+        )
+    check_partial(loan, principal)
+
+
+def _current(terms: Terms, loan: Loan, event: happened.CurrentPaid) -> None:
+    check_prepayable(loan)
+    asked = current_amount(terms, loan).total
+    if loan.current is None or event.amount < asked:
+        raise FailedPrecondition(
+            Reason.CURRENT_INSTALMENT_AMOUNT, f"the running instalment costs {asked} today"
+        )
+
+
+def _settled(terms: Terms, loan: Loan, event: happened.Settled) -> None:
+    check_payable(loan)
+    total = payoff(terms, loan).total
+    if event.amount != total:
+        raise FailedPrecondition(
+            Reason.PAYOFF_AMOUNT_MISMATCH, f"the payoff on {loan.business_date} is {total}"
+        )
+
+
+def _waived(terms: Terms, loan: Loan, event: happened.Waived) -> None:
+    check_payable(loan)
+    asked = {
+        Part.INTEREST: event.interest,
+        Part.PENALTY: event.penalty,
+        Part.COMPOUND: event.compound,
+        Part.FEE: event.fee,
+    }
+    for part, amount in asked.items():
+        due = sum(row.unpaid(part) for row in loan.arrears)
+        if amount > due:
+            raise FailedPrecondition(
+                Reason.WAIVER_EXCEEDS_DUE, f"{due} of {part.name} is due and unpaid, not {amount}"
+            )
+
+
+def _written_off(terms: Terms, loan: Loan, event: happened.WrittenOff) -> None:
+    check_payable(loan)
+    if loan.nonaccrual_since is None and not terms.write_off_performing:
+        raise FailedPrecondition(Reason.NOT_NON_ACCRUAL, f"the loan is {loan.status.name}")
+
+
+def _recovered(terms: Terms, loan: Loan, event: happened.Recovered) -> None:
+    if loan.claim is None:
+        raise FailedPrecondition(Reason.NOT_WRITTEN_OFF, f"the loan is {loan.status.name}")
+    left = loan.claim.principal + loan.claim.interest
+    if event.amount > left:
+        raise FailedPrecondition(Reason.RECOVERY_EXCEEDS_CLAIM, f"the claim is {left}")
+
+
+def _refunded(terms: Terms, loan: Loan, event: happened.OverpaymentRefunded) -> None:
+    if event.amount > loan.overpayment:
+        raise FailedPrecondition(
+            Reason.OVERPAYMENT_EXCEEDED, f"{loan.overpayment} is held for the customer"
+        )
+
+
+def _sold(terms: Terms, loan: Loan, event: happened.Sold) -> None:
+    if loan.closure is not None:
+        raise FailedPrecondition(Reason.LOAN_CLOSED, f"the loan is closed: {loan.closure.name}")
+
+
+def _replanned(terms: Terms, loan: Loan, event: happened.Rescheduled) -> None:
+    check_payable(loan)
+    ahead = [row.due_date for row in loan.rows[loan.due_count :]]
+    wanted = event.plan.from_due
+    if wanted is not None and wanted not in ahead:
+        raise FailedPrecondition(
+            Reason.NO_SUCH_INSTALMENT, f"nothing that is not yet due falls due on {wanted}"
+        )
+    if not ahead and not event.plan.re_age:
+        raise FailedPrecondition(
+            Reason.LOAN_MATURED, "all is due; arrears join a new plan by re-ageing"
+        )
+
+
+def _still_ahead(terms: Terms, loan: Loan, event: LoanEvent) -> None:
+    check_payable(loan)
+    if loan.current is None:
+        raise FailedPrecondition(Reason.LOAN_MATURED, "all is due")
+
+
+def _any(terms: Terms, loan: Loan, event: LoanEvent) -> None:
+    """A loan in any state takes it."""
+
+
+CHECKS: Mapping[type[LoanEvent], Callable[[Terms, Loan, Any], None]] = {
+    happened.Prepaid: _prepaid,
+    happened.CurrentPaid: _current,
+    happened.Settled: _settled,
+    happened.Waived: _waived,
+    happened.WrittenOff: _written_off,
+    happened.Recovered: _recovered,
+    happened.OverpaymentRefunded: _refunded,
+    happened.Sold: _sold,
+    happened.Rescheduled: _replanned,
+    happened.Repriced: _still_ahead,
+    happened.Accelerated: _still_ahead,
+    happened.Parked: _any,
+    happened.AllowanceAdjusted: _any,
+}

@@ -1,0 +1,207 @@
+"""A loan is the fold of its events: any order of arrival gives the same loan.
+
+The fold takes every event it is given: one that the loan, as another past made it, has no use for
+does the nearest thing (a settlement that is not enough repays; a repayment of a closed loan is held
+for the customer). What may be asked of a loan today is `checks`' to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date, timedelta
+from typing import Any
+
+from tael_servicing.arithmetic import changing, day, leaving, paying, prepaying
+from tael_servicing.arithmetic import events as happened
+from tael_servicing.arithmetic.events import Disbursed, LoanEvent, order, standing
+from tael_servicing.arithmetic.loan import DAY, Closure, Loan
+from tael_servicing.arithmetic.postings import Journal, Step
+from tael_servicing.arithmetic.terms import Part, Terms
+
+Work = Callable[[Terms, Loan, Journal], Any]
+
+
+def apart(work: Work, terms: Terms, loan: Loan) -> Step:
+    """Works on a copy: the loan after it, and what it posts."""
+    after, journal = loan.copy(), Journal()
+    work(terms, after, journal)
+    return Step(after, tuple(journal.postings))
+
+
+def happen(terms: Terms, loan: Loan, event: LoanEvent) -> Step:
+    """The loan after an event dated on its business date, and the postings."""
+    assert event.value_date == loan.business_date, (event, loan.business_date)
+    return apart(lambda *loan_: apply(*loan_, event), terms, loan)
+
+
+def replay(
+    terms: Terms, events: Iterable[LoanEvent], as_of: date, nightly_from: date | None = None
+) -> Step:
+    """The loan as it stands on the business date `as_of`, after everything dated up to it.
+
+    The first event is its disbursement. The postings are those of the whole life; between two
+    events a stretch of nights is one INTEREST_ACCRUED, from `nightly_from` on each night its own.
+    Raises ValueError without a disbursement.
+    """
+    first, *rest = standing([each for each in events if each.value_date <= as_of])
+    if not isinstance(first, Disbursed):
+        raise ValueError(f"a loan begins with its disbursement, not with {first}")  # noqa: TRY004 - the order is wrong, not a type
+    journal = Journal()
+    loan = begin(terms, first)
+    day.fall_due(terms, loan, journal)
+    for event in rest:
+        advance_in_place(terms, loan, journal, event.value_date, nightly_from)
+        apply(terms, loan, journal, event)
+    advance_in_place(terms, loan, journal, as_of, nightly_from)
+    return Step(loan, tuple(journal.postings))
+
+
+def begin(terms: Terms, event: Disbursed) -> Loan:
+    """The loan on the day it is paid out, before anything of it falls due."""
+    loan = changing.begin(terms, event.principal, event.value_date)
+    loan.last_event = order(event)
+    return loan
+
+
+def advance(terms: Terms, loan: Loan, to: date) -> Step:
+    """The loan on a later business date if nothing happens to it until then."""
+    return apart(lambda *loan_: advance_in_place(*loan_, to, None), terms, loan)
+
+
+def end_day(terms: Terms, loan: Loan) -> Step:
+    """One whole day end: closes the business date and opens the next."""
+    return advance(terms, loan, loan.business_date + DAY)
+
+
+def advance_in_place(
+    terms: Terms, loan: Loan, journal: Journal, to: date, nightly_from: date | None
+) -> None:
+    """Day after day up to `to`; nights on which nothing but accrual happens go together."""
+    while loan.business_date < to:
+        day.transfer_overdue(terms, loan, journal)
+        until = _next_break(terms, loan, to)
+        if nightly_from is not None and until > nightly_from:
+            until = max(nightly_from, loan.business_date + DAY)
+        day.accrue(terms, loan, journal, (until - loan.business_date).days)
+        day.open_day(terms, loan, journal)
+
+
+def _next_break(terms: Terms, loan: Loan, to: date) -> date:
+    """The next date on which more happens than a night's accrual."""
+    if not loan.running:
+        return to
+    today, until = loan.business_date, to
+    current = loan.current
+    if current is not None and today < current.due_date < until:
+        until = current.due_date
+    if loan.settled_count < loan.due_count:
+        grace = timedelta(days=terms.grace_days)
+        for row in loan.arrears:
+            end = row.due_date + grace
+            if not row.overdue and today < end < until:
+                until = end
+        if loan.nonaccrual_since is None:
+            oldest = loan.rows[loan.settled_count].due_date
+            off = oldest + timedelta(days=terms.nonaccrual_dpd + 1)
+            if today < off < until:
+                until = off
+    return until
+
+
+def apply(terms: Terms, loan: Loan, journal: Journal, event: LoanEvent) -> None:
+    """Does to the loan what the event says, whatever state it is in."""
+    journal.cause = event.event_id
+    loan.last_event = order(event)
+    if loan.running or isinstance(event, AFTER_THE_END):
+        HANDLERS[type(event)](terms, loan, journal, event)
+    elif isinstance(event, MONEY):
+        leaving.recover(terms, loan, journal, event.amount)
+    journal.cause = ""
+
+
+def _repaid(terms: Terms, loan: Loan, journal: Journal, event: happened.Repaid) -> None:
+    paying.receive(terms, loan, journal, event.amount, excess=event.excess)
+
+
+def _goods(terms: Terms, loan: Loan, journal: Journal, event: happened.GoodsRefunded) -> None:
+    paying.receive(terms, loan, journal, event.amount, event="GOODS_REFUNDED", excess=event.excess)
+
+
+def _guarantor(terms: Terms, loan: Loan, journal: Journal, event: happened.GuarantorPaid) -> None:
+    prepaying.settle(terms, loan, journal, event.amount, event="GUARANTOR_PAID")
+    if loan.closure is not None:
+        loan.closure = Closure.GUARANTOR
+
+
+def _charged(terms: Terms, loan: Loan, journal: Journal, event: happened.Charged) -> None:
+    row = loan.rows[loan.due_count - 1] if loan.due_count else loan.rows[0]
+    row.due[Part.FEE] += event.amount
+    loan.settled_count = min(loan.settled_count, max(loan.due_count - 1, 0))
+    journal.post("FEE_DUE", loan, fee=event.amount)
+
+
+def _costs(terms: Terms, loan: Loan, journal: Journal, event: happened.CostsAdvanced) -> None:
+    loan.legal_costs += event.amount
+    journal.post("LEGAL_COSTS_ADVANCED", loan, legal_costs=event.amount)
+
+
+def _waived(terms: Terms, loan: Loan, journal: Journal, event: happened.Waived) -> None:
+    parts = {
+        Part.INTEREST: event.interest,
+        Part.PENALTY: event.penalty,
+        Part.COMPOUND: event.compound,
+        Part.FEE: event.fee,
+    }
+    leaving.waive(loan, journal, parts)
+
+
+def _accelerated(terms: Terms, loan: Loan, journal: Journal, event: LoanEvent) -> None:
+    changing.accelerate(terms, loan, journal)
+    day.fall_due(terms, loan, journal)
+
+
+def _impaired(terms: Terms, loan: Loan, journal: Journal, event: LoanEvent) -> None:
+    if loan.nonaccrual_since is None:
+        day.enter_nonaccrual(terms, loan, journal)
+
+
+HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
+    happened.Disbursed: lambda t, loan, j, e: changing.add_tranche(t, loan, j, e.principal),
+    happened.Repriced: lambda t, loan, j, e: changing.reprice(t, loan, j, e.annual_rate, e.keep),
+    happened.Rescheduled: lambda t, loan, j, e: changing.reschedule(t, loan, j, e.plan),
+    happened.Charged: _charged,
+    happened.CostsAdvanced: _costs,
+    happened.Repaid: _repaid,
+    happened.GoodsRefunded: _goods,
+    happened.GuarantorPaid: _guarantor,
+    happened.CurrentPaid: lambda t, loan, j, e: prepaying.pay_current(t, loan, j, e.amount),
+    happened.Prepaid: lambda t, loan, j, e: prepaying.prepay(t, loan, j, e.amount, e.keep),
+    happened.Waived: _waived,
+    happened.Settled: lambda t, loan, j, e: prepaying.settle(
+        t, loan, j, e.amount, event="REPAYMENT_RECEIVED"
+    ),
+    happened.Accelerated: _accelerated,
+    happened.Impaired: _impaired,
+    happened.AllowanceAdjusted: lambda t, loan, j, e: leaving.adjust_allowance(
+        loan, j, e.allowance
+    ),
+    happened.WrittenOff: lambda t, loan, j, e: leaving.write_off(t, loan, j),
+    happened.Recovered: lambda t, loan, j, e: leaving.recover(t, loan, j, e.amount),
+    happened.Sold: lambda t, loan, j, e: leaving.sell(t, loan, j, e.price),
+    happened.Parked: lambda t, loan, j, e: leaving.park(loan, j, e.amount),
+    happened.OverpaymentRefunded: lambda t, loan, j, e: leaving.refund_overpayment(
+        t, loan, j, e.amount, e.funds
+    ),
+}
+"""What each event does."""
+AFTER_THE_END = (happened.Recovered, happened.Parked, happened.OverpaymentRefunded)
+"""Events that find a loan closed or written off and mean it."""
+MONEY = (
+    happened.Repaid,
+    happened.GoodsRefunded,
+    happened.GuarantorPaid,
+    happened.CurrentPaid,
+    happened.Prepaid,
+    happened.Settled,
+)
+"""Events that bring money: a loan that is closed or written off takes it too."""

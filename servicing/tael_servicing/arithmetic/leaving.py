@@ -1,0 +1,149 @@
+"""How a loan leaves the books: written off, recovered, sold, taken over, forgiven."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tael_servicing.arithmetic.day import enter_nonaccrual
+from tael_servicing.arithmetic.loan import (
+    NO_ALLOWANCE,
+    Allowance,
+    Claim,
+    Closure,
+    Loan,
+    balances,
+)
+from tael_servicing.arithmetic.paying import close_if_repaid, pay_part, receive, skip_settled
+from tael_servicing.arithmetic.postings import Journal
+from tael_servicing.arithmetic.terms import Part, Terms
+
+
+def adjust_allowance(loan: Loan, journal: Journal, target: Allowance) -> None:
+    """Sets the allowance by stage."""
+    change = Allowance(*(new - old for new, old in zip(target, loan.allowance, strict=True)))
+    journal.post("ALLOWANCE_ADJUSTED", loan, **change._asdict())
+    loan.allowance = target
+
+
+def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
+    """Allowance to stage 3 and to 100 % of principal; principal and memo interest to the claim.
+
+    A loan that still accrues goes off balance first.
+    """
+    if not loan.running:
+        return
+    if loan.nonaccrual_since is None:
+        enter_nonaccrual(terms, loan, journal)
+    held = balances(terms, loan)
+    adjust_allowance(loan, journal, Allowance(stage3=held.allowance))
+    journal.post(
+        "LOAN_WRITTEN_OFF",
+        loan,
+        allowance_top_up=held.principal_impaired - held.allowance,
+        principal=held.principal_impaired,
+        interest=held.offbalance_interest,
+        penalty=held.offbalance_penalty,
+        compound=held.offbalance_compound,
+        fee=held.fee,
+        legal_costs=loan.legal_costs,
+    )
+    interest = held.offbalance_interest + held.offbalance_penalty + held.offbalance_compound
+    loan.claim = Claim(held.principal_impaired, interest)
+    loan.allowance = NO_ALLOWANCE
+    loan.legal_costs = 0
+
+
+def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
+    """Money after the write-off: principal first, then interest; more is held for the customer.
+
+    A loan that is on the books takes it as a repayment.
+    """
+    if loan.closure is not None:
+        park(loan, journal, amount)
+        return
+    if loan.claim is None:
+        receive(terms, loan, journal, amount)
+        return
+    principal = min(amount, loan.claim.principal)
+    interest = min(amount - principal, loan.claim.interest)
+    left = amount - principal - interest
+    loan.claim = Claim(loan.claim.principal - principal, loan.claim.interest - interest)
+    journal.post("RECOVERY_RECEIVED", loan, principal=principal, interest=interest)
+    park(loan, journal, left)
+
+
+def park(loan: Loan, journal: Journal, amount: int) -> None:
+    """Money that pays nothing now is held for the customer."""
+    loan.overpayment += amount
+    journal.post("REPAYMENT_RECEIVED", loan, overpayment=amount)
+
+
+def refund_overpayment(terms: Terms, loan: Loan, journal: Journal, amount: int, funds: str) -> None:
+    """What is held goes back to the customer. What another past leaves uncovered was lent: it is
+    principal of the next instalment.
+    """
+    covered = min(amount, loan.overpayment)
+    loan.overpayment -= covered
+    journal.post("OVERPAYMENT_REFUNDED", loan, **{funds: amount})
+    lent = amount - covered
+    if not lent:
+        return
+    if loan.claim is not None or loan.closure is not None or loan.current is None:
+        loan.overpayment -= lent
+        return
+    journal.post("REPAYMENT_RECEIVED", loan, principal_normal=-lent, overpayment=lent)
+    loan.current.due[Part.PRINCIPAL] += lent
+
+
+def waive(loan: Loan, journal: Journal, amounts: Mapping[Part, int]) -> None:
+    """Gives up interest, penalty, compound or fees that are due, oldest first (INTEREST_WAIVED)."""
+    waived = dict.fromkeys(Part, 0)
+    for part, amount in amounts.items():
+        left = amount
+        for row in loan.arrears:
+            here = min(left, row.unpaid(part))
+            row.due[part] -= here
+            if here:
+                pay_part(loan, row, part, 0)
+            waived[part] += here
+            left -= here
+    skip_settled(loan)
+    if loan.nonaccrual_since is None:
+        named = {"interest_due": Part.INTEREST, "penalty": Part.PENALTY, "compound": Part.COMPOUND}
+    else:
+        named = {
+            "offbalance_interest": Part.INTEREST,
+            "offbalance_penalty": Part.PENALTY,
+            "offbalance_compound": Part.COMPOUND,
+        }
+    given_up = {name: waived[part] for name, part in named.items()}
+    journal.post("INTEREST_WAIVED", loan, **given_up, fee=waived[Part.FEE])
+    close_if_repaid(loan)
+
+
+def sell(terms: Terms, loan: Loan, journal: Journal, price: int) -> None:
+    """A true sale: everything the loan owes is given up for the price (LOAN_SOLD)."""
+    held = balances(terms, loan)
+    journal.post(
+        "LOAN_SOLD",
+        loan,
+        price=price,
+        allowance_stage1=loan.allowance.stage1,
+        allowance_stage2=loan.allowance.stage2,
+        allowance_stage3=loan.allowance.stage3,
+        principal_normal=held.principal_normal,
+        principal_overdue=held.principal_overdue,
+        principal_impaired=held.principal_impaired,
+        interest_due=held.interest_due,
+        interest_accrued=held.interest_accrued,
+        penalty=held.penalty,
+        compound=held.compound,
+        fee=held.fee,
+        offbalance_interest=held.offbalance_interest,
+        offbalance_penalty=held.offbalance_penalty,
+        offbalance_compound=held.offbalance_compound,
+        written_off_principal=held.written_off_principal,
+        written_off_interest=held.written_off_interest,
+    )
+    loan.allowance, loan.claim = NO_ALLOWANCE, None
+    loan.closure = Closure.TRANSFERRED

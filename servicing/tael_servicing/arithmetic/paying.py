@@ -1,0 +1,206 @@
+"""Money: how it pays what is due, what becomes of more, and when nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tael_servicing.arithmetic.loan import Closure, Loan, Owed, by_account
+from tael_servicing.arithmetic.postings import Journal
+from tael_servicing.arithmetic.replanning import bearing_also, earned, replan
+from tael_servicing.arithmetic.terms import (
+    Excess,
+    InterestOn,
+    Keep,
+    Overdue,
+    Part,
+    Sweep,
+    Terms,
+)
+
+NOTHING_TAKEN = dict.fromkeys(Part, 0)
+
+
+def allocate(
+    amount: int, owed: Sequence[Owed], order: Sequence[Part], sweep: Sweep
+) -> Iterator[tuple[int, Part, int]]:
+    """What an amount pays, as (index of the row, part, amount); nothing is ever rounded."""
+    if sweep is Sweep.HORIZONTAL:
+        walk = ((index, part) for index in range(len(owed)) for part in order)
+    else:
+        walk = ((index, part) for part in order for index in range(len(owed)))
+    for index, part in walk:
+        row = owed[index]
+        here = min(amount, row.due[part] - row.paid[part])
+        if here:
+            yield index, part, here
+            amount -= here
+            if not amount:
+                return
+
+
+def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]:
+    """Pays costs and arrears: what is left over, and what was paid by account."""
+    costs = min(amount, loan.legal_costs)
+    loan.legal_costs -= costs
+    left = amount - costs
+    arrears = loan.arrears
+    taken = NOTHING_TAKEN.copy()
+    overdue = 0
+    if loan.nonaccrual_since is None:
+        order, sweep = terms.repay_order, terms.repay_sweep
+    else:
+        # Principal of every instalment before any interest: always vertical off balance.
+        order, sweep = terms.repay_order_nonaccrual, Sweep.VERTICAL
+    moved = 0
+    for index, part, here in allocate(left, arrears, order, sweep):
+        row = arrears[index]
+        pay_part(loan, row, part, here)
+        taken[part] += here
+        moved += here
+        if part is Part.PRINCIPAL and row.overdue:
+            overdue += here
+    skip_settled(loan)
+    accounts = by_account(loan, taken, overdue)
+    accounts["legal_costs"] = costs
+    if taken[Part.PRINCIPAL] and terms.overdue is Overdue.CONTRACT and loan.current is not None:
+        accounts["principal_paid_late"] = taken[Part.PRINCIPAL]
+    return left - moved, accounts
+
+
+def pay_part(loan: Loan, row: Owed, part: Part, amount: int) -> None:
+    """Pays a part of a row; what clears a penalty takes its fraction of a minor unit with it."""
+    row.paid[part] += amount
+    if row.paid[part] == row.due[part]:
+        if part is Part.PENALTY:
+            row.penalty_exact = row.due[part] * loan.charge[1]
+        elif part is Part.COMPOUND:
+            row.compound_exact = row.due[part] * loan.charge[1]
+
+
+def skip_settled(loan: Loan) -> None:
+    """Brings the count of settled instalments up to date."""
+    rows, settled, due = loan.rows, loan.settled_count, loan.due_count
+    while settled < due and rows[settled].due == rows[settled].paid:
+        settled += 1
+    loan.settled_count = settled
+
+
+def close_if_repaid(loan: Loan) -> None:
+    """Closes the loan where nothing is owed of it any more, now or later."""
+    if loan.legal_costs or loan.deferred or loan.settled_count < loan.due_count:
+        return
+    ahead = loan.rows[loan.due_count :]
+    if any(row.due != row.paid for row in ahead):
+        return
+    loan.due_count = loan.settled_count = len(loan.rows)
+    if any(row.overdue for row in loan.rows):
+        loan.closure = Closure.PAID_OVERDUE
+    else:
+        loan.closure = Closure.PAID_EARLY if ahead else Closure.PAID_NORMAL
+
+
+def receive(
+    terms: Terms,
+    loan: Loan,
+    journal: Journal,
+    amount: int,
+    *,
+    event: str = "REPAYMENT_RECEIVED",
+    excess: Excess | None = None,
+) -> None:
+    """Money for what is due, oldest first; what is more goes where `excess`, or the terms, say."""
+    was = earned_now(terms, loan)
+    left, accounts = pay_due(terms, loan, amount)
+    late = accounts.pop("principal_paid_late", 0)
+    rule = excess or terms.excess
+    early = 0
+    if left and rule is not Excess.PARK and loan.accruing:
+        early = pay_ahead(loan, left, rule)
+        left -= early
+    accounts["principal_normal"] = accounts.get("principal_normal", 0) + early
+    loan.overpayment += left
+    journal.post(event, loan, **accounts, overpayment=left)
+    if early or late:
+        after_early(terms, loan, journal, rule, was, early)
+    close_if_repaid(loan)
+
+
+def earned_now(terms: Terms, loan: Loan) -> int:
+    """Interest of the running period to date where a payment now changes what bears it."""
+    if loan.current is None:
+        return 0
+    actual = terms.interest_on is InterestOn.ACTUAL or bearing_also(terms, loan)
+    return earned(terms, loan) if actual else 0
+
+
+def pay_ahead(loan: Loan, amount: int, rule: Excess) -> int:
+    """Pays principal that is not yet due; returns how much. The schedule is left as it was."""
+    ahead = loan.rows[loan.due_count :]
+    principal = min(amount, loan.undue_principal)
+    last = loan.rows[loan.due_count - 1] if loan.due_count else None
+    if rule is Excess.PRINCIPAL:
+        _to_the_running(loan, last, ahead, principal)
+        return principal
+    if rule is Excess.SPREAD:
+        _spread_evenly([row for row in ahead if row.principal_unpaid], principal)
+        return principal
+    left = principal
+    for row in reversed(ahead) if rule is Excess.LAST else ahead:
+        here = min(left, row.principal_unpaid)
+        row.paid[Part.PRINCIPAL] += here
+        left -= here
+    return principal
+
+
+def _to_the_running(loan: Loan, last: Owed | None, ahead: Sequence[Owed], principal: int) -> None:
+    """On a due date its instalment becomes larger; on another day the running one is paid ahead.
+
+    What the later rows then ask less is the replanning's to find.
+    """
+    if last is not None and last.due_date == loan.business_date and last.settled:
+        last.due[Part.PRINCIPAL] += principal
+        last.paid[Part.PRINCIPAL] += principal
+        _take(ahead, principal)
+        return
+    first = ahead[0]
+    more = principal - min(principal, first.principal_unpaid)
+    first.paid[Part.PRINCIPAL] += principal
+    first.due[Part.PRINCIPAL] += more
+    _take(ahead[1:], more)
+
+
+def _take(rows: Sequence[Owed], principal: int) -> None:
+    """Takes principal away from rows, the last ones first."""
+    for row in reversed(rows):
+        here = min(principal, row.principal_unpaid)
+        row.due[Part.PRINCIPAL] -= here
+        principal -= here
+
+
+def _spread_evenly(rows: Sequence[Owed], principal: int) -> None:
+    """Equal parts, none more than its row; the cents in the last."""
+    left = principal
+    for index, row in enumerate(rows):
+        count = len(rows) - index
+        part = left if count == 1 else min(_rounded_part(left, count), row.principal_unpaid)
+        row.paid[Part.PRINCIPAL] += part
+        left -= part
+
+
+def _rounded_part(amount: int, count: int) -> int:
+    return (2 * amount + count) // (2 * count)
+
+
+def after_early(
+    terms: Terms, loan: Loan, journal: Journal, rule: Excess, stands: int, early: int
+) -> None:
+    """Makes the rest of the schedule anew where what bears interest has changed."""
+    if loan.current is None:
+        return
+    actual = terms.interest_on is InterestOn.ACTUAL
+    if early and rule is Excess.PRINCIPAL:
+        keeps = {Keep.TERM: None, Keep.INSTALMENT: loan.share, Keep.SCHEDULE: loan.share}
+        share = keeps[terms.prepayment]
+        replan(terms, loan, journal, fixed_share=share, cut=actual, stands=stands)
+    elif actual or terms.overdue is Overdue.CONTRACT:
+        replan(terms, loan, journal, fixed_share=loan.share, cut=True, stands=stands)

@@ -1,0 +1,158 @@
+"""The rest of a schedule made anew: after money came early or late, a rate or a plan changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from tael_servicing.arithmetic.dates import Period
+from tael_servicing.arithmetic.loan import Loan, Owed, current_accrual
+from tael_servicing.arithmetic.postings import Journal
+from tael_servicing.arithmetic.rounding import rounded
+from tael_servicing.arithmetic.schedules import Running, Schedule, spread, stretch
+from tael_servicing.arithmetic.terms import InterestOn, Method, Overdue, Part, Terms
+
+
+def bearing_also(terms: Terms, loan: Loan) -> int:
+    """Principal due and unpaid that goes on bearing contract interest."""
+    return loan.overdue_principal if terms.overdue is Overdue.CONTRACT else 0
+
+
+def earned(terms: Terms, loan: Loan) -> int:
+    """Contract interest of the running period up to the business date, on what bears it.
+
+    Never more than the whole period would cost: paying early is not dearer than waiting.
+    """
+    current = loan.current
+    if current is None:
+        return 0
+    instalment = current.instalment
+    return instalment.before + _since_break(
+        terms, loan, loan.undue_principal + bearing_also(terms, loan), loan.business_date
+    )
+
+
+def earned_on(terms: Terms, loan: Loan, principal: int) -> int:
+    """Of the interest to date, what a part of the principal not yet due has borne."""
+    current = loan.current
+    if current is None or not principal:
+        return 0
+    before = current.instalment.before
+    if before:
+        before = rounded(before * principal, loan.undue_principal, terms.rounding)
+    return before + _since_break(terms, loan, principal, loan.business_date)
+
+
+def _since_break(terms: Terms, loan: Loan, base: int, day: date) -> int:
+    assert loan.current is not None
+    instalment = loan.current.instalment
+    period, since = instalment.period, instalment.since
+    if day <= since:
+        return 0
+    if terms.method is Method.FLAT:
+        return current_accrual(terms, loan) - instalment.before
+    rate = loan.annual_rate
+    part = stretch(terms, rate, period, since, day)
+    whole = stretch(terms, rate, period, since, period.end)
+    if part[0] * whole[1] > whole[0] * part[1]:
+        part = whole
+    return rounded(base * part[0], part[1], terms.rounding)
+
+
+def replan(
+    terms: Terms,
+    loan: Loan,
+    journal: Journal,
+    *,
+    fixed_share: int | None,
+    cut: bool,
+    over: Sequence[Period] | None = None,
+    stands: int = 0,
+    interest_paid: int = 0,
+    was: int | None = None,
+) -> None:
+    """Spreads the principal not yet due over its periods, or over others, from today on.
+
+    `fixed_share`: as it is kept; None finds another. `cut`: `stands` is what the running period
+    has earned, and only the rest is reckoned anew; else the whole period is. `interest_paid`: of that
+    period's interest, what leaves it with principal that is paid now; `was`: what it had accrued
+    before that. The difference to what the nights accrued is trued up.
+    """
+    undue = loan.rows[loan.due_count :]
+    if not undue:
+        return
+    before = current_accrual(terms, loan) if was is None else was
+    periods = [row.instalment.period for row in undue] if over is None else list(over)
+    schedule = _spread(terms, loan, undue, periods, fixed_share, cut=cut, stands=stands)
+    loan.rows[loan.due_count :] = _rows(undue, schedule)
+    loan.share = schedule.share
+    change = current_accrual(terms, loan) + interest_paid - before
+    if loan.accruing:
+        journal.post("INTEREST_TRUED_UP", loan, interest=change)
+    else:
+        journal.post("INTEREST_ACCRUED", loan, interest=change)
+
+
+def _spread(
+    terms: Terms,
+    loan: Loan,
+    undue: Sequence[Owed],
+    periods: Sequence[Period],
+    fixed_share: int | None,
+    *,
+    cut: bool,
+    stands: int,
+) -> Schedule:
+    first = undue[0].instalment
+    also = bearing_also(terms, loan)
+    begun = loan.business_date > periods[0].start
+    running = None
+    if cut and begun:
+        running = Running(loan.business_date, stands, also, loan.deferred)
+    elif also or loan.deferred:
+        running = Running(first.since, first.before, also, loan.deferred)
+    early = [row.paid[Part.PRINCIPAL] for row in undue][: len(periods)]
+    balance = loan.undue_principal
+    # The running instalment of a loan that bears interest day by day stays as large as it was.
+    holds = fixed_share is None and cut and begun and terms.interest_on is InterestOn.ACTUAL
+    if not holds or len(periods) == 1:
+        return spread(
+            terms,
+            loan.annual_rate,
+            balance,
+            periods,
+            fixed_share=fixed_share,
+            running=running,
+            early=early,
+            grown=True,
+        )
+    head = spread(
+        terms,
+        loan.annual_rate,
+        balance,
+        periods,
+        fixed_share=loan.share,
+        running=running,
+        early=early,
+    ).instalments[0]
+    if not head.balance_after:
+        return Schedule((head,), loan.share)
+    rest = spread(
+        terms, loan.annual_rate, head.balance_after, periods[1:], early=early[1:], grown=True
+    )
+    return Schedule((head, *rest.instalments), rest.share)
+
+
+def _rows(undue: Sequence[Owed], schedule: Schedule) -> list[Owed]:
+    """The new rows, with what was paid of the old ones and what they carry."""
+    rows = [Owed.of(instalment) for instalment in schedule.instalments]
+    for row, old in zip(rows, undue, strict=False):
+        row.paid = old.paid
+        row.carried = old.carried
+        row.due[Part.INTEREST] += old.carried
+        row.due[Part.PENALTY], row.due[Part.COMPOUND] = (
+            old.due[Part.PENALTY],
+            old.due[Part.COMPOUND],
+        )
+        row.due[Part.FEE] += old.due[Part.FEE] - old.instalment.fee
+    return rows

@@ -1,0 +1,155 @@
+"""The one way in for what happens to a loan: checked, folded, kept, posted and told.
+
+What is dated today and comes after all that happened so far is applied to the loan as it stands.
+Anything else, a back-dated event or a reversal, is folded with all the others again, and what that
+changes is posted (arithmetic.difference).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection
+
+from tael_runtime.errors import InvalidArgument
+from tael_servicing import bookings, events, lines, loan_store, loans
+from tael_servicing.arithmetic.checks import check
+from tael_servicing.arithmetic.difference import refolded
+from tael_servicing.arithmetic.events import LoanEvent, Reversed, order
+from tael_servicing.arithmetic.fold import happen
+from tael_servicing.arithmetic.postings import Posting, Step
+from tael_servicing.bookings import Batch, with_amounts
+from tael_servicing.loans import Contract, Held
+
+PRINCIPAL = ("principal_normal", "principal_overdue", "principal_impaired")
+RETURNS_PRINCIPAL = frozenset(("REPAYMENT_RECEIVED", "OVERPAYMENT_APPLIED", "GOODS_REFUNDED"))
+"""Events by which principal comes back to a revolving line."""
+
+
+@dataclass(frozen=True)
+class Enacted:
+    """What an event came to."""
+
+    event: LoanEvent
+    before: Held
+    after: Held
+    postings: Sequence[Posting]
+    """As they go to the ledger."""
+    request_id: str
+    """Of the outgoing posting that carries them; nothing is sent where there are none."""
+
+    def amount(self, *names: str) -> int:
+        """What the event itself moved by amount type, summed."""
+        return sum(
+            posting.amounts.get(name, 0)
+            for posting in self.postings
+            if posting.cause == self.event.event_id
+            for name in names
+        )
+
+
+def enact(
+    transaction: Connection,
+    held: Held,
+    event: LoanEvent,
+    day: date,
+    *,
+    reference: str = "",
+    funds: str = "",
+    checked: bool = True,
+) -> Enacted:
+    """Does what the event says to a locked loan that stands on `day`.
+
+    `funds`: the amount type that says where the event's money comes from; none where the customer's
+    own account pays. `checked`: refused where the loan forbids it today; money that has come
+    already, and what another past brings, is taken as it can be.
+
+    Raises FailedPrecondition with the arithmetic's reasons; InvalidArgument for a value date after
+    the business date or before the loan.
+    """
+    loans.check_paid_out(held)
+    contract = held.contract
+    _check_value_date(contract, event, day)
+    if checked and event.value_date == day:
+        check(held.terms, held.loan, event)
+    step = _step(transaction, held, event, day)
+    after = held.now(step.loan)
+    loans.record(transaction, contract.loan_id, event, reference)
+    (after,) = loan_store.save(transaction, after)
+    postings = _funded(step.postings, _money(transaction, held, event, funds))
+    postings = give_back(transaction, contract, postings, day)
+    batch = Batch(
+        f"loan:{contract.loan_id}:{event.event_id}", contract.book_id, contract.loan_id, day
+    )
+    bookings.post(transaction, batch, contract, *postings)
+    events.state_changed(transaction, day, held.state, after)
+    return Enacted(event, held, after, postings, batch.request_id)
+
+
+def _check_value_date(contract: Contract, event: LoanEvent, day: date) -> None:
+    if not contract.start_date <= event.value_date <= day:
+        raise InvalidArgument(
+            "value_date",
+            f"is {event.value_date}; from {contract.start_date}, when the loan was paid out, to"
+            f" {day}, the business date, is right",
+        )
+
+
+def _step(transaction: Connection, held: Held, event: LoanEvent, day: date) -> Step:
+    late = event.value_date < day or isinstance(event, Reversed)
+    if not late and order(event) > held.loan.last_event:
+        return happen(held.terms, held.loan, event)
+    known = loans.events_of(transaction, held.contract.loan_id)
+    return refolded(held.terms, known, event, day)
+
+
+def _money(
+    transaction: Connection, held: Held, event: LoanEvent, funds: str
+) -> tuple[str, dict[str, int]]:
+    """The event that brought, or with a reversal takes back, money, and where from."""
+    if not isinstance(event, Reversed):
+        amount: int = getattr(event, "amount", 0)
+        return event.event_id, {funds: amount} if funds else {}
+    taken = loans.funds_of(transaction, held.contract.loan_id, event.target)
+    return event.target, {name: -amount for name, amount in taken.items()}
+
+
+def _funded(postings: Iterable[Posting], money: tuple[str, dict[str, int]]) -> list[Posting]:
+    """The postings, the first that the money caused with where it comes from."""
+    cause, funds = money
+    made, left = [], funds
+    for posting in postings:
+        if left and posting.cause == cause and posting.event in bookings.TAKES_FUNDS:
+            posting = with_amounts(posting, **left)
+            left = {}
+        made.append(posting)
+    return made
+
+
+def give_back(
+    transaction: Connection, contract: Contract, postings: Iterable[Posting], day: date
+) -> list[Posting]:
+    """Frees the revolving lines by principal that came back, or takes it again; the first posting
+    that brings some says what that adds to the commitment (7201).
+    """
+    made = list(postings)
+    bring = [index for index, each in enumerate(made) if _principal(each)]
+    principal = sum(_principal(made[index]) for index in bring)
+    if not principal:
+        return made
+    line = lines.lock(transaction, contract.line_id)
+    if not any(each.revolving for each in line.branch):
+        return made
+    restored = lines.restore(transaction, line, principal, contract.loan_id, day)
+    events.line_changed(transaction, day, *restored.branch)
+    freed = restored.commitment - line.commitment
+    made[bring[0]] = with_amounts(made[bring[0]], commitment=freed)
+    return made
+
+
+def _principal(posting: Posting) -> int:
+    if posting.event not in RETURNS_PRINCIPAL:
+        return 0
+    return sum(posting.amounts.get(name, 0) for name in PRINCIPAL)
