@@ -5,12 +5,18 @@ from __future__ import annotations
 from tael.servicing.v1 import (
     credit_line_pb2,
     credit_line_pb2_grpc,
+    direct_debit_pb2,
+    direct_debit_pb2_grpc,
     end_of_day_pb2,
     end_of_day_pb2_grpc,
     event_pb2,
     event_pb2_grpc,
+    loan_change_pb2,
+    loan_change_pb2_grpc,
     loan_pb2,
     loan_pb2_grpc,
+    portfolio_pb2,
+    portfolio_pb2_grpc,
     product_pb2,
     product_pb2_grpc,
     repayment_pb2,
@@ -18,13 +24,16 @@ from tael.servicing.v1 import (
 )
 from tael_runtime.server import Assembly, Runtime, Service
 from tael_servicing.credit_line_service import CreditLines
-from tael_servicing.debits import Debits
+from tael_servicing.debit_sender import DebitSender
 from tael_servicing.desk import open_desk
+from tael_servicing.direct_debit_service import DirectDebits
 from tael_servicing.disbursement import Disbursements
 from tael_servicing.end_of_day.run import DayEnds
 from tael_servicing.end_of_day_service import EndOfDay
 from tael_servicing.event_service import Events
+from tael_servicing.loan_change_service import LoanChanges
 from tael_servicing.loan_service import Loans
+from tael_servicing.portfolio_service import Portfolio
 from tael_servicing.product_service import Products
 from tael_servicing.repayment_service import Repayments
 from tael_servicing.tables import metadata
@@ -40,22 +49,28 @@ def build(runtime: Runtime) -> Assembly:
             product_pb2,
             credit_line_pb2,
             loan_pb2,
+            loan_change_pb2,
             repayment_pb2,
+            direct_debit_pb2,
             end_of_day_pb2,
+            portfolio_pb2,
             event_pb2,
         ),
         servicers=(
             (product_pb2_grpc.add_ProductServiceServicer_to_server, Products(desk)),
             (credit_line_pb2_grpc.add_CreditLineServiceServicer_to_server, CreditLines(desk)),
             (loan_pb2_grpc.add_LoanServiceServicer_to_server, Loans(desk, disbursements)),
+            (loan_change_pb2_grpc.add_LoanChangeServiceServicer_to_server, LoanChanges(desk)),
             (repayment_pb2_grpc.add_RepaymentServiceServicer_to_server, Repayments(desk)),
+            (direct_debit_pb2_grpc.add_DirectDebitServiceServicer_to_server, DirectDebits(desk)),
             (end_of_day_pb2_grpc.add_EndOfDayServiceServicer_to_server, EndOfDay(desk, day_ends)),
+            (portfolio_pb2_grpc.add_PortfolioServiceServicer_to_server, Portfolio(desk)),
             (event_pb2_grpc.add_EventServiceServicer_to_server, Events(runtime.database)),
         ),
         loops={
             "postings": desk.sender.run,
             "disbursements": disbursements.run,
-            "debits": Debits(desk.database, desk.payments).run,
+            "debits": DebitSender(desk.database, desk.payments).run,
             "day-ends": day_ends.run,
         },
     )

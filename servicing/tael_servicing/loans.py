@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, select
 
+from tael_runtime import later
 from tael_runtime.errors import FailedPrecondition
 from tael_servicing import kept
 from tael_servicing.arithmetic.events import LoanEvent
@@ -62,6 +64,8 @@ class Stored:
     loan: Loan
     changes: int
     """How often it was written: nobody writes over what they have not read."""
+    newest_event: str
+    """The id of the event that came last; "" before the first."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,12 @@ class Held:
     loan: Loan
     stored: Stored | None = None
     """None for a loan that is not yet stored."""
+
+    @property
+    def next_event_id(self) -> str:
+        """As the function of this name, of a loan that is locked and was not changed since."""
+        assert self.stored is not None, "events happen to loans that are stored"
+        return _id_after(self.stored.newest_event)
 
     @property
     def dpd(self) -> int:
@@ -124,41 +134,35 @@ BOOKED_ON = (
 )
 
 
+RECORD = insert(loan_event).values(booked_on=BOOKED_ON)
+RECORD_MANY = insert(loan_event)
+
+
 def record(transaction: Connection, loan_id: str, event: LoanEvent, reference: str = "") -> None:
     """Adds to the events the loan is the fold of; reference: on whose word."""
-    transaction.execute(
-        insert(loan_event).values(
-            loan_id=bindparam("loan_id"),
-            event_id=event.event_id,
-            value_date=event.value_date,
-            booked_on=BOOKED_ON,
-            kind=type(event).__name__,
-            content=kept.event_content(event),
-            reference=reference,
-        ),
-        {"loan_id": loan_id},
-    )
+    later.write(transaction, RECORD, _event_row(loan_id, event, reference))
 
 
 def record_many(
     transaction: Connection, day: date, made: Mapping[str, LoanEvent], reference: str
 ) -> None:
     """Adds one event to each of many loans of a book whose business date is `day`."""
-    transaction.execute(
-        insert(loan_event),
-        [
-            {
-                "loan_id": loan_id,
-                "event_id": event.event_id,
-                "value_date": event.value_date,
-                "booked_on": day,
-                "kind": type(event).__name__,
-                "content": kept.event_content(event),
-                "reference": reference,
-            }
-            for loan_id, event in made.items()
-        ],
-    )
+    rows = [
+        {**_event_row(loan_id, event, reference), "booked_on": day}
+        for loan_id, event in made.items()
+    ]
+    later.write(transaction, RECORD_MANY, *rows)
+
+
+def _event_row(loan_id: str, event: LoanEvent, reference: str) -> dict[str, Any]:
+    return {
+        "loan_id": loan_id,
+        "event_id": event.event_id,
+        "value_date": event.value_date,
+        "kind": type(event).__name__,
+        "content": kept.event_content(event),
+        "reference": reference,
+    }
 
 
 def next_event_ids(transaction: Connection, loan_ids: Sequence[str]) -> dict[str, str]:
@@ -168,15 +172,30 @@ def next_event_ids(transaction: Connection, loan_ids: Sequence[str]) -> dict[str
         .where(loan_event.c.loan_id == func.any(list(loan_ids)))
         .group_by(loan_event.c.loan_id)
     )
-    return {row.loan_id: f"{int(row.last) + 1:08}" for row in rows}
+    return {row.loan_id: _id_after(row.last) for row in rows}
 
 
 def next_event_id(transaction: Connection, loan_id: str) -> str:
     """The id of the event about to happen: ids of a loan sort in the order of arrival."""
-    last = transaction.execute(
+    last: str | None = transaction.execute(
         select(func.max(loan_event.c.event_id)).where(loan_event.c.loan_id == loan_id)
     ).scalar()
+    return _id_after(last or "")
+
+
+def _id_after(last: str) -> str:
+    """Ids of a loan's events are their numbers, written so that they sort as texts."""
     return f"{int(last or 0) + 1:08}"
+
+
+def reversed_events(transaction: Connection, loan_id: str) -> set[str]:
+    """Ids of a loan's events that were reversed."""
+    rows = transaction.execute(
+        select(loan_event.c.content["target"].astext).where(
+            loan_event.c.loan_id == loan_id, loan_event.c.kind == "Reversed"
+        )
+    )
+    return set(rows.scalars())
 
 
 def funds_of(transaction: Connection, loan_id: str, event_id: str) -> dict[str, int]:

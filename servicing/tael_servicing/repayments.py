@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from tael.servicing.v1 import repayment_pb2 as pb
 from tael_client.values import from_date, money
+from tael_runtime import later
 from tael_runtime.errors import FailedPrecondition, NotFound
 from tael_runtime.ids import new_id
-from tael_servicing import events, loans, outgoing
+from tael_servicing import events, outgoing
 from tael_servicing.arithmetic.events import (
     CurrentPaid,
     LoanEvent,
@@ -28,7 +29,7 @@ from tael_servicing.arithmetic.terms import Excess, Keep
 from tael_servicing.enacting import Enacted, enact
 from tael_servicing.loans import Contract, Held
 from tael_servicing.reasons import Reason
-from tael_servicing.tables import loan_event, loan_posting
+from tael_servicing.tables import loan_posting, outgoing_posting
 from tael_servicing.tables import repayment as repayments
 
 FUNDS = {"OWN_ACCOUNT": "", "CHANNEL": "funds_channel", "TRANSFER": "funds_transfer"}
@@ -107,8 +108,7 @@ def park(
     transaction: Connection, held: Held, receipt: Receipt, day: date
 ) -> tuple[Held, pb.Repayment]:
     """Books money that was under way while the loan was repaid or written off."""
-    event_id = loans.next_event_id(transaction, held.contract.loan_id)
-    event = Parked(day, event_id, receipt.amount)
+    event = Parked(day, held.next_event_id, receipt.amount)
     return _keep(transaction, held, receipt, day, day, event, checked=False)
 
 
@@ -134,13 +134,15 @@ def reverse(
     ).one_or_none()
     if row is None:
         raise NotFound("repayment", repayment_id)
-    if row.event_id in _reversed(transaction, contract.loan_id):
+    if row.event_id in loans.reversed_events(transaction, contract.loan_id):
         raise FailedPrecondition(
             Reason.ALREADY_REVERSED, "a repayment is reversed once", repayment_id
         )
-    event_id = loans.next_event_id(transaction, contract.loan_id)
-    event = Reversed(day, event_id, row.event_id)
+    event = Reversed(day, held.next_event_id, row.event_id)
     return enact(transaction, held, event, day, reference=reference)
+
+
+KEEP = insert(repayments)
 
 
 def _take(
@@ -152,8 +154,7 @@ def _take(
     *,
     checked: bool,
 ) -> tuple[Held, pb.Repayment]:
-    event_id = loans.next_event_id(transaction, held.contract.loan_id)
-    event = receipt.event(value_date, event_id)
+    event = receipt.event(value_date, held.next_event_id)
     return _keep(transaction, held, receipt, value_date, day, event, checked=checked)
 
 
@@ -179,16 +180,15 @@ def _keep(
         checked=checked,
     )
     made = new_id("rp")
-    transaction.execute(
-        insert(repayments).values(
-            repayment_id=made,
-            loan_id=contract.loan_id,
-            event_id=event.event_id,
-            value_date=value_date,
-            request_id=enacted.request_id,
-            **vars(receipt),
-        )
-    )
+    row = {
+        "repayment_id": made,
+        "loan_id": contract.loan_id,
+        "event_id": event.event_id,
+        "value_date": value_date,
+        "request_id": enacted.request_id,
+        **vars(receipt),
+    }
+    later.write(transaction, KEEP, row)
     caused = [each.amounts for each in enacted.postings if each.cause == event.event_id]
     repayment = _message(made, contract, vars(receipt), value_date, _parts(caused))
     events.repayment_received(transaction, day, enacted.after, repayment)
@@ -213,7 +213,7 @@ def list_of(transaction: Connection, contract: Contract) -> list[pb.Repayment]:
         .order_by(repayments.c.repayment_id)
     ).all()
     posted = outgoing.vouchers(transaction, [row.request_id for row in rows])
-    spread, gone = _spread(transaction, loan_id), _reversed(transaction, loan_id)
+    spread, gone = _spread(transaction, loan_id), loans.reversed_events(transaction, loan_id)
     made = []
     for row in rows:
         parts = _parts(spread[row.event_id])
@@ -239,25 +239,20 @@ def _spread(transaction: Connection, loan_id: str) -> defaultdict[str, list[Mapp
     return found
 
 
-def _reversed(transaction: Connection, loan_id: str) -> set[str]:
-    """Ids of the events that were reversed."""
-    rows = transaction.execute(
-        select(loan_event.c.content["target"].astext).where(
-            loan_event.c.loan_id == loan_id, loan_event.c.kind == "Reversed"
-        )
-    )
-    return set(rows.scalars())
-
-
 def sequences_of(transaction: Connection, repayment: pb.Repayment) -> list[int]:
     """The entries the ledger made of a repayment."""
-    request_id = transaction.execute(
-        select(repayments.c.request_id).where(
-            repayments.c.loan_id == repayment.loan_id,
-            repayments.c.repayment_id == repayment.repayment_id,
-        )
-    ).scalar_one()
-    return _sequences(outgoing.vouchers(transaction, [request_id]).get(request_id, {}))
+    key = {"loan": repayment.loan_id, "repayment": repayment.repayment_id}
+    return _sequences(transaction.execute(VOUCHERS, key).scalar() or {})
+
+
+VOUCHERS = (
+    select(outgoing_posting.c.vouchers)
+    .join(repayments, repayments.c.request_id == outgoing_posting.c.request_id)
+    .where(
+        repayments.c.loan_id == bindparam("loan"),
+        repayments.c.repayment_id == bindparam("repayment"),
+    )
+)
 
 
 def _sequences(posted: Mapping[str, Sequence[int]]) -> list[int]:

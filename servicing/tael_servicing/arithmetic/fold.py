@@ -83,7 +83,13 @@ def advance_in_place(
         if nightly_from is not None and until > nightly_from:
             until = max(nightly_from, loan.business_date + DAY)
         day.accrue(terms, loan, journal, (until - loan.business_date).days)
-        day.open_day(terms, loan, journal)
+        open_day(terms, loan, journal)
+
+
+def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
+    """Opens the business date, and releases what a loan that it closes no longer needs."""
+    day.open_day(terms, loan, journal)
+    leaving.release_allowance(loan, journal)
 
 
 def _next_break(terms: Terms, loan: Loan, to: date) -> date:
@@ -116,6 +122,7 @@ def apply(terms: Terms, loan: Loan, journal: Journal, event: LoanEvent) -> None:
         HANDLERS[type(event)](terms, loan, journal, event)
     elif isinstance(event, MONEY):
         leaving.recover(terms, loan, journal, event.amount)
+    leaving.release_allowance(loan, journal)
     journal.cause = ""
 
 

@@ -25,6 +25,12 @@ def adjust_allowance(loan: Loan, journal: Journal, target: Allowance) -> None:
     loan.allowance = target
 
 
+def release_allowance(loan: Loan, journal: Journal) -> None:
+    """A loan that is repaid needs no allowance."""
+    if loan.closure is not None and any(loan.allowance):
+        adjust_allowance(loan, journal, NO_ALLOWANCE)
+
+
 def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
     """Allowance to stage 3 and to 100 % of principal; principal and memo interest to the claim.
 

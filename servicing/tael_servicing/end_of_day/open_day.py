@@ -7,8 +7,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, or_, select
 
 from tael_servicing import bookings, debit_batches, events, loan_store, messages
-from tael_servicing.arithmetic.day import open_day
-from tael_servicing.arithmetic.fold import apart
+from tael_servicing.arithmetic.fold import apart, open_day
 from tael_servicing.bookings import Batch
 from tael_servicing.enacting import give_back
 from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members

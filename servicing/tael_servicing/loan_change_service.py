@@ -1,0 +1,231 @@
+"""LoanChangeService: contract messages in, changes of running loans, contract messages out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any, TypeVar
+
+import grpc
+from sqlalchemy import Connection
+
+from tael.servicing.v1 import loan_change_pb2 as pb
+from tael.servicing.v1 import loan_change_pb2_grpc
+from tael_runtime.errors import InvalidArgument
+from tael_runtime.fields import optional_date, read_amount
+from tael_servicing import loan_changes, loans, messages
+from tael_servicing.arithmetic import events as happened
+from tael_servicing.arithmetic.changing import Plan
+from tael_servicing.arithmetic.events import LoanEvent
+from tael_servicing.arithmetic.terms import Excess, Keep
+from tael_servicing.desk import Desk
+from tael_servicing.enacting import enact
+from tael_servicing.loans import Held
+
+AnswerT = TypeVar("AnswerT")
+Make = Callable[[Held, date, str], LoanEvent]
+
+KEEPS = {
+    pb.KEEPS_UNSPECIFIED: Keep.TERM,
+    pb.KEEPS_TERM: Keep.TERM,
+    pb.KEEPS_INSTALMENT: Keep.INSTALMENT,
+}
+REFUND_RULES = {
+    pb.REFUND_RULE_UNSPECIFIED: Excess.PRINCIPAL,
+    pb.REFUND_RULE_PRINCIPAL: Excess.PRINCIPAL,
+    pb.REFUND_RULE_NEXT: Excess.NEXT,
+    pb.REFUND_RULE_LAST: Excess.LAST,
+    pb.REFUND_RULE_SPREAD: Excess.SPREAD,
+}
+
+
+class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
+    """Reprices, replans, gives up, takes back."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def RepriceLoan(
+        self, request: pb.RepriceLoanRequest, context: grpc.ServicerContext
+    ) -> pb.RepriceLoanResponse:
+        """Another rate."""
+
+        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+            rate = loan_changes.read_rate(held, request)
+            return happened.Repriced(day, event_id, rate, KEEPS[request.keeps])
+
+        return self._change("RepriceLoan", request, pb.RepriceLoanResponse, make)
+
+    def ExtendLoan(
+        self, request: pb.ExtendLoanRequest, context: grpc.ServicerContext
+    ) -> pb.ExtendLoanResponse:
+        """More periods."""
+
+        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+            loan_changes.check_extension(held, request.more_periods)
+            plan = Plan(
+                from_due=optional_date(request, "from_due_date"),
+                more_periods=request.more_periods,
+                keep=KEEPS[request.keeps],
+            )
+            return happened.Rescheduled(day, event_id, plan)
+
+        return self._change("ExtendLoan", request, pb.ExtendLoanResponse, make)
+
+    def RescheduleLoan(
+        self, request: pb.RescheduleLoanRequest, context: grpc.ServicerContext
+    ) -> pb.RescheduleLoanResponse:
+        """Another plan."""
+
+        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+            rate = None
+            if request.HasField("annual_rate"):
+                rate = loan_changes.read_rate(held, request)
+            plan = Plan(
+                from_due=optional_date(request, "from_due_date"),
+                more_periods=request.more_periods,
+                skip_periods=request.skip_periods,
+                repay_day=request.repay_day,
+                grace_principal=request.grace_principal,
+                annual_rate=rate,
+                re_age=request.re_age,
+                keep=KEEPS[request.keeps],
+            )
+            return happened.Rescheduled(day, event_id, plan)
+
+        return self._change("RescheduleLoan", request, pb.RescheduleLoanResponse, make)
+
+    def AccelerateLoan(
+        self, request: pb.AccelerateLoanRequest, context: grpc.ServicerContext
+    ) -> pb.AccelerateLoanResponse:
+        """All falls due."""
+        return self._change(
+            "AccelerateLoan",
+            request,
+            pb.AccelerateLoanResponse,
+            lambda _held, day, event_id: happened.Accelerated(day, event_id),
+        )
+
+    def WaiveLoan(
+        self, request: pb.WaiveLoanRequest, context: grpc.ServicerContext
+    ) -> pb.WaiveLoanResponse:
+        """Gives up what is due beside principal."""
+
+        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+            return happened.Waived(
+                day, event_id, request.interest, request.penalty, request.compound, request.fee
+            )
+
+        return self._change("WaiveLoan", request, pb.WaiveLoanResponse, make)
+
+    def TransferLoanStatus(
+        self, request: pb.TransferLoanStatusRequest, context: grpc.ServicerContext
+    ) -> pb.TransferLoanStatusResponse:
+        """Off balance for another reason than days past due."""
+        return self._change(
+            "TransferLoanStatus",
+            request,
+            pb.TransferLoanStatusResponse,
+            lambda _held, day, event_id: happened.Impaired(day, event_id),
+        )
+
+    def ChargeFee(
+        self, request: pb.ChargeFeeRequest, context: grpc.ServicerContext
+    ) -> pb.ChargeFeeResponse:
+        """A fee, due at once."""
+
+        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+            amount = _amount(held, request.amount)
+            loan_changes.check_fee(held, request.fee, amount)
+            return happened.Charged(day, event_id, amount)
+
+        return self._change("ChargeFee", request, pb.ChargeFeeResponse, make)
+
+    def AdvanceLegalCosts(
+        self, request: pb.AdvanceLegalCostsRequest, context: grpc.ServicerContext
+    ) -> pb.AdvanceLegalCostsResponse:
+        """Costs that the debtor owes."""
+
+        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+            return happened.CostsAdvanced(day, event_id, _amount(held, request.amount))
+
+        return self._change("AdvanceLegalCosts", request, pb.AdvanceLegalCostsResponse, make)
+
+    def RefundGoods(
+        self, request: pb.RefundGoodsRequest, context: grpc.ServicerContext
+    ) -> pb.RefundGoodsResponse:
+        """A merchant returns the price."""
+
+        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+            amount = _amount(held, request.amount)
+            return happened.GoodsRefunded(day, event_id, amount, REFUND_RULES[request.rule])
+
+        return self._change(
+            "RefundGoods", request, pb.RefundGoodsResponse, make, funds="funds_transfer"
+        )
+
+    def RecordGuarantorPayment(
+        self, request: pb.RecordGuarantorPaymentRequest, context: grpc.ServicerContext
+    ) -> pb.RecordGuarantorPaymentResponse:
+        """A guarantor pays."""
+
+        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+            return happened.GuarantorPaid(day, event_id, _amount(held, request.amount))
+
+        return self._change(
+            "RecordGuarantorPayment", request, pb.RecordGuarantorPaymentResponse, make
+        )
+
+    def SellLoan(
+        self, request: pb.SellLoanRequest, context: grpc.ServicerContext
+    ) -> pb.SellLoanResponse:
+        """A true sale."""
+
+        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+            return happened.Sold(day, event_id, _amount(held, request.price, "price"))
+
+        return self._change("SellLoan", request, pb.SellLoanResponse, make)
+
+    def ReverseLoanChange(
+        self, request: pb.ReverseLoanChangeRequest, context: grpc.ServicerContext
+    ) -> pb.ReverseLoanChangeResponse:
+        """Takes something back."""
+
+        def work(transaction: Connection, held: Held, day: date) -> pb.ReverseLoanChangeResponse:
+            after = loan_changes.reverse(
+                transaction, held, request.event_id, day, request.approval
+            ).after
+            return pb.ReverseLoanChangeResponse(loan=messages.loan(after))
+
+        return self._desk.on_loan("ReverseLoanChange", request, pb.ReverseLoanChangeResponse, work)
+
+    def _change(
+        self,
+        rpc: str,
+        request: Any,
+        answer: Callable[..., AnswerT],
+        make: Make,
+        funds: str = "",
+    ) -> AnswerT:
+        """Enacts the event that `make` makes of a request, worth its value date."""
+
+        def work(transaction: Connection, held: Held, day: date) -> Any:
+            has_date = "value_date" in request.DESCRIPTOR.fields_by_name
+            value_date = (optional_date(request, "value_date") if has_date else None) or day
+            event_id = loans.next_event_id(transaction, held.contract.loan_id)
+            event = make(held, value_date, event_id)
+            reference = loan_changes.reference_of(request)
+            enacted = enact(transaction, held, event, day, reference=reference, funds=funds)
+            return answer(loan=messages.loan(enacted.after))
+
+        changed: AnswerT = self._desk.on_loan(rpc, request, answer, work)  # type: ignore[type-var, arg-type]  a message's class makes its messages
+        return changed
+
+
+def _amount(held: Held, amount: Any, field: str = "amount") -> int:
+    found = read_amount(field, amount, held.contract.currency_code)
+    if found <= 0:
+        raise InvalidArgument(f"{field}.minor_units", "is positive")
+    return found
+
+
