@@ -48,6 +48,7 @@ QUERY_MULTI_LENDER = Method(f"{_EXTERNAL}/QueryMultiLender", bureau_pb2.QueryMul
 QUERY_COURT_LIST = Method(f"{_EXTERNAL}/QueryCourtList", bureau_pb2.QueryCourtListResponse)
 PAY = Method(f"{_PAYMENT}/Pay", payment_pb2.PayResponse, takes=True, pays=True)
 DEBIT = Method(f"{_PAYMENT}/Debit", payment_pb2.DebitResponse, takes=True, pays=True)
+DEBIT_BATCH = Method(f"{_PAYMENT}/DebitBatch", payment_pb2.DebitBatchResponse, takes=True)
 QUERY_PAYMENT = Method(f"{_PAYMENT}/QueryPayment", payment_pb2.QueryPaymentResponse)
 SEND_TEXT = Method(f"{_MESSAGE}/SendText", message_pb2.SendTextResponse, takes=True)
 PLACE_CALL = Method(f"{_MESSAGE}/PlaceCall", message_pb2.PlaceCallResponse, CALL_ENDS, takes=True)
@@ -63,6 +64,7 @@ METHODS: Mapping[str, Method] = {
         QUERY_COURT_LIST,
         PAY,
         DEBIT,
+        DEBIT_BATCH,
         QUERY_PAYMENT,
         SEND_TEXT,
         PLACE_CALL,
@@ -82,6 +84,8 @@ def check(method: Method, behaviour: simulator_pb2.Behaviour, path: str) -> None
     if (behaviour.failure_code or behaviour.unknown_answers) and not method.pays:
         field = "failure_code" if behaviour.failure_code else "unknown_answers"
         raise InvalidArgument(f"{path}.{field}", f"{method.name} is neither Pay nor Debit")
+    if behaviour.HasField("funds_minor_units") and method is not DEBIT:
+        raise InvalidArgument(f"{path}.funds_minor_units", f"{method.name} is not Debit")
     for name, value in behaviour.figures.items():
         _check_figure(method, name, value, f'{path}.figures["{name}"]')
 

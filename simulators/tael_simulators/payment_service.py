@@ -8,13 +8,19 @@ from sqlalchemy import Row, select, update
 from tael.provider.v1 import payment_pb2 as pb
 from tael.provider.v1 import payment_pb2_grpc
 from tael.provider.v1.simulator_pb2 import Behaviour
-from tael_client.values import money, to_date
+from tael_client.values import money
 from tael_runtime.database import Database
-from tael_runtime.errors import InvalidArgument, NotFound, Reason
+from tael_runtime.errors import InvalidArgument, NotFound
+from tael_runtime.fields import read_date
+from tael_runtime.paging import text_key, token
 from tael_simulators import methods, scripts
 from tael_simulators.arrivals import receive, reference
 from tael_simulators.methods import DEBIT, PAY, Method
 from tael_simulators.tables import payment
+
+FEE = 100
+"""The channel's fee for a debit, minor units, at most all of it."""
+MOST_LINES = 1000
 
 
 class Payments(payment_pb2_grpc.PaymentProviderServiceServicer):
@@ -32,6 +38,50 @@ class Payments(payment_pb2_grpc.PaymentProviderServiceServicer):
         """Money from a card."""
         self._receive(DEBIT, request, context)
         return pb.DebitResponse(payment=self._answer(request.payment_id))
+
+    def DebitBatch(
+        self, request: pb.DebitBatchRequest, context: grpc.ServicerContext
+    ) -> pb.DebitBatchResponse:
+        """Money from many cards; a debit scripted to fail as a call ends the batch there."""
+        with self._db.begin() as transaction:
+            behaviour = scripts.take(transaction, methods.DEBIT_BATCH, ())
+        if behaviour.taken or not behaviour.status_code:
+            for debit in request.debits:
+                self._receive(DEBIT, debit, context)
+        scripts.show(behaviour, context)
+        return pb.DebitBatchResponse(
+            payments=[self._answer(debit.payment_id) for debit in request.debits]
+        )
+
+    def ListSettlementLines(
+        self, request: pb.ListSettlementLinesRequest, context: grpc.ServicerContext
+    ) -> pb.ListSettlementLinesResponse:
+        """The debits of a date that moved money."""
+        size = request.page_size or MOST_LINES
+        query = (
+            select(payment)
+            .where(
+                payment.c.debit,
+                payment.c.date == read_date("date", request.date),
+                payment.c.failure_code == "",
+                payment.c.payment_id > text_key(request.page_token),
+            )
+            .order_by(payment.c.payment_id)
+            .limit(size + 1)
+        )
+        with self._db.read() as transaction:
+            rows = transaction.execute(query).all()
+        return pb.ListSettlementLinesResponse(
+            lines=[
+                pb.SettledDebit(
+                    payment_id=row.payment_id,
+                    amount=money(row.minor_units, row.currency_code),
+                    fee_minor_units=min(FEE, row.minor_units),
+                )
+                for row in rows[:size]
+            ],
+            next_page_token=token(rows[size - 1].payment_id) if len(rows) > size else "",
+        )
 
     def QueryPayment(
         self, request: pb.QueryPaymentRequest, context: grpc.ServicerContext
@@ -52,19 +102,17 @@ class Payments(payment_pb2_grpc.PaymentProviderServiceServicer):
     ) -> None:
         if request.amount.minor_units <= 0:
             raise InvalidArgument("amount.minor_units", "must be positive")
-        try:
-            business_date = to_date(request.date)
-        except ValueError as error:
-            raise InvalidArgument("date", str(error), Reason.INVALID_DATE) from error
+        business_date = read_date("date", request.date)
 
         def values(behaviour: Behaviour) -> dict[str, object]:
+            taken, failure_code = _funded(request, behaviour)
             return {
                 "debit": method is DEBIT,
                 "card_token": request.card_token,
                 "currency_code": request.amount.currency_code,
-                "minor_units": request.amount.minor_units,
+                "minor_units": taken,
                 "date": business_date,
-                "failure_code": behaviour.failure_code,
+                "failure_code": failure_code,
                 "unknown_left": behaviour.unknown_answers,
             }
 
@@ -82,6 +130,18 @@ class Payments(payment_pb2_grpc.PaymentProviderServiceServicer):
                 left = {"unknown_left": row.unknown_left - 1}
                 transaction.execute(update(payment).where(of_id).values(left))
         return _told(row)
+
+
+def _funded(request: pb.PayRequest | pb.DebitRequest, behaviour: Behaviour) -> tuple[int, str]:
+    """How much moves, and why nothing does."""
+    asked = request.amount.minor_units
+    if behaviour.failure_code or not behaviour.HasField("funds_minor_units"):
+        return asked, behaviour.failure_code
+    funds = behaviour.funds_minor_units
+    if funds >= asked:
+        return asked, ""
+    allowed = isinstance(request, pb.DebitRequest) and 0 < request.minimum_minor_units <= funds
+    return (funds, "") if allowed else (asked, "INSUFFICIENT_FUNDS")
 
 
 def _told(row: Row[tuple[object, ...]]) -> pb.Payment:

@@ -11,18 +11,22 @@ from typing import Any
 import grpc
 from google.type import decimal_pb2
 
-from support import House, rid
+from support import House, rid, wait_until
 from tael.ledger.v1 import accounting_pb2, accounting_pb2_grpc, ledger_pb2, ledger_pb2_grpc
 from tael.provider.v1 import simulator_pb2, simulator_pb2_grpc
 from tael.servicing.v1 import (
     credit_line_pb2,
     credit_line_pb2_grpc,
+    direct_debit_pb2,
+    direct_debit_pb2_grpc,
     end_of_day_pb2,
     end_of_day_pb2_grpc,
     event_pb2,
     event_pb2_grpc,
     loan_pb2,
     loan_pb2_grpc,
+    portfolio_pb2,
+    portfolio_pb2_grpc,
     product_pb2,
     product_pb2_grpc,
     repayment_pb2,
@@ -30,12 +34,14 @@ from tael.servicing.v1 import (
 )
 from tael_client.values import from_date, money
 from tael_servicing import loan_store, loans
-from tael_servicing.arithmetic.replay import replay
+from tael_servicing.arithmetic.fold import replay
 from tael_servicing.end_of_day.checks import CODES, COMMITMENTS, control_totals
 
 START = date(2026, 1, 15)
 PAY = "tael.provider.v1.PaymentProviderService/Pay"
 DEBIT = "tael.provider.v1.PaymentProviderService/Debit"
+DUE_TOMORROW = {"first_period": product_pb2.FIRST_PERIOD_EQUAL, "min_first_days": 1}
+"""A loan of such terms with `repay_day=16` has 879.98 due the day after START."""
 _numbers = count(1)
 
 
@@ -109,8 +115,16 @@ class Bank:
         return self.house.client("servicing", repayment_pb2_grpc.RepaymentServiceStub)
 
     @cached_property
+    def direct_debits(self) -> direct_debit_pb2_grpc.DirectDebitServiceStub:
+        return self.house.client("servicing", direct_debit_pb2_grpc.DirectDebitServiceStub)
+
+    @cached_property
     def day_ends(self) -> end_of_day_pb2_grpc.EndOfDayServiceStub:
         return self.house.client("servicing", end_of_day_pb2_grpc.EndOfDayServiceStub)
+
+    @cached_property
+    def portfolio(self) -> portfolio_pb2_grpc.PortfolioServiceStub:
+        return self.house.client("servicing", portfolio_pb2_grpc.PortfolioServiceStub)
 
     def publication(self, **terms: Any) -> product_pb2.PublishProductRequest:
         return product_pb2.PublishProductRequest(
@@ -220,6 +234,22 @@ class Bank:
         """The next debits of a card fail."""
         self.script(DEBIT, card, *[simulator_pb2.Behaviour(failure_code=code)] * times)
 
+    def debits(self, loan_id: str) -> list[direct_debit_pb2.Debit]:
+        """A loan's debits, oldest first."""
+        request = direct_debit_pb2.ListDebitsRequest(loan_id=loan_id)
+        return list(self.direct_debits.ListDebits(request).debits)
+
+    def await_debit(self, loan_id: str, state: str) -> direct_debit_pb2.Debit:
+        """A loan's newest debit, once it has come to a state: "SUCCESS"."""
+        wanted = direct_debit_pb2.DebitState.Value(f"DEBIT_STATE_{state}")
+
+        def found() -> direct_debit_pb2.Debit | None:
+            newest = self.debits(loan_id)[-1:]
+            return newest[0] if newest and newest[0].state == wanted else None
+
+        debit: direct_debit_pb2.Debit = wait_until(found, 20, f"a debit to be {state}")
+        return debit
+
     def script(self, method: str, key: str, *behaviours: simulator_pb2.Behaviour) -> None:
         self.outside.ScriptBehaviour(
             simulator_pb2.ScriptBehaviourRequest(method=method, key=key, behaviours=behaviours)
@@ -286,6 +316,14 @@ class Bank:
                 folded = replay(held.terms, events, held.loan.business_date).loan
                 assert held.loan == folded
                 assert held.state == loans.state_of(folded)
+
+    def loan_ledger(self, day: date | None = None) -> dict[str, portfolio_pb2.LoanLedgerRow]:
+        """The rows of a day's loan ledger by loan; of the open day where none is given."""
+        request = portfolio_pb2.LoanLedgerRequest(book_id=self.book)
+        if day:
+            request.date.CopyFrom(from_date(day))
+        answers = self.portfolio.LoanLedger(request)
+        return {row.loan_id: row for answer in answers for row in answer.rows}
 
     def events(self) -> Iterator[event_pb2.Event]:
         """What servicing told until now of this book's loans, in order."""

@@ -187,6 +187,7 @@ def test_a_debit_known_only_later_is_worth_its_due_date(bank: Bank) -> None:
         "simulators",
         write=True,
     )
+    bank.await_debit(loan_id, "SUCCESS")
     bank.end_day()
     loan = bank.loan(loan_id)
     assert (loan.state, loan.dpd) == (loan_pb2.LOAN_STATE_NORMAL, 0)
@@ -213,6 +214,7 @@ def test_a_debit_known_after_the_loan_was_settled_is_held_with_the_penalty_it_sp
         "simulators",
         write=True,
     )
+    bank.await_debit(loan_id, "SUCCESS")
     bank.end_day()
     assert bank.owes(loan_id) == {"overpayment": 88_849 + 79 + 10}
     bank.assert_books_agree()
@@ -221,18 +223,15 @@ def test_a_debit_known_after_the_loan_was_settled_is_held_with_the_penalty_it_sp
 def test_an_answer_that_comes_after_the_day_ended_does_not_book_a_debit_again(bank: Bank) -> None:
     bank.script(DEBIT, "card-tardy", Behaviour(delay=Duration(seconds=7)))
     loan_id = bank.lend(card="card-tardy").loan_id
-    bank.end_day()
-    bank.lend(card="card-behind")
     bank.end_days(date(2026, 2, 16))
-    assert bank.posted(loan_id, "REPAYMENT_RECEIVED")[0]["funds_channel"] == 88_849
-
-    def sent_behind() -> bool:
-        """The sender takes one debit after the other, so the late answer has come."""
-        return any(payment.debit for payment in bank.payments("card-behind"))
-
-    wait_until(sent_behind, what="the late answer")
-    bank.end_days(date(2026, 2, 18))
-    assert len(bank.posted(loan_id, "REPAYMENT_RECEIVED")) == 1
+    assert bank.loan(loan_id).dpd == 1, "nobody waited for it"
+    bank.await_debit(loan_id, "SUCCESS")
+    bank.end_day()
+    bank.end_day()
+    assert [each["funds_channel"] for each in bank.posted(loan_id, "REPAYMENT_RECEIVED")] == [
+        88_849
+    ]
+    assert bank.loan(loan_id).dpd == 0
     assert "overpayment" not in bank.owes(loan_id)
     bank.assert_books_agree()
 

@@ -28,17 +28,22 @@ class CatchUp(Step):
         del batch
         summary = Summary()
         for debit in debits.of_loans(transaction, members(payload), ("SUCCESS",)):
-            _book(transaction, closing, debit)
-            debits.allocated(transaction, debit)
-            summary.loans += 1
-            summary.amounts["REPAYMENT_RECEIVED.funds_channel"] += debit.amount
+            if debit.business_date < closing.day and _book(transaction, closing, debit):
+                summary.loans += 1
+                summary.amounts["REPAYMENT_RECEIVED.funds_channel"] += debit.debited
         return summary
 
 
-def _book(transaction: Connection, closing: Closing, debit: Debit) -> None:
-    """On its due date; where something since was only possible without the money, parked."""
+def _book(transaction: Connection, closing: Closing, debit: Debit) -> bool:
+    """On the date it was asked; where something since was only possible without the money, parked.
+
+    False where it is booked already.
+    """
     held = loan_store.lock(transaction, debit.loan_id)
+    if not debits.allocate(transaction, debit):
+        return False
     try:
-        repayments.book_back(transaction, held, receipt(debit), debit.due_date, closing.day)
+        repayments.book_back(transaction, held, receipt(debit), debit.business_date, closing.day)
     except FailedPrecondition:
         repayments.park(transaction, held, receipt(debit), closing.day)
+    return True
