@@ -10,24 +10,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import date
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, func, select, text, tuple_
+from sqlalchemy import (
+    Connection,
+    Insert,
+    Row,
+    Table,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.dialects.postgresql.psycopg2 import dialect
 
+from tael_runtime import later
 from tael_runtime.errors import NotFound
 from tael_servicing import kept, products
 from tael_servicing.arithmetic.day import accrue
-from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.loan import Loan, Owed, balances
+from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.terms import Part, Terms
+from tael_servicing.arithmetic.vat import Vat
+from tael_servicing.books import PastCutOff
 from tael_servicing.loans import UNPAID_OUT, Contract, Held, Stored
 from tael_servicing.positions import positions
 from tael_servicing.tables import (
+    EARNED,
+    SORTED,
     accrual_position,
     book_day,
     instalment,
     loan_balance,
+    loan_event,
     loan_state,
 )
 from tael_servicing.tables import loan as loans
@@ -48,51 +70,73 @@ def book_of(transaction: Connection, loan_id: str) -> str:
 
 
 def lock(transaction: Connection, loan_id: str) -> Held:
-    """The loan, which nobody else changes before this transaction ends. Raises NotFound.
+    """The loan, which nobody else changes before this transaction ends. Raises NotFound."""
+    found = transaction.exec_driver_sql(f"{LOCK}; {STORED_TEXT}", {"ids": [loan_id]}).all()
+    return _one(transaction, found, loan_id)
 
-    Whoever waited reads the loan as the one before left it; what else is read with it stands still
-    while the book's day is held.
+
+def lock_on_open_day(transaction: Connection, loan_id: str) -> tuple[date, Held]:
+    """The business date, held open as by `books.hold_open`, and the loan as by `lock`: in one trip.
+
+    Raises NotFound, PastCutOff.
     """
-    return _one(transaction, _stored([loan_id]).with_for_update(of=loan_state), loan_id)
+    # One after the other: each statement sees what those waited for by the one before have done.
+    statement = f"{HOLD}; {LOCK}; {STORED_TEXT}"
+    found = transaction.exec_driver_sql(statement, {"ids": [loan_id]}).all()
+    held = _one(transaction, found, loan_id)
+    row: Any = found[0]
+    if row.closing:
+        raise PastCutOff
+    return row.business_date, held
 
 
 def get(transaction: Connection, loan_id: str) -> Held:
     """One loan. Raises NotFound."""
-    return _one(transaction, _stored([loan_id]), loan_id)
+    return _one(transaction, transaction.execute(STORED, {"ids": [loan_id]}).all(), loan_id)
 
 
 def load(transaction: Connection, loan_ids: Sequence[str]) -> list[Held]:
     """Loans by id, in the order of the ids; unknown ids are left out."""
-    found = {each.contract.loan_id: each for each in _read(transaction, _stored(loan_ids))}
+    rows = transaction.execute(STORED, {"ids": list(loan_ids)}).all()
+    found = {each.contract.loan_id: each for each in _read(transaction, rows)}
     return [found[loan_id] for loan_id in loan_ids if loan_id in found]
 
 
-def _one(transaction: Connection, query: Select[Any], loan_id: str) -> Held:
-    found = _read(transaction, query)
+def _one(transaction: Connection, rows: Sequence[Row[Any]], loan_id: str) -> Held:
+    found = _read(transaction, rows)
     if not found:
         raise NotFound("loan", loan_id)
     return found[0]
 
 
-def _stored(loan_ids: Sequence[str]) -> Select[Any]:
-    return (
-        select(
-            *CONTRACT,
-            loan_state.c.state,
-            loan_state.c.kept,
-            loan_state.c.changes,
-            loan_balance.c.accrued_to,
-            book_day.c.business_date,
-        )
-        .join_from(loans, loan_state, loan_state.c.loan_id == loans.c.loan_id)
-        .join(loan_balance, loan_balance.c.loan_id == loans.c.loan_id)
-        .join(book_day, book_day.c.book_id == loans.c.book_id)
-        .where(loans.c.loan_id == func.any(list(loan_ids)))
+STORED = (
+    select(
+        *CONTRACT,
+        loan_state.c.state,
+        loan_state.c.kept,
+        loan_state.c.changes,
+        select(func.max(loan_event.c.event_id))
+        .where(loan_event.c.loan_id == loan_state.c.loan_id)
+        .scalar_subquery()
+        .label("newest_event"),
+        loan_balance.c.accrued_to,
+        book_day.c.business_date,
+        book_day.c.closing,
     )
+    .join_from(loans, loan_state, loan_state.c.loan_id == loans.c.loan_id)
+    .join(loan_balance, loan_balance.c.loan_id == loans.c.loan_id)
+    .join(book_day, book_day.c.book_id == loans.c.book_id)
+    .where(loans.c.loan_id == func.any(bindparam("ids", type_=ARRAY(SORTED))))
+)
+STORED_TEXT = str(STORED.compile(dialect=dialect()))
+LOCK = "SELECT FROM loan_state WHERE loan_id = ANY(%(ids)s) FOR UPDATE"
+HOLD = (
+    "SELECT pg_advisory_xact_lock_shared(hashtext('book_day'), hashtext(book_id)) "
+    "FROM loan WHERE loan_id = ANY(%(ids)s)"
+)
 
 
-def _read(transaction: Connection, query: Select[Any]) -> list[Held]:
-    rows: Sequence[Any] = transaction.execute(query).all()
+def _read(transaction: Connection, rows: Sequence[Any]) -> list[Held]:
     product_terms = products.terms_of(
         transaction, {(row.product_code, row.product_version) for row in rows}
     )
@@ -106,7 +150,7 @@ def _read(transaction: Connection, query: Select[Any]) -> list[Held]:
             contract.repay_day,
         )
         loan = _today(terms, row)
-        stored = Stored(row.state, loan, row.changes)
+        stored = Stored(row.state, loan, row.changes, row.newest_event or "")
         found.append(Held(contract, terms, row.state, loan, stored))
     return found
 
@@ -127,36 +171,40 @@ def save(transaction: Connection, *held: Held) -> list[Held]:
 
     Each was read under this transaction's lock and not written since.
     """
-    if not held:
-        return []
     states = [_state_row(each) for each in held]
-    _upsert(transaction, loan_state, states, loan_state.c.changes)
-    _upsert(transaction, loan_balance, [_balance_row(each) for each in held])
+    _write(transaction, loan_state, states)
+    _write(transaction, loan_balance, [_balance_row(each) for each in held])
     _replace(transaction, instalment, [_instalment_rows(each) for each in held])
     _replace(transaction, accrual_position, [_position_rows(each) for each in held])
     return [
-        replace(each, stored=Stored(each.state, each.loan, state["changes"]))
+        replace(each, stored=_stored(each, state["changes"]))
         for each, state in zip(held, states, strict=True)
     ]
 
 
-def _upsert(
-    transaction: Connection,
-    table: Table,
-    rows: list[dict[str, Any]],
-    counter: Any = None,
-) -> None:
-    """Inserts rows or writes over those there; where there is a counter, over their last state."""
-    if not rows:
-        return
+def _stored(held: Held, changes: int) -> Stored:
+    newest_event = held.stored.newest_event if held.stored else ""
+    return Stored(held.state, held.loan, changes, newest_event)
+
+
+def _write(transaction: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        later.write(transaction, _over(table, tuple(rows[0])), *rows)
+
+
+@lru_cache(maxsize=16)
+def _over(table: Table, names: tuple[str, ...]) -> Insert:
+    """Inserts, or writes over what is there.
+
+    A loan that was written since it was read gets no number of changes, which the store refuses.
+    """
     statement = upsert(table)
     key = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    condition = None if counter is None else counter == statement.excluded[counter.name] - 1
-    written = transaction.execute(
-        statement.on_conflict_do_update(index_elements=key, set_=changed, where=condition), rows
-    ).rowcount
-    assert written == len(rows), "a loan was written since it was read"
+    changed: dict[str, Any] = {name: statement.excluded[name] for name in names if name not in key}
+    if "changes" in changed:
+        expected = changed["changes"] - 1 == table.c.changes
+        changed["changes"] = case((expected, changed["changes"]))
+    return statement.on_conflict_do_update(index_elements=key, set_=changed)
 
 
 def _replace(transaction: Connection, table: Table, made: Iterable[tuple[Rows, Rows]]) -> None:
@@ -167,7 +215,7 @@ def _replace(transaction: Connection, table: Table, made: Iterable[tuple[Rows, R
         fresh += [row for key, row in after.items() if row != before.get(key)]
     if gone:
         transaction.execute(delete(table).where(tuple_(*table.primary_key).in_(gone)))
-    _upsert(transaction, table, fresh)
+    _write(transaction, table, fresh)
 
 
 def _instalment_rows(held: Held) -> tuple[Rows, Rows]:
@@ -246,6 +294,18 @@ def _balance_row(held: Held) -> dict[str, Any]:
         "accrued_to": held.loan.business_date,
         **owed,
         **stages,
+        **_earned(held.loan.vat),
+    }
+
+
+def _earned(vat: Vat | None) -> dict[str, int]:
+    """What the nights' VAT is reckoned on."""
+    earned = vat.earned[1:4] if vat else (0, 0, 0)
+    numerator, denominator = vat.rate if vat else (0, 1)
+    return {
+        **dict(zip(EARNED, earned, strict=True)),
+        "vat_numerator": numerator,
+        "vat_denominator": denominator,
     }
 
 

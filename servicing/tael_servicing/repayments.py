@@ -15,7 +15,7 @@ from tael_client.values import from_date, money
 from tael_runtime import later
 from tael_runtime.errors import FailedPrecondition, NotFound
 from tael_runtime.ids import new_id
-from tael_servicing import events, outgoing
+from tael_servicing import events, loans, outgoing
 from tael_servicing.arithmetic.events import (
     CurrentPaid,
     LoanEvent,

@@ -251,12 +251,18 @@ BALANCES = (
     "overpayment",
 )
 
+EARNED = ("earned_interest", "earned_penalty", "earned_compound")
+"""Income over the loan's life where its VAT is split off, gross."""
+
 loan_balance = Table(
     "loan_balance",
     own,
     Column("loan_id", SORTED, primary_key=True),
     Column("book_id", SORTED, nullable=False),
     *_amounts(*BALANCES),
+    *_amounts(*EARNED),
+    Column("vat_numerator", BigInteger, nullable=False, comment="VAT in a gross amount; 0 = none"),
+    Column("vat_denominator", BigInteger, nullable=False),
     Column("postings", BigInteger, nullable=False, server_default="0"),
     Column("accrued_to", Date, nullable=False, comment="nights before this date are accrued"),
     _none_negative("loan_balance", *BALANCES[:-1]),

@@ -20,6 +20,7 @@ from tael_servicing.arithmetic.schedules import (
     spread,
 )
 from tael_servicing.arithmetic.terms import Keep, Part, Terms, Unit
+from tael_servicing.arithmetic.vat import Vat
 
 
 def begin(terms: Terms, principal: int, day: date) -> Loan:
@@ -32,7 +33,16 @@ def begin(terms: Terms, principal: int, day: date) -> Loan:
         share=schedule.share,
         rates=[RateStep(day, terms.annual_rate)],
         charge=charge_rate(terms, terms.annual_rate),
+        vat=_vat(terms),
     )
+
+
+def _vat(terms: Terms) -> Vat | None:
+    """What is split off of income: rate ÷ (1 + rate) of the gross."""
+    if not terms.vat_rate:
+        return None
+    numerator, denominator = terms.vat_rate.as_integer_ratio()
+    return Vat((numerator, denominator + numerator))
 
 
 def add_tranche(terms: Terms, loan: Loan, journal: Journal, principal: int) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tael_servicing.arithmetic.rounding import Ratio
 from tael_servicing.arithmetic.schedules import Instalment, accrued_by
 from tael_servicing.arithmetic.terms import Part, Terms
+from tael_servicing.arithmetic.vat import Vat
 
 DAY = timedelta(days=1)
 
@@ -189,6 +190,8 @@ class Loan:
     """When it was last rescheduled."""
     last_event: EventOrder = NO_EVENT
     """The place in the fold of the last event that happened."""
+    vat: Vat | None = None
+    """None where nothing is split off: the book's VAT mode is not SPLIT, or the loan is exempt."""
 
     def copy(self) -> Loan:
         """Another that may change by itself; settled rows, which never change, are shared."""
@@ -212,6 +215,7 @@ class Loan:
             self.overpayment,
             self.restructured,
             self.last_event,
+            self.vat.copy() if self.vat else None,
         )
 
     @property

@@ -42,7 +42,13 @@ class Journal:
         amount moves.
         """
         moved = {name: amount for name, amount in amounts.items() if amount}
-        if moved:
-            self.postings.append(
-                Posting(event, value_date or loan.business_date, loan.accruing, moved, self.cause)
-            )
+        if not moved:
+            return
+        day, beside = value_date or loan.business_date, {}
+        if loan.vat is not None and (loan.accruing or event != "INTEREST_ACCRUED"):
+            own, beside = loan.vat.split(event, moved)
+            moved.update({name: amount for name, amount in own.items() if amount})
+        self.postings.append(Posting(event, day, loan.accruing, moved, self.cause))
+        due = {name: amount for name, amount in beside.items() if amount}
+        if due:
+            self.postings.append(Posting("VAT_DUE", day, loan.accruing, due, self.cause))

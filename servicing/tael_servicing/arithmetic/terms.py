@@ -292,6 +292,8 @@ class Terms:
     """Days past due above which interest goes off balance."""
     cure_periods: int = 2
     """Instalments paid when due, after the arrears are paid, before interest is income again."""
+    vat_rate: Decimal = Decimal(0)
+    """Output VAT that prices include and that is split off: 0.06; 0 = none."""
     write_off_performing: bool = False
     """A loan that still accrues may be written off too."""
 

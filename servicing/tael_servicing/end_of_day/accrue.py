@@ -6,16 +6,21 @@ denominator) less what was posted before (DESIGN.md §4), half up as every produ
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, func, select, text
 
 from tael_servicing import bookings
 from tael_servicing.arithmetic.postings import Posting
+from tael_servicing.arithmetic.vat import Vat
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
 from tael_servicing.loan_store import CONTRACT
 from tael_servicing.loans import Contract
 from tael_servicing.tables import RUNNING, loan_state
 from tael_servicing.tables import loan as loans
+
+EVENT = "INTEREST_ACCRUED"
 
 GROW = text(
     """
@@ -56,6 +61,12 @@ GROW = text(
             interest_accrued = interest_accrued + CASE WHEN on_balance THEN interest ELSE 0 END,
             penalty = balance.penalty + CASE WHEN on_balance THEN night.penalty ELSE 0 END,
             compound = balance.compound + CASE WHEN on_balance THEN night.compound ELSE 0 END,
+            earned_interest = earned_interest
+                + CASE WHEN on_balance AND vat_numerator > 0 THEN interest ELSE 0 END,
+            earned_penalty = earned_penalty
+                + CASE WHEN on_balance AND vat_numerator > 0 THEN night.penalty ELSE 0 END,
+            earned_compound = earned_compound
+                + CASE WHEN on_balance AND vat_numerator > 0 THEN night.compound ELSE 0 END,
             offbalance_interest =
                 offbalance_interest + CASE WHEN on_balance THEN 0 ELSE interest END,
             offbalance_penalty =
@@ -65,9 +76,11 @@ GROW = text(
         FROM accruing JOIN night USING (loan_id)
         WHERE balance.loan_id = accruing.loan_id
     )
-    SELECT loan_id, on_balance,
-           CAST(interest AS bigint), CAST(penalty AS bigint), CAST(compound AS bigint)
-    FROM night JOIN accruing USING (loan_id)
+    SELECT loan_id, on_balance, vat_numerator, vat_denominator,
+           earned_interest, earned_penalty, earned_compound,
+           CAST(interest AS bigint) AS interest,
+           CAST(night.penalty AS bigint) AS penalty, CAST(night.compound AS bigint) AS compound
+    FROM night JOIN accruing USING (loan_id) JOIN loan_balance USING (loan_id)
     ORDER BY loan_id
     """
 )
@@ -101,14 +114,21 @@ class Accrue(Step):
         transaction.execute(STAND, night)
         contracts = _contracts(transaction, ids)
         summary, made = Summary(loans=len(grown)), []
-        for loan_id, on_balance, *amounts in grown:
-            named = zip(("interest", "penalty", "compound"), amounts, strict=True)
-            moved = {name: amount for name, amount in named if amount}
-            posting = Posting("INTEREST_ACCRUED", closing.day, on_balance, moved)
-            made.append((contracts[loan_id], posting))
+        for row in grown:
+            posting = Posting(EVENT, closing.day, row.on_balance, _amounts(row))
+            made.append((contracts[row.loan_id], posting))
             summary.count([posting])
         bookings.post_many(transaction, batch, made)
         return summary
+
+
+def _amounts(row: Any) -> dict[str, int]:
+    """What a loan's night comes to, and the VAT in it where that is split off."""
+    moved = {"interest": row.interest, "penalty": row.penalty, "compound": row.compound}
+    if row.on_balance and row.vat_numerator:
+        earned = [0, row.earned_interest, row.earned_penalty, row.earned_compound, 0]
+        moved |= Vat((row.vat_numerator, row.vat_denominator), earned).split(EVENT, moved)[0]
+    return {name: amount for name, amount in moved.items() if amount}
 
 
 def _contracts(transaction: Connection, ids: list[str]) -> dict[str, Contract]:
