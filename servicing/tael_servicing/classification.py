@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from datetime import date
+from dataclasses import asdict, replace
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
@@ -13,10 +13,13 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from tael.servicing.v1 import portfolio_pb2 as pb
 from tael_runtime import idempotency
 from tael_runtime.errors import FailedPrecondition
-from tael_servicing import approvals, books, impairment_policies, loan_store
+from tael_servicing import approvals, impairment_policies, loans
 from tael_servicing.arithmetic import classes
 from tael_servicing.arithmetic.classes import Cause, Facts, Standing
-from tael_servicing.arithmetic.impairment import ImpairmentPolicy, RiskClass
+from tael_servicing.arithmetic.events import Impaired
+from tael_servicing.arithmetic.impairment import BAD, ImpairmentPolicy, RiskClass
+from tael_servicing.enacting import enact
+from tael_servicing.loans import Held
 from tael_servicing.reasons import Reason
 from tael_servicing.snapshots import days_past_due
 from tael_servicing.tables import RUNNING, class_judgement, instalment, loan_class, loan_state
@@ -30,6 +33,7 @@ def to_judge(
 ) -> list[str]:
     """Loans whose class days past due alone do not decide at the end of the day, by id."""
     bad = days_past_due(day) > policy.class_limits[1]
+    observed = loan_state.c.restructured > day - timedelta(days=policy.observation_days)
     query = (
         select(loan_state.c.loan_id)
         .outerjoin(loan_class, loan_class.c.loan_id == loan_state.c.loan_id)
@@ -39,7 +43,7 @@ def to_judge(
                 loan_class.c.loan_id.is_not(None),
                 and_(
                     loan_state.c.state.in_(RUNNING),
-                    or_(bad, loan_state.c.state == "NON_ACCRUAL"),
+                    or_(bad, observed, loan_state.c.state == "NON_ACCRUAL"),
                 ),
             ),
         )
@@ -69,28 +73,41 @@ def judge(
     return changed
 
 
-def override(transaction: Connection, request: pb.OverrideClassRequest) -> None:
-    """Judges a loan by hand. Raises FailedPrecondition, NotFound."""
-    book = books.hold_open(transaction, loan_store.book_of(transaction, request.loan_id))
-    loan_store.lock(transaction, request.loan_id)
-    policy = impairment_policies.in_force(transaction, book.book_id, book.business_date).policy
-    (row,) = _facts(transaction, book.business_date, [request.loan_id])
-    if row.state not in RUNNING:
+def override(
+    transaction: Connection, held: Held, day: date, request: pb.OverrideClassRequest
+) -> None:
+    """Judges a locked loan by hand; one that becomes bad accrues off balance from now on.
+
+    Raises FailedPrecondition LOAN_NOT_RUNNING, APPROVAL_REQUIRED, NOT_TECHNICAL.
+    """
+    contract = held.contract
+    if held.state not in RUNNING:
         raise FailedPrecondition(
-            Reason.LOAN_NOT_RUNNING, f"the loan is {row.state}", request.loan_id
+            Reason.LOAN_NOT_RUNNING, f"the loan is {held.state}", contract.loan_id
         )
-    facts = _facts_of(row, book.business_date)
-    now = classes.judge(policy, _standing(row, book.business_date), facts)
+    policy = impairment_policies.in_force(transaction, contract.book_id, day).policy
+    (row,) = _facts(transaction, day, [contract.loan_id])
+    facts = _facts_of(row, day)
+    now = classes.judge(policy, _standing(row, day), facts)
     after = _judged(policy, now, facts, request)
+    _check_approved(now, after, request)
+    if after.risk_class >= BAD and held.loan.accruing:
+        event = Impaired(day, loans.next_event_id(transaction, contract.loan_id))
+        enact(transaction, held, event, day, reference=request.reason)
+        after = classes.judge(policy, after, replace(facts, non_accrual=True))
+    _remember(transaction, contract.book_id, {contract.loan_id: after}, [])
+    _keep(transaction, request, day, now, after)
+
+
+def _check_approved(now: Standing, after: Standing, request: pb.OverrideClassRequest) -> None:
     improved = after.risk_class < now.risk_class or after.stage < now.stage
-    if improved and not (request.approval or request.HasField("technical_overdue")):
+    technical = request.HasField("technical_overdue")
+    if improved and not (request.approval or technical):
         raise FailedPrecondition(
             Reason.APPROVAL_REQUIRED, "an improvement needs an approval", request.loan_id
         )
-    if improved or request.HasField("technical_overdue"):
+    if improved or technical:
         approvals.check_checker("the judgement", request.loan_id, request.checker)
-    _remember(transaction, book.book_id, {request.loan_id: after}, [])
-    _keep(transaction, request, facts.day, now, after)
 
 
 def _judged(
@@ -133,6 +150,7 @@ def _facts(transaction: Connection, day: date, loan_ids: Sequence[str]) -> Seque
             loan_state.c.oldest_due,
             days_past_due(day).label("dpd"),
             paid.label("periods_paid"),
+            loan_state.c.restructured.label("rescheduled"),
             *remembered,
         )
         .outerjoin(loan_class, loan_class.c.loan_id == loan_state.c.loan_id)
@@ -143,7 +161,14 @@ def _facts(transaction: Connection, day: date, loan_ids: Sequence[str]) -> Seque
 
 
 def _facts_of(row: Any, day: date) -> Facts:
-    return Facts(day, row.dpd, row.oldest_due, row.state == "NON_ACCRUAL", row.periods_paid)
+    return Facts(
+        day,
+        row.dpd,
+        row.oldest_due,
+        row.state == "NON_ACCRUAL",
+        row.periods_paid,
+        row.rescheduled,
+    )
 
 
 def _standing(row: Any, day: date) -> Standing:

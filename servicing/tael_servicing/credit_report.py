@@ -15,10 +15,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, case, func, or_, select
 
 from tael.servicing.v1 import portfolio_pb2 as pb
-from tael.servicing.v1 import product_pb2
 from tael_client.values import from_date
 from tael_runtime.errors import InvalidArgument
-from tael_servicing import books, products, snapshots
+from tael_servicing import books, loan_store, snapshots
+from tael_servicing.arithmetic.terms import Frequency, Method, Unit
+from tael_servicing.loans import Held
 from tael_servicing.paging import pages
 from tael_servicing.snapshots import OWING
 from tael_servicing.tables import (
@@ -32,15 +33,31 @@ from tael_servicing.tables import loan as loans
 
 RECORDS_A_MESSAGE = 500
 REPAY_MODES = {
-    product_pb2.REPAYMENT_METHOD_EQUAL_INSTALMENT: "11",
-    product_pb2.REPAYMENT_METHOD_EQUAL_PRINCIPAL: "12",
-    product_pb2.REPAYMENT_METHOD_BULLET: "21",
-    product_pb2.REPAYMENT_METHOD_INTEREST_ONLY: "31",
+    Method.EQUAL_INSTALMENT: "11",
+    Method.EQUAL_PRINCIPAL: "12",
+    Method.BULLET: "21",
+    Method.INTEREST_ONLY: "31",
 }
 OTHER_MODE = "90"
-MONTHLY, ONCE = "03", "07"
-SPECIAL = {"Prepaid": "4", "Settled": "5", "WrittenOff": "15"}
+FREQUENCIES = {
+    Frequency(Unit.DAY, 1): "01",
+    Frequency(Unit.WEEK, 1): "02",
+    Frequency(Unit.MONTH, 1): "03",
+    Frequency(Unit.MONTH, 3): "04",
+}
+ONCE, IRREGULAR = "07", "08"
+SPECIAL = {
+    "Rescheduled": "1",
+    "GuarantorPaid": "2",
+    "Prepaid": "4",
+    "Settled": "5",
+    "Waived": "11",
+    "Sold": "13",
+    "WrittenOff": "15",
+}
 """Codes of special transactions by kind of loan event."""
+ENDINGS = {"CLOSED_GUARANTOR": "D", "CLOSED_TRANSFERRED": "G"}
+"""Repay status of accounts that ended otherwise than settled by the debtor."""
 BANDS = ((31, 60), (61, 90), (91, 180))
 """Days past due of overdue principal told apart; more than the last is told by itself."""
 
@@ -49,8 +66,9 @@ BANDS = ((31, 60), (61, 90), (91, 180))
 class _Month:
     """What is asked of the store for a page of accounts, by loan."""
 
-    contracts: dict[str, Row[Any]]
-    terms: dict[tuple[str, int], product_pb2.ProductTerms]
+    held: dict[str, Held]
+    revolving: frozenset[str]
+    """Loans drawn under a revolving limit."""
     schedule: dict[str, Row[Any]]
     paid: dict[str, Row[Any]]
     special: dict[str, list[pb.CreditAccountRecord.SpecialTransaction]]
@@ -109,12 +127,12 @@ def _reported(book_id: str, day: date) -> Any:
 
 def _month(connection: Connection, day: date, ids: Sequence[str]) -> _Month:
     first = day.replace(day=1)
-    contracts = _by_loan(
-        connection,
-        select(loans, func.coalesce(credit_line.c.revolving, False).label("revolving"))
-        .outerjoin(credit_line, credit_line.c.line_id == loans.c.line_id)
-        .where(loans.c.loan_id == func.any(ids)),
-    )
+    held = {each.contract.loan_id: each for each in loan_store.load(connection, ids)}
+    revolving = connection.execute(
+        select(loans.c.loan_id)
+        .join(credit_line, credit_line.c.line_id == loans.c.line_id)
+        .where(loans.c.loan_id == func.any(ids), credit_line.c.revolving)
+    ).scalars()
     this_month = instalment.c.due_date.between(first, day)
     due = instalment.c.principal + instalment.c.interest
     schedule = _by_loan(
@@ -134,13 +152,16 @@ def _month(connection: Connection, day: date, ids: Sequence[str]) -> _Month:
             snapshots.total(repayment.c.amount).label("amount"),
             func.max(repayment.c.value_date).label("last"),
         )
-        .where(repayment.c.loan_id == func.any(ids), repayment.c.value_date.between(first, day))
+        .where(
+            repayment.c.loan_id == func.any(ids),
+            repayment.c.value_date.between(first, day),
+            ~_reversed(repayment.c.loan_id, repayment.c.event_id),
+        )
         .group_by(repayment.c.loan_id),
     )
-    versions = {(row.product_code, row.product_version) for row in contracts.values()}
     return _Month(
-        contracts,
-        products.terms_of(connection, versions),
+        held,
+        frozenset(revolving),
         schedule,
         paid,
         _special(connection, first, day, ids),
@@ -149,6 +170,20 @@ def _month(connection: Connection, day: date, ids: Sequence[str]) -> _Month:
 
 def _by_loan(connection: Connection, query: Any) -> dict[str, Row[Any]]:
     return {row.loan_id: row for row in connection.execute(query)}
+
+
+def _reversed(loan_id: Any, event_id: Any) -> Any:
+    """Whether an event was taken back."""
+    undone = loan_event.alias("undone")
+    return (
+        select(undone.c.event_id)
+        .where(
+            undone.c.loan_id == loan_id,
+            undone.c.kind == "Reversed",
+            undone.c.content["target"].astext == event_id,
+        )
+        .exists()
+    )
 
 
 def _special(
@@ -161,6 +196,7 @@ def _special(
             loan_event.c.loan_id == func.any(ids),
             loan_event.c.kind.in_(SPECIAL),
             loan_event.c.value_date.between(first, day),
+            ~_reversed(loan_event.c.loan_id, loan_event.c.event_id),
         )
         .order_by(loan_event.c.loan_id, loan_event.c.value_date, loan_event.c.event_id)
     )
@@ -173,39 +209,37 @@ def _special(
 
 
 def _record(row: Any, day: date, month: _Month) -> pb.CreditAccountRecord:
-    contract: Any = month.contracts[row.loan_id]
-    terms = month.terms[contract.product_code, contract.product_version]
+    revolving = row.loan_id in month.revolving
     record = pb.CreditAccountRecord(
         base=pb.CreditAccountRecord.Base(
             record_type="210",
-            account_type="R4" if contract.revolving else "D1",
+            account_type="R4" if revolving else "D1",
             account_id=row.loan_id,
             customer_id=row.customer_id,
             report_date=from_date(day),
             report_point=row.point,
         ),
-        basic=_basic(row, contract, terms),
+        basic=_basic(row, month.held[row.loan_id], revolving=revolving),
         performance=_performance(row, day, month),
         special_transactions=month.special.get(row.loan_id, ()),
     )
-    if contract.revolving:
+    if revolving:
         record.limit.credit_limit = row.credit_limit
     return record
 
 
-def _basic(
-    row: Any, contract: Any, terms: product_pb2.ProductTerms
-) -> pb.CreditAccountRecord.Basic:
-    bullet = terms.method == product_pb2.REPAYMENT_METHOD_BULLET
+def _basic(row: Any, held: Held, *, revolving: bool) -> pb.CreditAccountRecord.Basic:
+    contract, terms = held.contract, held.terms
+    once = terms.method is Method.BULLET
     return pb.CreditAccountRecord.Basic(
         open_date=from_date(contract.start_date),
         due_date=from_date(row.maturity_date),
         currency_code=contract.currency_code,
         amount=contract.principal,
         repay_mode=REPAY_MODES.get(terms.method, OTHER_MODE),
-        repay_frequency=ONCE if bullet else MONTHLY,
-        terms=1 if bullet else contract.periods,
-        agreement_id=contract.line_id if contract.revolving else "",
+        repay_frequency=ONCE if once else FREQUENCIES.get(terms.frequency, IRREGULAR),
+        terms=1 if once else terms.periods,
+        agreement_id=contract.line_id if revolving else "",
     )
 
 
@@ -239,11 +273,11 @@ def _account_status(row: Any) -> str:
 
 
 def repay_status(state: str, dpd: int, worst_dpd: int, due_in_month: int) -> str:
-    """How the month went: * N M 1-7 B C."""
+    """How the month went: * N M 1-7 B C D G."""
     if state == "WRITTEN_OFF":
         return "B"
     if state not in OWING:
-        return "C"
+        return ENDINGS.get(state, "C")
     if dpd > 0:
         return str(min((dpd - 1) // 30 + 1, 7))
     if worst_dpd > 0:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 from google.protobuf import json_format
 from google.type import decimal_pb2
@@ -85,7 +86,7 @@ def read(given: pb.ImpairmentPolicy) -> ImpairmentPolicy:
 def message(policy: ImpairmentPolicy) -> pb.ImpairmentPolicy:
     """In the contract's words, every default written out."""
 
-    def told(value: object) -> object:
+    def told(value: Any) -> Any:
         if isinstance(value, Decimal):
             return from_decimal(value)
         return [told(each) for each in value] if isinstance(value, tuple) else value

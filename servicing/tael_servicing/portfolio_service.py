@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import date
 
 import grpc
 from sqlalchemy import Connection
@@ -22,13 +23,13 @@ from tael_servicing import (
     cohorts,
     credit_report,
     impairment_policies,
-    loan_store,
     portfolio,
     provisions,
     reminders,
     snapshots,
 )
 from tael_servicing.desk import Desk
+from tael_servicing.loans import Held
 from tael_servicing.ratios import reaches
 
 
@@ -36,6 +37,7 @@ class Portfolio(portfolio_pb2_grpc.PortfolioServiceServicer):
     """Tells of a book's loans together, and has them judged."""
 
     def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._db = desk.database
 
     def LoanLedger(
@@ -104,18 +106,13 @@ class Portfolio(portfolio_pb2_grpc.PortfolioServiceServicer):
     ) -> pb.OverrideClassResponse:
         """Judges a loan by hand."""
 
-        def work(transaction: Connection) -> pb.OverrideClassResponse:
-            classification.override(transaction, request)
-            book_id = loan_store.book_of(transaction, request.loan_id)
-            ledger = snapshots.ledger_of(transaction, book_id, None)
+        def work(transaction: Connection, held: Held, day: date) -> pb.OverrideClassResponse:
+            classification.override(transaction, held, day, request)
+            ledger = snapshots.ledger_of(transaction, held.contract.book_id, None)
             loan = portfolio.classified(transaction, ledger, request.loan_id)
             return pb.OverrideClassResponse(loan=loan)
 
-        return books.on_an_open_day(
-            lambda: idempotency.once(
-                self._db, "OverrideClass", request, pb.OverrideClassResponse, work
-            )
-        )
+        return self._desk.on_loan("OverrideClass", request, pb.OverrideClassResponse, work)
 
     def Provisions(
         self, request: pb.ProvisionsRequest, context: grpc.ServicerContext

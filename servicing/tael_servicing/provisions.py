@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, or_, select, text
 
 from tael_servicing import bookings, loan_store, loans, snapshots
-from tael_servicing.arithmetic.events import AllowanceAdjusted, happen
+from tael_servicing.arithmetic.events import AllowanceAdjusted
+from tael_servicing.arithmetic.fold import happen
 from tael_servicing.arithmetic.impairment import ImpairmentPolicy, RiskClass, expected_loss
 from tael_servicing.arithmetic.postings import Posting, Step
 from tael_servicing.bookings import Batch
@@ -59,7 +60,7 @@ def provide(
         loan_id = held.contract.loan_id
         worst, at = standings[loan_id]
         target = expected_loss(
-            policy, held.terms.annual_rate, held.loan, worst, at, undrawn.get(loan_id, 0)
+            policy, held.loan.annual_rate, held.loan, worst, at, undrawn.get(loan_id, 0)
         )
         if target == held.loan.allowance:
             continue
@@ -77,7 +78,9 @@ def provide(
 def _adjusted(held: Held, event: AllowanceAdjusted) -> Step:
     """The night of the day is accrued already; the event belongs to the day all the same."""
     loan, postings = happen(held.terms, replace(held.loan, business_date=event.value_date), event)
-    return Step(replace(loan, business_date=held.loan.business_date), postings)
+    last = max(loan.last_event, held.loan.last_event)
+    after = replace(loan, business_date=held.loan.business_date, last_event=last)
+    return Step(after, postings)
 
 
 def _standings(

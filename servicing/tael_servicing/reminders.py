@@ -26,6 +26,8 @@ def reminders(
         - instalment.c.principal_paid
         + instalment.c.interest
         - instalment.c.interest_paid
+        + instalment.c.fee
+        - instalment.c.fee_paid
     )
     key = tuple_(loans.c.loan_id, instalment.c.due_date)
     query = (

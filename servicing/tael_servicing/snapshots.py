@@ -159,7 +159,7 @@ def standing_rows(policy: ImpairmentPolicy, book_id: str, day: date) -> Select[A
             func.coalesce(loan_class.c.cause, "").label("cause"),
             loan_class.c.since,
             func.coalesce(credit_line.c.credit_limit, 0).label("credit_limit"),
-            loans.c.annual_rate,
+            loan_state.c.annual_rate,
             loans.c.principal,
             loans.c.start_date,
             _last_due().label("maturity_date"),
@@ -254,7 +254,7 @@ def _principal_due(day: date) -> ColumnElement[Any]:
 
 def _next_due_amount() -> ColumnElement[Any]:
     return (
-        select(total(_unpaid("principal") + _unpaid("interest")))
+        select(total(_unpaid("principal") + _unpaid("interest") + _unpaid("fee")))
         .where(
             instalment.c.loan_id == loans.c.loan_id,
             instalment.c.due_date == loan_state.c.next_due,

@@ -92,6 +92,18 @@ def test_a_restructured_loan_is_watched_for_a_year() -> None:
     assert after(watched, late(91)).risk_class is SUBSTANDARD
 
 
+def test_a_rescheduling_is_observed_once_and_an_approval_ends_it() -> None:
+    told = Facts(DAY, restructured=DAY - timedelta(days=10))
+    watched = unremembered(POLICY, told)
+    assert (watched.risk_class, watched.cause) == (MENTION, Cause.RESTRUCTURED)
+    approved = with_class(POLICY, watched, NORMAL, told)
+    next_day = replace(told, day=DAY + timedelta(days=1))
+    assert after(approved, next_day).risk_class is NORMAL
+    again = replace(next_day, restructured=next_day.day)
+    assert after(approved, again).risk_class is MENTION
+    assert unremembered(POLICY, replace(told, day=DAY + timedelta(days=355))).plain
+
+
 def test_a_class_worsened_by_hand_is_a_floor() -> None:
     worse = with_class(POLICY, unremembered(POLICY, Facts(DAY)), SUBSTANDARD, Facts(DAY))
     assert (worse.risk_class, worse.cause, worse.stage) == (SUBSTANDARD, Cause.WORSENED, 3)

@@ -24,7 +24,7 @@ CHECKER = "checker-1"
 
 def test_a_book_is_told_as_it_was_on_every_day(new_bank: Callable[..., Bank]) -> None:
     bank = new_bank(nonaccrual_dpd=10)
-    set_policy(bank, class_limits=[0, 5, 9, 20])
+    set_policy(bank, class_limits=[0, 5, 9, 20], stage2_dpd=3)
     good = bank.lend().loan_id
     cards = {name: f"card-{name}-{bank.book}" for name in ("silent", "payer", "late")}
     for card in cards.values():
