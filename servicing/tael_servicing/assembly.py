@@ -19,6 +19,8 @@ from tael.servicing.v1 import (
     portfolio_pb2_grpc,
     product_pb2,
     product_pb2_grpc,
+    rate_pb2,
+    rate_pb2_grpc,
     repayment_pb2,
     repayment_pb2_grpc,
 )
@@ -35,6 +37,7 @@ from tael_servicing.loan_change_service import LoanChanges
 from tael_servicing.loan_service import Loans
 from tael_servicing.portfolio_service import Portfolio
 from tael_servicing.product_service import Products
+from tael_servicing.rate_service import Rates
 from tael_servicing.repayment_service import Repayments
 from tael_servicing.tables import metadata
 
@@ -47,6 +50,7 @@ def build(runtime: Runtime) -> Assembly:
     return Assembly(
         protos=(
             product_pb2,
+            rate_pb2,
             credit_line_pb2,
             loan_pb2,
             loan_change_pb2,
@@ -58,6 +62,7 @@ def build(runtime: Runtime) -> Assembly:
         ),
         servicers=(
             (product_pb2_grpc.add_ProductServiceServicer_to_server, Products(desk)),
+            (rate_pb2_grpc.add_RateServiceServicer_to_server, Rates(desk)),
             (credit_line_pb2_grpc.add_CreditLineServiceServicer_to_server, CreditLines(desk)),
             (loan_pb2_grpc.add_LoanServiceServicer_to_server, Loans(desk, disbursements)),
             (loan_change_pb2_grpc.add_LoanChangeServiceServicer_to_server, LoanChanges(desk)),

@@ -22,7 +22,9 @@ from tael_runtime.ids import new_id
 from tael_servicing import (
     bookings,
     books,
+    caps,
     events,
+    holidays,
     lines,
     loan_store,
     loans,
@@ -37,12 +39,13 @@ from tael_servicing.bookings import Batch
 from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
 from tael_servicing.line_tree import CreditLine
-from tael_servicing.loans import Contract, Held
+from tael_servicing.loans import Contract, Held, contract_terms
 from tael_servicing.outgoing import PostingRefused
 from tael_servicing.payouts import Outcome, Payouts
+from tael_servicing.product_checks import check_loan
 from tael_servicing.products import Product
+from tael_servicing.quotes import choices_of
 from tael_servicing.reasons import Reason
-from tael_servicing.terms import loan_terms
 
 log = structlog.get_logger()
 
@@ -57,14 +60,14 @@ def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
     line = lines.lock(transaction, request.line_id)
     day = book.business_date
     line.check_open(day)
-    product = products.get(transaction, line.product_code)
-    contract = _contract(request, line, product, book)
+    product = products.get(transaction, line.product_code, on=day)
+    contract = _contract(transaction, request, line, product, book)
     line.check_room(contract.principal)
     if loans.has_arrears(transaction, line.customer_id):
         raise FailedPrecondition(
             Reason.CUSTOMER_OVERDUE, "the customer has a loan past due", line.customer_id
         )
-    held = _opened(contract, product)
+    held = _opened(transaction, contract, product)
     line = lines.reserve(transaction, line, contract.principal, contract.loan_id, day)
     loans.sign(transaction, contract)
     loan_store.save(transaction, held)
@@ -75,19 +78,18 @@ def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
 
 
 def _contract(
-    request: pb.DisburseLoanRequest, line: CreditLine, product: Product, book: BookDay
+    transaction: Connection,
+    request: pb.DisburseLoanRequest,
+    line: CreditLine,
+    product: Product,
+    book: BookDay,
 ) -> Contract:
+    """Raises InvalidFields with everything the loan wants that its product does not lend."""
     principal = read_amount("principal", request.principal, book.currency_code)
-    terms = product.terms
-    if not terms.min_principal <= principal <= terms.max_principal:
-        raise InvalidArgument(
-            "principal.minor_units",
-            f"the product lends {terms.min_principal} to {terms.max_principal}",
-        )
-    if not terms.min_periods <= request.periods <= terms.max_periods:
-        raise InvalidArgument(
-            "periods", f"the product lends over {terms.min_periods} to {terms.max_periods}"
-        )
+    day = book.business_date
+    choices = choices_of(request.choices, request.repay_day)
+    check_loan(product.terms, principal, request.periods, choices, day)
+    off = holidays.of_loan(transaction, product.terms, day, request.periods)
     return Contract(
         loan_id=new_id("ln"),
         customer_id=line.customer_id,
@@ -103,12 +105,22 @@ def _contract(
         start_date=book.business_date,
         card_token=request.card_token,
         source=request.source,
+        choices=choices.SerializeToString(deterministic=True),
+        holidays=tuple(sorted(off)),
     )
 
 
-def _opened(contract: Contract, product: Product) -> Held:
-    terms = loan_terms(product.terms, contract.periods, contract.annual_rate, contract.repay_day)
-    loan = begin(terms, Disbursed(contract.start_date, "", contract.principal))
+def _opened(transaction: Connection, contract: Contract, product: Product) -> Held:
+    """The loan as it is signed. Raises InvalidArgument for terms no loan can have;
+    FailedPrecondition COST_OVER_CAP.
+    """
+    try:
+        terms = contract_terms(contract, product.terms)
+    except ValueError as error:
+        raise InvalidArgument("choices", str(error)) from error
+    principal, day = contract.principal, contract.start_date
+    caps.check(transaction, product.lender_type, product.terms, terms, principal, day)
+    loan = begin(terms, Disbursed(day, "", principal))
     return Held(contract, terms, "PAYING", loan)
 
 

@@ -17,7 +17,8 @@ from tael_runtime.ids import new_id
 from tael_servicing.arithmetic.loan import charge_rate
 from tael_servicing.books import BookDay
 from tael_servicing.line_tree import DEEPEST, CreditLine, raise_until, regrant
-from tael_servicing.products import Product, rate_problem
+from tael_servicing.product_checks import rate_problem
+from tael_servicing.products import Product
 from tael_servicing.reasons import Reason
 from tael_servicing.terms import cost_cap, loan_terms
 

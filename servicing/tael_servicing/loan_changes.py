@@ -16,7 +16,7 @@ from tael_servicing.arithmetic.events import Reversed
 from tael_servicing.arithmetic.terms import Unit
 from tael_servicing.enacting import Enacted, enact
 from tael_servicing.loans import Held
-from tael_servicing.products import rate_problem
+from tael_servicing.product_checks import rate_problem
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import loan_event, repayment
 

@@ -10,10 +10,8 @@ from sqlalchemy import Connection, select
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael.servicing.v1 import loan_pb2_grpc
-from tael_client.values import to_decimal
 from tael_runtime import idempotency
-from tael_runtime.errors import InvalidArgument
-from tael_runtime.fields import optional_date, read_amount
+from tael_runtime.fields import read_amount
 from tael_runtime.paging import number_key, text_key, token
 from tael_servicing import (
     books,
@@ -21,7 +19,6 @@ from tael_servicing import (
     loan_store,
     messages,
     outgoing,
-    products,
     quotes,
     write_offs,
 )
@@ -29,9 +26,7 @@ from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
 from tael_servicing.disbursement import Disbursements
 from tael_servicing.loans import Held
-from tael_servicing.products import rate_problem
 from tael_servicing.tables import loan, loan_posting, loan_state
-from tael_servicing.terms import cost_cap, loan_terms
 
 AnswerT = TypeVar("AnswerT")
 
@@ -49,18 +44,7 @@ class Loans(loan_pb2_grpc.LoanServiceServicer):
     ) -> pb.QuoteScheduleResponse:
         """Schedule and cost of a loan that might be."""
         with self._db.read() as connection:
-            product = products.get(connection, request.product_code)
-            book = books.get(connection, product.book_id)
-        principal = read_amount("principal", request.principal, book.currency_code)
-        start = optional_date(request, "start_date") or book.business_date
-        rate = to_decimal(product.terms.annual_rate)
-        if request.HasField("annual_rate"):
-            cap = cost_cap(product.terms)
-            if problem := rate_problem(request.annual_rate, cap * 0, cap):
-                raise InvalidArgument("annual_rate", problem)
-            rate = to_decimal(request.annual_rate)
-        terms = loan_terms(product.terms, request.periods, rate, request.repay_day)
-        return quotes.quote(terms, principal, start)
+            return quotes.answer(connection, request)
 
     def DisburseLoan(
         self, request: pb.DisburseLoanRequest, context: grpc.ServicerContext

@@ -40,7 +40,7 @@ from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.terms import Part, Terms
 from tael_servicing.arithmetic.vat import Vat
 from tael_servicing.books import PastCutOff
-from tael_servicing.loans import UNPAID_OUT, Contract, Held, Stored
+from tael_servicing.loans import UNPAID_OUT, Contract, Held, Stored, contract_terms
 from tael_servicing.positions import positions
 from tael_servicing.tables import (
     EARNED,
@@ -53,7 +53,6 @@ from tael_servicing.tables import (
     loan_state,
 )
 from tael_servicing.tables import loan as loans
-from tael_servicing.terms import loan_terms
 
 CONTRACT = [loans.c[name] for name in Contract.__dataclass_fields__]
 
@@ -142,17 +141,19 @@ def _read(transaction: Connection, rows: Sequence[Any]) -> list[Held]:
     )
     found = []
     for row in rows:
-        contract = Contract(*row[: len(CONTRACT)])
-        terms = loan_terms(
-            product_terms[contract.product_code, contract.product_version],
-            contract.periods,
-            contract.annual_rate,
-            contract.repay_day,
-        )
+        contract = contract_of(row)
+        product = product_terms[contract.product_code, contract.product_version]
+        terms = contract_terms(contract, product)
         loan = _today(terms, row)
         stored = Stored(row.state, loan, row.changes, row.newest_event or "")
         found.append(Held(contract, terms, row.state, loan, stored))
     return found
+
+
+def contract_of(row: Any) -> Contract:
+    """The contract out of the columns CONTRACT, which come first."""
+    *plain, choices, holidays = row[: len(CONTRACT)]
+    return Contract(*plain, bytes(choices), tuple(holidays))
 
 
 def _today(terms: Terms, row: Any) -> Loan:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, func, insert, select
 
 from tael_runtime import later
+from tael.servicing.v1 import product_pb2 as pb
 from tael_runtime.errors import FailedPrecondition
 from tael_servicing import kept
 from tael_servicing.arithmetic.events import LoanEvent
@@ -19,6 +20,7 @@ from tael_servicing.arithmetic.terms import Terms
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import book_day, loan_event, loan_posting, loan_state
 from tael_servicing.tables import loan as loans
+from tael_servicing.terms import NO_CHOICES, loan_terms
 
 UNPAID_OUT = ("PAYING", "CANCELLED")
 CLOSURES = {
@@ -49,6 +51,10 @@ class Contract:
     start_date: date
     card_token: str
     source: str
+    choices: bytes = b""
+    """What it brought of its own: a LoanChoices."""
+    holidays: tuple[date, ...] = ()
+    """Days of its life that were no business days when it was signed, where due dates shift."""
 
     @property
     def payment_id(self) -> str:
@@ -66,6 +72,18 @@ class Stored:
     """How often it was written: nobody writes over what they have not read."""
     newest_event: str
     """The id of the event that came last; "" before the first."""
+
+
+def contract_terms(contract: Contract, product: pb.ProductTerms) -> Terms:
+    """The terms of the loan, of the product version it was born with."""
+    return loan_terms(
+        product,
+        contract.periods,
+        contract.annual_rate,
+        contract.repay_day,
+        choices=pb.LoanChoices.FromString(contract.choices) if contract.choices else NO_CHOICES,
+        holidays=frozenset(contract.holidays),
+    )
 
 
 @dataclass(frozen=True)
@@ -129,7 +147,7 @@ def has_arrears(transaction: Connection, customer_id: str) -> bool:
 BOOKED_ON = (
     select(book_day.c.business_date)
     .join(loans, loans.c.book_id == book_day.c.book_id)
-    .where(loans.c.loan_id == bindparam("loan_id"))
+    .where(loans.c.loan_id == bindparam("of_loan"))
     .scalar_subquery()
 )
 
@@ -140,7 +158,8 @@ RECORD_MANY = insert(loan_event)
 
 def record(transaction: Connection, loan_id: str, event: LoanEvent, reference: str = "") -> None:
     """Adds to the events the loan is the fold of; reference: on whose word."""
-    later.write(transaction, RECORD, _event_row(loan_id, event, reference))
+    row = {**_event_row(loan_id, event, reference), "of_loan": loan_id}
+    later.write(transaction, RECORD, row)
 
 
 def record_many(

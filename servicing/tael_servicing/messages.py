@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from itertools import count
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 from tael.servicing.v1 import loan_pb2 as pb
@@ -79,6 +79,8 @@ def planned_instalment(row: Instalment) -> pb.Instalment:
         fee=row.fee,
         balance_after=row.balance_after,
         state=pb.INSTALMENT_STATE_NOT_DUE,
+        start_date=from_date(row.period.start),
+        days=row.period.days,
     )
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import grpc
+from sqlalchemy import Connection
 
 from tael.ledger.v1 import ledger_pb2
 from tael.servicing.v1 import product_pb2 as pb
 from tael.servicing.v1 import product_pb2_grpc
 from tael_client.values import from_date
 from tael_runtime import idempotency
-from tael_runtime.errors import FailedPrecondition
-from tael_runtime.paging import text_key, token
+from tael_runtime.fields import optional_date
+from tael_runtime.paging import number_key, text_key, token
 from tael_servicing import books, products
 from tael_servicing.desk import Desk
-from tael_servicing.reasons import Reason
 
 
 class Products(product_pb2_grpc.ProductServiceServicer):
-    """Publishes and tells."""
+    """Publishes, retires, tells."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -28,29 +28,39 @@ class Products(product_pb2_grpc.ProductServiceServicer):
     ) -> pb.PublishProductResponse:
         """The next version."""
         book = books.adopt(self._db, self._desk.ledger, request.book_id)
-        if book.vat_mode == ledger_pb2.VAT_MODE_SPLIT:
-            raise FailedPrecondition(
-                Reason.VAT_SPLIT_UNSUPPORTED, f"book {book.book_id} splits VAT", book.book_id
-            )
-        products.check_terms(request.terms, book.currency_code)
+        lender_type = ledger_pb2.LenderType.Name(book.lender_type).removeprefix("LENDER_TYPE_")
+
+        def work(transaction: Connection) -> pb.PublishProductResponse:
+            taxed = products.taxed(request, splits=book.vat_mode == ledger_pb2.VAT_MODE_SPLIT)
+            ours = books.get(transaction, request.book_id)
+            product = products.publish(transaction, taxed, ours, lender_type)
+            return pb.PublishProductResponse(product=product.message())
+
+        return idempotency.once(
+            self._db, "PublishProduct", request, pb.PublishProductResponse, work
+        )
+
+    def RetireProduct(
+        self, request: pb.RetireProductRequest, context: grpc.ServicerContext
+    ) -> pb.RetireProductResponse:
+        """Ends lending under a code."""
         return idempotency.once(
             self._db,
-            "PublishProduct",
+            "RetireProduct",
             request,
-            pb.PublishProductResponse,
-            lambda transaction: pb.PublishProductResponse(
-                product=products.publish(
-                    transaction, request, books.get(transaction, request.book_id).business_date
-                ).message()
+            pb.RetireProductResponse,
+            lambda transaction: pb.RetireProductResponse(
+                product=products.retire(transaction, request).message()
             ),
         )
 
     def GetProduct(
         self, request: pb.GetProductRequest, context: grpc.ServicerContext
     ) -> pb.GetProductResponse:
-        """One version, or the newest."""
+        """One version, or the one in force on a day."""
+        on = optional_date(request, "date")
         with self._db.read() as connection:
-            product = products.get(connection, request.code, request.version)
+            product = products.get(connection, request.code, request.version, on)
             day = books.get(connection, product.book_id).business_date
         return pb.GetProductResponse(product=product.message(), business_date=from_date(day))
 
@@ -64,4 +74,17 @@ class Products(product_pb2_grpc.ProductServiceServicer):
         return pb.ListProductsResponse(
             products=[product.message() for product in found[:size]],
             next_page_token=token(found[size - 1].code) if len(found) > size else "",
+        )
+
+    def ListProductVersions(
+        self, request: pb.ListProductVersionsRequest, context: grpc.ServicerContext
+    ) -> pb.ListProductVersionsResponse:
+        """A page of one product's versions."""
+        size = request.page_size or 50
+        with self._db.read() as connection:
+            before = number_key(request.page_token)
+            found = products.versions(connection, request.code, before, size + 1)
+        return pb.ListProductVersionsResponse(
+            products=[product.message() for product in found[:size]],
+            next_page_token=token(found[size - 1].version) if len(found) > size else "",
         )

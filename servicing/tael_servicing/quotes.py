@@ -1,72 +1,121 @@
-"""A loan that might be: its schedule and the table of what it costs (金规〔2026〕2号)."""
+"""A loan that might be: its schedule and the table of what it costs."""
 
 from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
 
+from sqlalchemy import Connection
+
 from tael.servicing.v1 import loan_pb2 as pb
-from tael_client.values import from_decimal
-from tael_servicing import messages
-from tael_servicing.arithmetic.disclosure import annual_cost
-from tael_servicing.arithmetic.schedules import Schedule, build_schedule
+from tael.servicing.v1 import product_pb2
+from tael_client.values import from_decimal, to_decimal
+from tael_runtime.errors import FailedPrecondition, InvalidArgument
+from tael_runtime.fields import optional_date, read_amount
+from tael_servicing import books, caps, disclosures, holidays, messages, products, rates
+from tael_servicing.arithmetic.disclosure import cost
+from tael_servicing.arithmetic.schedules import build_schedule
 from tael_servicing.arithmetic.terms import Terms
+from tael_servicing.caps import Limit
+from tael_servicing.product_checks import check_loan, rate_problem, repays
+from tael_servicing.products import Product
+from tael_servicing.reasons import Reason
+from tael_servicing.terms import decimal_of, loan_terms
 
-LENDER = "the lender"
+
+def answer(connection: Connection, request: pb.QuoteScheduleRequest) -> pb.QuoteScheduleResponse:
+    """The quote a request asks for.
+
+    Raises NotFound; InvalidFields for what the product does not lend; FailedPrecondition
+    PRODUCT_RETIRED, COST_OVER_CAP.
+    """
+    start = optional_date(request, "start_date")
+    product = products.get(connection, request.product_code, request.product_version, start)
+    book = books.get(connection, product.book_id)
+    day = start or book.business_date
+    principal = read_amount("principal", request.principal, book.currency_code)
+    choices = choices_of(request.choices, request.repay_day)
+    products.check_lent(product, day)
+    check_loan(product.terms, principal, request.periods, choices, day)
+    rate = _rate(connection, product, request, day)
+    terms = signed_terms(connection, product.terms, request.periods, rate, choices, day)
+    holding = caps.limits(connection, product.lender_type, product.terms, day)
+    response = quote(terms, product.terms, principal, day, holding)
+    response.product_version = product.version
+    return response
 
 
-def quote(terms: Terms, principal: int, start: date) -> pb.QuoteScheduleResponse:
-    """The schedule and the cost table."""
+def choices_of(choices: product_pb2.LoanChoices, repay_day: int) -> product_pb2.LoanChoices:
+    """The choices of a request with its short form of the repay day in them."""
+    if not repay_day or choices.repay_day:
+        return choices
+    whole = product_pb2.LoanChoices(repay_day=repay_day)
+    whole.MergeFrom(choices)
+    return whole
+
+
+def _rate(
+    connection: Connection, product: Product, request: pb.QuoteScheduleRequest, day: date
+) -> Decimal:
+    if request.HasField("annual_rate"):
+        cap = caps.tightest(caps.limits(connection, product.lender_type, product.terms, day)).rate
+        if problem := rate_problem(request.annual_rate, Decimal(0), cap):
+            raise InvalidArgument("annual_rate", problem)
+        return to_decimal(request.annual_rate)
+    try:
+        return rates.annual_rate(connection, product.terms, day, request.periods)
+    except rates.NoRateKnown as unknown:
+        raise InvalidArgument("start_date", str(unknown)) from unknown
+
+
+def signed_terms(
+    connection: Connection,
+    product: product_pb2.ProductTerms,
+    periods: int,
+    annual_rate: Decimal,
+    choices: product_pb2.LoanChoices,
+    start: date,
+) -> Terms:
+    """The terms a loan is signed with on a day. Raises InvalidArgument for terms no loan can have."""
+    off = holidays.of_loan(connection, product, start, periods)
+    try:
+        return loan_terms(product, periods, annual_rate, choices=choices, holidays=off)
+    except ValueError as error:
+        raise InvalidArgument("choices", str(error)) from error
+
+
+def quote(
+    terms: Terms,
+    product: product_pb2.ProductTerms,
+    principal: int,
+    start: date,
+    holding: list[Limit],
+) -> pb.QuoteScheduleResponse:
+    """The schedule and the cost table of a loan of `principal` minor units.
+
+    Raises InvalidArgument where its instalment never repays; FailedPrecondition COST_OVER_CAP.
+    """
     schedule = build_schedule(terms, principal, start)
+    if not repays(terms, schedule):
+        raise InvalidArgument(
+            "choices.instalment" if terms.instalment else "principal",
+            "the instalment does not cover the interest: it never repays",
+        )
+    method = caps.method_of(product)
+    try:
+        found = cost(terms, schedule, principal, start, method)
+    except ValueError as error:
+        raise FailedPrecondition(Reason.COST_OVER_CAP, str(error)) from error
+    exceeded = caps.over(
+        holding, found, lambda: cost(terms, schedule, principal, start, method, less=1).annual
+    )
+    if exceeded is not None:
+        raise caps.refusal(found, exceeded)
+    misuse = decimal_of(product.overdue.misuse_multiplier)
+    limit = caps.tightest(holding) if holding else None
     return pb.QuoteScheduleResponse(
         instalments=[messages.planned_instalment(row) for row in schedule.instalments],
-        disclosure=disclosure(terms, schedule),
+        disclosure=disclosures.table(terms, misuse, schedule, principal, found, limit),
+        annual_rate=from_decimal(terms.annual_rate),
+        level=schedule.share,
     )
-
-
-def disclosure(terms: Terms, schedule: Schedule) -> pb.CostDisclosure:
-    """Everything the borrower may be charged; annual cost by monthly IRR (PBOC 2021 no. 3)."""
-    cost = annual_cost(schedule.principal, _monthly(terms, schedule))
-    return pb.CostDisclosure(
-        items=_items(terms, schedule),
-        apr=from_decimal(cost.apr),
-        ear=from_decimal(cost.ear),
-        total_payments=schedule.principal + schedule.interest,
-        total_interest=schedule.interest,
-    )
-
-
-def _monthly(terms: Terms, schedule: Schedule) -> list[int]:
-    """The payments month by month; a bullet loan's one payment comes after its months."""
-    amounts = [row.amount for row in schedule.instalments]
-    return [0] * (terms.periods - len(amounts)) + amounts
-
-
-def _items(terms: Terms, schedule: Schedule) -> list[pb.CostItem]:
-    penalty = terms.annual_rate * terms.penalty_multiplier
-    items = [
-        _item("Interest", f"{messages.percent(terms.annual_rate)} a year", schedule.interest),
-        _contingent(
-            "Penalty interest", f"{messages.percent(penalty)} a year on overdue principal", penalty
-        ),
-        _contingent(
-            "Compound interest",
-            f"{messages.percent(penalty)} a year on unpaid due interest",
-            penalty * terms.compound_enabled,
-        ),
-        *(
-            _contingent(fee.name, f"{messages.percent(fee.rate)} of prepaid principal", fee.rate)
-            for fee in terms.prepayment_fees
-        ),
-    ]
-    return [item for item in items if item is not None]
-
-
-def _item(name: str, basis: str, amount: int) -> pb.CostItem:
-    return pb.CostItem(name=name, basis=basis, charged_by=LENDER, amount=amount)
-
-
-def _contingent(name: str, basis: str, rate: Decimal) -> pb.CostItem | None:
-    if not rate:
-        return None
-    return pb.CostItem(name=name, basis=basis, charged_by=LENDER, contingent=True)

@@ -40,11 +40,14 @@ class Reason(ReasonEnum):
     LINE_OVERALL = "An overall limit is not drawn itself; draw a line below it."
     LINE_RESERVED = "A drawdown on the line is under way; close it when the payout is known."
     LINE_STATE = "The line is not in the state this changes; the message names the one it is in."
+    COST_OVER_CAP = (
+        "The loan would cost more a year, all in, than the cap of its product or of its lender's type"
+        " allows; the message has both figures."
+    )
+    PRODUCT_RETIRED = "Nothing is lent under the product's code any more; take another product."
+    PRODUCT_NOT_IN_FORCE = "No version of the product is in force on that day; the message names it."
     CUSTOMER_OVERDUE = "The customer has a loan past due; nothing is lent until it is paid."
     LOAN_NOT_OPEN = "The loan is not paid out: its payout is under way, or it failed."
-    VAT_SPLIT_UNSUPPORTED = (
-        "Loans of a book with VAT mode SPLIT are not serviced; use NONE or EXEMPT."
-    )
     POSTING_REFUSED = (
         "The ledger refused the posting of this change; the message has its reason. It is sent"
         " again when the end of the day is run, which it blocks until then."

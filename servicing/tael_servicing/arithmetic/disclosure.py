@@ -1,18 +1,56 @@
 """The annual cost of a loan to its borrower (综合融资成本): IRR × 12, effective rate, XIRR.
 
-PBOC notice 2021 no. 3: all cost over the principal actually used, and the method named.
+PBOC notice 2021 no. 3: all cost over the principal actually used, and the method named. What
+partners charge counts; what only a breach or a wish of the borrower brings about does not.
 """
 
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from enum import Enum
 
-_CONTEXT = decimal.Context(prec=34)
-_TOLERANCE = Decimal("1e-14")
+from tael_servicing.arithmetic.dates import Period, months_after, periods
+from tael_servicing.arithmetic.rounding import ratio_of, share
+from tael_servicing.arithmetic.schedules import Schedule, row_fee
+from tael_servicing.arithmetic.terms import (
+    Fee,
+    FeeAt,
+    FirstPeriod,
+    Maturity,
+    Method,
+    Shift,
+    Terms,
+    Unit,
+)
+
+_CONTEXT = decimal.Context(prec=28)
+_LAST_STEP = Decimal("1e-10")
+"""A step of Newton's so small leaves an error of its square: below 8 places of a rate."""
+_TOLERANCE = Decimal("1e-17")
+_MOST_STEPS = 200
+_ONE = Decimal(1)
+_MONTH_BOUNDS = (Decimal("0.5"), Decimal(2))
+"""Of a month's discount: monthly rates from −0.5 to 1."""
+_DAY_BOUNDS = tuple(
+    _CONTEXT.power(1 / (1 + rate), Decimal(1) / 365) for rate in (Decimal(100), Decimal("-0.99"))
+)
+"""Of a day's discount: annual rates from −0.99 to 100."""
+_DAYS_A_MONTH = 30
+
+Flow = tuple[int, int]
+"""Units of time since the flow before it, and the amount in minor units."""
+
+
+class CostMethod(Enum):
+    """How the annual cost is found."""
+
+    MONTHLY_IRR = "months count alike"
+    UNIT_PERIOD = "odd days of the first period at their part of 30 days, then months count alike"
+    XIRR = "actual days over 365"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,58 +58,211 @@ class AnnualCost:
     """Annual rates, 0.12 = 12 %, to 8 decimal places."""
 
     apr: Decimal
-    """Monthly IRR × 12."""
+    """Monthly rate × 12."""
     ear: Decimal
-    """(1 + monthly IRR)^12 − 1."""
+    """(1 + monthly rate)^12 − 1."""
 
 
-def annual_cost(received: int, payments: Sequence[int]) -> AnnualCost:
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a loan costs where it is paid as agreed."""
+
+    method: CostMethod
+    annual: AnnualCost
+    xirr: Decimal
+    """By actual days over 365, on the real dates."""
+    received: int
+    """What the borrower has the use of on the first day, minor units."""
+
+
+def annual_cost(
+    received: int, payments: Sequence[int], guess: Decimal = Decimal("0.01")
+) -> AnnualCost:
     """The cost of `received` (net of fees charged at the start) against equally spaced payments.
 
     Raises ValueError where no monthly rate in [−0.5, 1] explains them.
     """
-    with decimal.localcontext(_CONTEXT):
-        monthly = _bisect(
-            lambda rate: _present(payments, 1 / (1 + rate)) - received, Decimal("-0.5"), Decimal(1)
-        )
-        return AnnualCost(_rate(monthly * 12), _rate((1 + monthly) ** 12 - 1))
+    return _monthly_cost(received, [(1, payment) for payment in payments], Decimal(0), guess)
 
 
-def effective_rate(received: int, start: date, payments: Sequence[tuple[date, int]]) -> Decimal:
+def effective_rate(
+    received: int,
+    start: date,
+    payments: Sequence[tuple[date, int]],
+    guess: Decimal = Decimal("0.12"),
+) -> Decimal:
     """XIRR: the annual rate by actual days/365 of payments on any dates, oldest first.
 
     Raises ValueError where no annual rate in [−0.99, 100] explains them.
     """
-    days = [(day - start).days for day, _ in payments]
-    gaps = [later - earlier for earlier, later in zip([0, *days[:-1]], days, strict=True)]
-
-    def excess(growth: Decimal) -> Decimal:
-        worth = Decimal(0)
-        for gap, (_, amount) in zip(reversed(gaps), reversed(payments), strict=True):
-            worth = (worth + amount) / growth**gap
-        return worth - received
-
+    days = [0, *((day - start).days for day, _ in payments)]
+    flows = [(days[i + 1] - days[i], amount) for i, (_, amount) in enumerate(payments)]
     with decimal.localcontext(_CONTEXT):
-        year = Decimal(1) / 365
-        low, high = Decimal("0.01") ** year, Decimal(101) ** year
-        return _rate(_bisect(excess, low, high) ** 365 - 1)
+        first = (1 + guess) ** (_ONE / -365)
+        discount = _solve(received, flows, Decimal(0), _DAY_BOUNDS, first)
+        return _rate(discount**-365 - 1)
 
 
-def _present(payments: Sequence[int], discount: Decimal) -> Decimal:
-    worth = Decimal(0)
-    for amount in reversed(payments):
-        worth = (worth + amount) * discount
-    return worth
+def cost(
+    terms: Terms,
+    schedule: Schedule,
+    principal: int,
+    start: date,
+    method: CostMethod | None = None,
+    *,
+    less: int = 0,
+) -> Cost:
+    """What a loan of `principal` minor units costs a year.
+
+    Where no method is given: months count alike where all periods are months by name, or all but the
+    first; otherwise actual days. `less`: minor units to take off each payment, for the cost without
+    what rounding may have added. Raises ValueError where no rate explains its payments.
+    """
+    at_once = [row for row in schedule.instalments if row.due_date <= start]
+    rows = schedule.instalments[len(at_once) :]
+    received = principal - sum(upfront(terms, principal).values())
+    received -= sum(row.amount for row in at_once)
+    dated = [(row.due_date, row.amount - less) for row in rows]
+    first = _first_period(terms, start)
+    chosen = method or _method(terms, first, rows[-1].period)
+    if chosen is CostMethod.XIRR:
+        xirr = effective_rate(received, start, dated, terms.annual_rate)
+        return Cost(chosen, of_year(xirr), xirr, received)
+    months, odd = _months(terms, start, first)
+    if chosen is CostMethod.MONTHLY_IRR:
+        months, odd = max(months + (odd >= _DAYS_A_MONTH // 2), 1), 0
+    gaps = [months, *[terms.frequency.every] * (len(rows) - 1)]
+    flows = [(gap, amount) for gap, (_, amount) in zip(gaps, dated, strict=True)]
+    found = _monthly_cost(received, flows, Decimal(odd) / _DAYS_A_MONTH, terms.annual_rate / 12)
+    return Cost(chosen, found, effective_rate(received, start, dated, found.ear), received)
 
 
-def _bisect(excess: Callable[[Decimal], Decimal], low: Decimal, high: Decimal) -> Decimal:
-    """Where a falling function passes zero."""
-    if excess(low) < 0 or excess(high) > 0:
-        raise ValueError("no rate within the bounds explains these payments")
-    while high - low > _TOLERANCE:
-        middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-    return (low + high) / 2
+def upfront(terms: Terms, principal: int) -> dict[Fee, int]:
+    """What is charged when `principal` is paid out, by fee, minor units."""
+    return {
+        fee: fee.amount + share(principal, ratio_of(fee.rate), terms.rounding)
+        for fee in terms.fees
+        if fee.at is FeeAt.DISBURSEMENT
+    }
+
+
+def with_instalments(terms: Terms, schedule: Schedule) -> dict[Fee, int]:
+    """What falls due with the instalments over the whole life, by fee, minor units."""
+    rows = [row for row in schedule.instalments if row.number]
+    lent = sum(row.principal for row in rows)
+    return {
+        fee: sum(
+            row_fee(
+                terms, fee, lent, row.balance_after + row.principal, row.principal, row.interest
+            )
+            for row in rows
+        )
+        for fee in terms.fees
+        if fee.at is FeeAt.INSTALMENT
+    }
+
+
+def _first_period(terms: Terms, start: date) -> Period:
+    """By its dates: FULL_MONTH calls a short period whole, and holidays move its end."""
+    few = max(terms.grace_principal, terms.grace_interest) + 1
+    by_dates = replace(
+        terms,
+        periods=terms.periods if terms.method is Method.BULLET else few,
+        first_period=FirstPeriod.ODD_DAYS,
+        maturity=Maturity.ALIGN,
+        shift=Shift.NONE,
+    )
+    return periods(by_dates, start)[0]
+
+
+def _method(terms: Terms, first: Period, last: Period) -> CostMethod:
+    if terms.frequency.unit is not Unit.MONTH:
+        return CostMethod.XIRR
+    if terms.method is Method.BULLET:
+        return CostMethod.XIRR if terms.first_due else CostMethod.MONTHLY_IRR
+    if terms.maturity is Maturity.EXACT and not last.whole:
+        return CostMethod.XIRR
+    return CostMethod.MONTHLY_IRR if first.whole else CostMethod.UNIT_PERIOD
+
+
+def _months(terms: Terms, start: date, first: Period) -> tuple[int, int]:
+    """Whole months of the first period, counted back from its end, and the odd days before them."""
+    if terms.frequency.unit is Unit.MONTH and not terms.first_due:
+        if terms.method is Method.BULLET:
+            return terms.frequency.every * terms.periods, 0
+        if first.whole:
+            return terms.frequency.every, 0
+    months = 0
+    while months_after(first.end, -months - 1, first.end.day) >= start:
+        months += 1
+    return months, (months_after(first.end, -months, first.end.day) - start).days
+
+
+def _monthly_cost(
+    received: int, flows: Sequence[Flow], lead: Decimal, guess: Decimal
+) -> AnnualCost:
+    with decimal.localcontext(_CONTEXT):
+        discount = _solve(received, flows, lead, _MONTH_BOUNDS, 1 / (1 + guess))
+        return _of_month(1 / discount - 1)
+
+
+def _of_month(rate: Decimal) -> AnnualCost:
+    return AnnualCost(_rate(rate * 12), _rate((1 + rate) ** 12 - 1))
+
+
+def of_year(rate: Decimal) -> AnnualCost:
+    """An annual rate by actual days as a monthly one × 12, and as it is."""
+    with decimal.localcontext(_CONTEXT):
+        return AnnualCost(_rate(((1 + rate) ** (_ONE / 12) - 1) * 12), rate)
+
+
+def _solve(
+    received: int,
+    flows: Sequence[Flow],
+    lead: Decimal,
+    bounds: tuple[Decimal, ...],
+    guess: Decimal,
+) -> Decimal:
+    """The discount v of a unit of time by which Σ amount·v^t = received·(1 + lead·(1/v − 1)).
+
+    Newton's method; where a step leaves what is known to hold the root, or gains too little, halves
+    that instead. Raises ValueError where the bounds hold no root.
+    """
+    low, high = bounds
+    exact = [(gap, Decimal(amount)) for gap, amount in reversed(flows)]
+    at, step = min(max(guess, low), high), high - low
+    for _ in range(_MOST_STEPS):
+        worth, slope = _worth(exact, at)
+        excess = worth - received * (1 + lead * (1 / at - 1))
+        slope += received * lead / (at * at)
+        low, high = (low, at) if excess > 0 else (at, high)
+        wanted = excess / slope if slope else step
+        if low <= at - wanted <= high and abs(wanted) * 2 <= abs(step):
+            step, at = wanted, at - wanted
+            if abs(step) < _LAST_STEP:
+                break
+        else:
+            step, at = at - (low + high) / 2, (low + high) / 2
+            if abs(step) < _TOLERANCE:
+                break
+    if min(at - bounds[0], bounds[1] - at) < _LAST_STEP:
+        raise ValueError(
+            "no rate explains these payments: fees take too much of what is received, or less is paid"
+            " back than that"
+        )
+    return at
+
+
+def _worth(flows: Sequence[tuple[int, Decimal]], discount: Decimal) -> tuple[Decimal, Decimal]:
+    """Σ amount·v^t and its derivative by v; the last flow comes first."""
+    powers = {gap: (discount**gap, gap * discount**gap / discount) for gap in {g for g, _ in flows}}
+    worth = slope = Decimal(0)
+    for gap, amount in flows:
+        power, by = powers[gap]
+        worth += amount
+        slope = slope * power + worth * by
+        worth *= power
+    return worth, slope
 
 
 def _rate(exact: Decimal) -> Decimal:

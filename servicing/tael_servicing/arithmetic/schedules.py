@@ -16,6 +16,7 @@ from tael_servicing.arithmetic.terms import (
     Annuity,
     Basis,
     DayCount,
+    Fee,
     FeeAt,
     FeeOn,
     FirstPeriod,
@@ -374,17 +375,26 @@ def _uniform(factor: Ratio, count: int) -> Decimal:
 
 def _fee(terms: Terms, lent: int, balance: int, principal: int, interest: int) -> int:
     """What falls due with a row beside principal and interest."""
-    total = 0
-    for fee in terms.fees:
-        if fee.at is FeeAt.INSTALMENT:
-            base = {
-                FeeOn.PRINCIPAL: lent,
-                FeeOn.BALANCE: balance,
-                FeeOn.INSTALMENT: principal + interest,
-                FeeOn.INTEREST: interest,
-            }[fee.on]
-            total += fee.amount + share(base, ratio_of(fee.rate), terms.rounding)
-    return total
+    if not terms.fees:
+        return 0
+    return sum(
+        row_fee(terms, fee, lent, balance, principal, interest)
+        for fee in terms.fees
+        if fee.at is FeeAt.INSTALMENT
+    )
+
+
+def row_fee(
+    terms: Terms, fee: Fee, lent: int, balance: int, principal: int, interest: int
+) -> int:
+    """One fee of a row whose period begins with `balance`, minor units."""
+    base = {
+        FeeOn.PRINCIPAL: lent,
+        FeeOn.BALANCE: balance,
+        FeeOn.INSTALMENT: principal + interest,
+        FeeOn.INTEREST: interest,
+    }[fee.on]
+    return fee.amount + share(base, ratio_of(fee.rate), terms.rounding)
 
 
 def accrued_by(instalment: Instalment, day: date, terms: Terms) -> int:

@@ -15,7 +15,7 @@ from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.arithmetic.vat import Vat
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
-from tael_servicing.loan_store import CONTRACT
+from tael_servicing.loan_store import CONTRACT, contract_of
 from tael_servicing.loans import Contract
 from tael_servicing.tables import RUNNING, loan_state
 from tael_servicing.tables import loan as loans
@@ -133,4 +133,4 @@ def _amounts(row: Any) -> dict[str, int]:
 
 def _contracts(transaction: Connection, ids: list[str]) -> dict[str, Contract]:
     rows = transaction.execute(select(*CONTRACT).where(loans.c.loan_id == func.any(ids)))
-    return {row.loan_id: Contract(*row) for row in rows}
+    return {row.loan_id: contract_of(row) for row in rows}

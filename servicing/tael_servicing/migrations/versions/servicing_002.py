@@ -120,6 +120,8 @@ def upgrade() -> None:
     sa.Column('start_date', sa.Date(), nullable=False),
     sa.Column('card_token', sa.Text(), nullable=False),
     sa.Column('source', sa.Text(), nullable=False),
+    sa.Column('choices', sa.LargeBinary(), nullable=False, comment='tael.servicing.v1.LoanChoices'),
+    sa.Column('holidays', postgresql.ARRAY(sa.Date()), nullable=False, comment='that its due dates keep clear of'),
     sa.PrimaryKeyConstraint('loan_id'),
     comment='the contract: what never changes',
     info={'append_only': True}
@@ -228,10 +230,36 @@ def upgrade() -> None:
     sa.Column('version', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('lender_type', sa.Text(), nullable=False, comment="its book's, as the ledger has it"),
     sa.Column('effective_from', sa.Date(), nullable=False),
     sa.Column('terms', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='tael.servicing.v1.ProductTerms'),
     sa.PrimaryKeyConstraint('code', 'version'),
     info={'append_only': True}
+    )
+    op.create_table('product_retirement',
+    sa.Column('code', sa.Text(collation='C'), nullable=False),
+    sa.Column('retired_from', sa.Date(), nullable=False),
+    sa.PrimaryKeyConstraint('code'),
+    comment='from this business date on nothing is lent under the code',
+    info={'append_only': True}
+    )
+    op.create_table('lpr',
+    sa.Column('published', sa.Date(), nullable=False),
+    sa.Column('one_year', sa.Numeric(precision=9, scale=6), nullable=False),
+    sa.Column('five_years', sa.Numeric(precision=9, scale=6), nullable=False),
+    sa.PrimaryKeyConstraint('published'),
+    comment='loan prime rates that came after those data/lpr.csv has, or correct them'
+    )
+    op.create_table('cost_cap',
+    sa.Column('lender_type', sa.Text(collation='C'), nullable=False),
+    sa.Column('effective_from', sa.Date(), nullable=False),
+    sa.Column('rate', sa.Numeric(precision=9, scale=6), nullable=True),
+    sa.Column('lpr_multiple', sa.Numeric(precision=9, scale=6), nullable=True),
+    sa.Column('measure', sa.Text(), nullable=False),
+    sa.Column('source', sa.Text(), nullable=False),
+    sa.CheckConstraint('rate IS NOT NULL OR lpr_multiple IS NOT NULL', name='cost_cap_said'),
+    sa.PrimaryKeyConstraint('lender_type', 'effective_from'),
+    comment='cost caps that came after those data/cost_caps.csv has, or correct them'
     )
     op.create_table('repayment',
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
@@ -470,6 +498,9 @@ def downgrade() -> None:
     op.drop_index('payout_open', table_name='payout', postgresql_where=sa.text("state IN ('READY', 'SENT')"))
     op.drop_table('payout')
     op.drop_table('repayment')
+    op.drop_table('cost_cap')
+    op.drop_table('lpr')
+    op.drop_table('product_retirement')
     op.drop_table('product')
     op.drop_index('outgoing_posting_waiting', table_name='outgoing_posting', postgresql_where=sa.text("state <> 'DELIVERED'"))
     op.drop_table('outgoing_posting')

@@ -1,0 +1,149 @@
+"""The rates that products refer to, dated: the loan prime rate (LPR) and what follows it.
+
+What was published when this version was made comes with it (data/lpr.csv, National Interbank Funding
+Center); the store holds what came later, and corrections.
+"""
+
+from __future__ import annotations
+
+import csv
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from importlib.resources import files
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from tael.servicing.v1 import product_pb2, rate_pb2
+from tael_client.values import from_date, from_decimal, to_decimal
+from tael_servicing.arithmetic.dates import months_after
+from tael_servicing.tables import lpr as lprs
+
+BASIS_POINT = Decimal("0.0001")
+LONG_MONTHS = 60
+"""A loan of more months takes the rate of five years."""
+
+
+class NoRateKnown(Exception):
+    """The loan prime rate of a day before the first one."""
+
+
+@dataclass(frozen=True)
+class Lpr:
+    """What was published on a day: it holds from that day on."""
+
+    published: date
+    one_year: Decimal
+    five_years: Decimal
+
+    def message(self) -> rate_pb2.Lpr:
+        """In the contract's words."""
+        return rate_pb2.Lpr(
+            published=from_date(self.published),
+            one_year=from_decimal(self.one_year),
+            five_years=from_decimal(self.five_years),
+        )
+
+
+@lru_cache(maxsize=1)
+def shipped() -> tuple[Lpr, ...]:
+    """What came with this version, oldest first."""
+    return tuple(
+        Lpr(
+            date.fromisoformat(row["published"]),
+            Decimal(row["one_year"]),
+            Decimal(row["five_years"]),
+        )
+        for row in read_data("lpr.csv")
+    )
+
+
+def read_data(name: str) -> list[dict[str, str]]:
+    """The rows of a table that came with this version."""
+    text = files("tael_servicing").joinpath("data", name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def known(transaction: Connection) -> list[Lpr]:
+    """Every loan prime rate, oldest first."""
+    by_day = {each.published: each for each in shipped()}
+    for row in transaction.execute(select(lprs)):
+        by_day[row.published] = Lpr(row.published, row.one_year, row.five_years)
+    return sorted(by_day.values(), key=lambda each: each.published)
+
+
+def keep(transaction: Connection, rate: Lpr) -> None:
+    """Adds a rate, or corrects the one of its day."""
+    values = {"one_year": rate.one_year, "five_years": rate.five_years}
+    transaction.execute(
+        insert(lprs)
+        .values(published=rate.published, **values)
+        .on_conflict_do_update(index_elements=["published"], set_=values)
+    )
+
+
+def on(rates: Sequence[Lpr], day: date) -> Lpr:
+    """The one that holds on a day. Raises NoRateKnown."""
+    index = bisect_right(rates, day, key=lambda each: each.published)
+    if not index:
+        raise NoRateKnown(f"no loan prime rate is known of {day}")
+    return rates[index - 1]
+
+
+def floating(
+    rates: Sequence[Lpr], terms: product_pb2.FloatingRate, day: date, months: int
+) -> Decimal:
+    """The annual rate of a floating loan of so many months, priced on a day. Raises NoRateKnown."""
+    found = on(rates, day)
+    term = terms.term
+    if term == product_pb2.LPR_TERM_UNSPECIFIED:
+        long = months > LONG_MONTHS
+        term = product_pb2.LPR_TERM_FIVE_YEARS if long else product_pb2.LPR_TERM_ONE_YEAR
+    five = term == product_pb2.LPR_TERM_FIVE_YEARS
+    return (found.five_years if five else found.one_year) + terms.spread_bp * BASIS_POINT
+
+
+def annual_rate(
+    transaction: Connection, terms: product_pb2.ProductTerms, day: date, periods: int
+) -> Decimal:
+    """A product's rate of a day, fixed or floating. Raises NoRateKnown."""
+    if not terms.HasField("floating_rate"):
+        return to_decimal(terms.annual_rate)
+    months = months_of(terms, periods)
+    return floating(known(transaction), terms.floating_rate, day, months)
+
+
+def months_of(terms: product_pb2.ProductTerms, periods: int) -> int:
+    """How long a loan of so many periods runs, in months, rounded up."""
+    frequency = terms.schedule.frequency
+    count = periods * (frequency.every or 1)
+    days = {product_pb2.FREQUENCY_UNIT_DAY: 1, product_pb2.FREQUENCY_UNIT_WEEK: 7}
+    if frequency.unit in days:
+        return -(-count * days[frequency.unit] // 30)
+    return count
+
+
+def next_repricing(
+    mode: int, since: date, start: date, due_dates: Sequence[date], published: Sequence[date]
+) -> date | None:
+    """The first day after `since` on which a floating loan takes the rate of the day.
+
+    `start`: its disbursement. `due_dates`: of the instalments to come, oldest first. `published`: the
+    days of the loan prime rates known, oldest first. None where none is known yet, or none is left.
+    """
+    if mode == product_pb2.REPRICE_MODE_IMMEDIATELY:
+        return next((day for day in published if day > since), None)
+    if mode == product_pb2.REPRICE_MODE_NEXT_JANUARY:
+        return date(since.year + 1, 1, 1)
+    if mode == product_pb2.REPRICE_MODE_ANNIVERSARY:
+        years = 1
+        while (day := months_after(start, 12 * years, start.day)) <= since:
+            years += 1
+        return day
+    if mode == product_pb2.REPRICE_MODE_MONTHLY:
+        return (since.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return next((day for day in due_dates if day > since), None)
