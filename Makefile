@@ -28,9 +28,9 @@ serve: $(SERVICES)
 simulate: $(STAMP)
 	PYTHONPATH=tests $(PY) -m ledger.simulation --seed $(SEED) --minutes $(MINUTES)
 
-BENCHES := online bulk columns reads prove growth
+BENCHES := ledger_online ledger_bulk ledger_columns ledger_reads ledger_prove ledger_growth servicing_repay
 bench: $(STAMP)
-	@for each in $(BENCHES); do $(PY) -m bench.ledger_$$each; done
+	@for each in $(BENCHES); do $(PY) -m bench.$$each; done
 
 check: lint types imports contracts
 

@@ -1,4 +1,4 @@
-"""What a bench measures, started fresh: a PostgreSQL of its own, and ledgers as processes on it."""
+"""What a bench measures, started fresh: a PostgreSQL of its own, and services as processes on it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tael_client import Connection, Credentials
 from tael_client.values import from_date
 from tael_runtime.embedded_postgres import SUPERUSER, EmbeddedPostgres
 
-StubT = TypeVar("StubT")
+ServerT = TypeVar("ServerT", bound="Server")
 
 BOOK = "main"
 FIRST_DAY = date(2026, 1, 1)
@@ -46,18 +46,22 @@ class Store:
         self.folder = Path(tempfile.mkdtemp(prefix="tael-bench-"))
         self._cluster = EmbeddedPostgres(self.folder)
         self._cluster.start()
-        self._ledgers: list[Ledger] = []
+        self._servers: list[Server] = []
         with closing(psycopg2.connect(**self.address("postgres"))) as connection:
             self.postgres = parent_of(connection.info.backend_pid)
             """The postmaster with its backends."""
 
     def ledger(self, name: str, environment: Mapping[str, str] | None = None) -> Ledger:
         """A ledger with a database of its own, and a book in it."""
-        ledger = Ledger(self, name, environment or {})
-        self._ledgers.append(ledger)
-        ledger.await_ready()
+        ledger = self.started(Ledger(self, name, environment or {}))
         ledger.create_book()
         return ledger
+
+    def started(self, server: ServerT) -> ServerT:
+        """The server once it answers; it ends with the store."""
+        self._servers.append(server)
+        server.await_ready()
+        return server
 
     def address(self, database: str) -> dict[str, Any]:
         """How libpq reaches a database as the superuser."""
@@ -70,9 +74,9 @@ class Store:
         }
 
     def close(self) -> None:
-        """Ends the ledgers and deletes everything."""
-        for ledger in self._ledgers:
-            ledger.close()
+        """Ends the servers and deletes everything."""
+        for server in reversed(self._servers):
+            server.close()
         self._cluster.destroy()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -85,39 +89,36 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
-            for ledger in self._ledgers:
-                print(ledger.log_end(), file=sys.stderr)
+            for server in self._servers:
+                print(server.log_end(), file=sys.stderr)
         self.close()
 
 
-class Ledger:
-    """One ledger process. Built by `Store.ledger`."""
+class Server:
+    """One service as a process on a store; `environment` beside what every service needs."""
 
-    def __init__(self, store: Store, name: str, environment: Mapping[str, str]) -> None:
-        self.database = f"bench_{name}"
+    def __init__(
+        self, store: Store, service: str, log: str, environment: Mapping[str, str]
+    ) -> None:
         self.postgres = store.postgres
         self.target = f"127.0.0.1:{_free_port()}"
-        self._store = store
-        self._log = store.folder / f"{name}.log"
-        with self._log.open("ab") as log:
+        self.service = service
+        self._log = store.folder / f"{log}.log"
+        with self._log.open("ab") as written:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tael_ledger"],
+                [sys.executable, "-m", f"tael_{service}"],
                 env={
                     **os.environ,
                     "TAEL_DATA_DIR": str(store.folder),
-                    "TAEL_DATABASE_NAME": self.database,
-                    "TAEL_LEDGER__LISTEN": self.target,
+                    f"TAEL_{service.upper()}__LISTEN": self.target,
                     "TAEL_LOG_LEVEL": "WARNING",
                     **environment,
                 },
-                stdout=log,
+                stdout=written,
                 stderr=subprocess.STDOUT,
             )
         self.process = Process(self._process.pid)
-        self._connection = Connection(self.target, Credentials(caller="bench"), timeout=600)
-        self.journal = self._connection.stub(LedgerServiceStub)
-        self.accounting = self._connection.stub(AccountingServiceStub)
-        self.proof = self._connection.stub(ProofServiceStub)
+        self.connection = Connection(self.target, Credentials(caller="bench"), timeout=600)
 
     def await_ready(self, seconds: float = 60) -> None:
         """Returns once it answers; raises RuntimeError with its log where it ended or does not."""
@@ -130,7 +131,36 @@ class Ledger:
                 except grpc.FutureTimeoutError:
                     continue
                 return
-        raise RuntimeError(f"the ledger does not start: {self.log_end()}")
+        raise RuntimeError(f"{self.service} does not start: {self.log_end()}")
+
+    def log_end(self) -> str:
+        """The last lines it wrote, its audit trail left out."""
+        written = self._log.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in written if '"kind": "audit"' not in line][-20:])
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.connection.close()
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Ledger(Server):
+    """One ledger process. Built by `Store.ledger`."""
+
+    def __init__(self, store: Store, name: str, environment: Mapping[str, str]) -> None:
+        self.database = f"bench_{name}"
+        self._store = store
+        super().__init__(
+            store, "ledger", name, {"TAEL_DATABASE_NAME": self.database, **environment}
+        )
+        self.journal = self.connection.stub(LedgerServiceStub)
+        self.accounting = self.connection.stub(AccountingServiceStub)
+        self.proof = self.connection.stub(ProofServiceStub)
 
     def create_book(self) -> None:
         """Opens the book that benches post in, on FIRST_DAY."""
@@ -162,21 +192,6 @@ class Ledger:
             with connection.cursor() as cursor:
                 cursor.execute(statement, values)
                 return list(cursor.fetchall()) if cursor.description else []
-
-    def log_end(self) -> str:
-        """The last lines it wrote, its audit trail left out."""
-        written = self._log.read_text(errors="replace").splitlines()
-        return "\n".join([line for line in written if '"kind": "audit"' not in line][-20:])
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._connection.close()
-        self._process.terminate()
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 def _free_port() -> int:

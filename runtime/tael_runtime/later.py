@@ -6,7 +6,7 @@ transaction sees what it wrote as if each had been sent alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -59,18 +59,30 @@ def install(engine: Engine) -> None:
 
 
 def _filled(cursor: Any, dialect: Dialect, statement: UpdateBase, row: Row) -> str:
-    text, written = _compiled(statement, tuple(row), dialect)
-    values = {name: write(row[name]) if write else row[name] for name, write in written}
+    text, binds = _compiled(statement, tuple(row), dialect)
+    values = {name: write(row.get(name, value)) for name, value, write in binds}
     filled: bytes = cursor.mogrify(text, values)
     return filled.decode()
+
+
+Writer = Callable[[Any], Any]
 
 
 @lru_cache(maxsize=256)
 def _compiled(
     statement: UpdateBase, names: Sequence[str], dialect: Dialect
-) -> tuple[str, list[tuple[str, Any]]]:
-    """The statement as the driver takes it, and how each named value is written."""
-    compiled = statement.compile(dialect=dialect, column_keys=names)
-    binds = compiled.binds
-    types = {name: binds[name].type.dialect_impl(dialect) for name in binds}
-    return str(compiled), [(name, types[name].bind_processor(dialect)) for name in types]
+) -> tuple[str, list[tuple[str, Any, Writer]]]:
+    """The statement as the driver takes it; of each value its name, its default, how it is written."""
+    compiled: Any = statement.compile(dialect=dialect, column_keys=list(names))
+    return str(compiled), [
+        (
+            name,
+            bind.effective_value,
+            bind.type.dialect_impl(dialect).bind_processor(dialect) or _same,
+        )
+        for bind, name in compiled.bind_names.items()
+    ]
+
+
+def _same(value: Any) -> Any:
+    return value

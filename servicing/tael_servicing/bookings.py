@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert
 
 from tael.ledger.v1 import ledger_pb2 as ledger
 from tael_client.values import from_date
+from tael_runtime import later
 from tael_servicing import loan_store, outgoing
 from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.line_tree import CreditLine
@@ -32,6 +33,8 @@ OF_THE_LOAN_ALONE = frozenset(
 
 TAKES_FUNDS = frozenset(("REPAYMENT_RECEIVED", "GOODS_REFUNDED"))
 """Events whose amounts may say where the money comes from."""
+
+KEEP = insert(loan_posting)
 
 EVENTS_A_REQUEST = 1000
 OWNERS_A_CHUNK = 20_000
@@ -250,5 +253,5 @@ def _write(
                 "source": sources[-1],
             }
         )
-    transaction.execute(insert(loan_posting), rows)
+    later.write(transaction, KEEP, *rows)
     return sources

@@ -45,17 +45,15 @@ class Desk:
         The request names its loan_id. Raises NotFound; PostingRefused; what the work raises.
         """
         loan_id: str = request.loan_id  # type: ignore[attr-defined]  every request about a loan has it
-        with self.database.read() as connection:
-            book_id = loan_store.book_of(connection, loan_id)
 
         def once(transaction: Connection) -> AnswerT:
-            day = books.hold_open(transaction, book_id).business_date
-            return work(transaction, loan_store.lock(transaction, loan_id), day)
+            day, held = loan_store.lock_on_open_day(transaction, loan_id)
+            return work(transaction, held, day)
 
         made = books.on_an_open_day(
             lambda: idempotency.once(self.database, rpc, request, answer, once)
         )
-        self.sender.deliver(book_id, loan_id)
+        self.sender.deliver_loan(loan_id)
         return made
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     and_,
     any_,
+    bindparam,
     func,
     insert,
     literal,
@@ -24,14 +25,16 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from tael.servicing.v1 import credit_line_pb2 as pb
 from tael_client.values import from_date, money
+from tael_runtime import later
 from tael_runtime.errors import FailedPrecondition, NotFound
 from tael_servicing import line_tree
 from tael_servicing.line_tree import CreditLine
 from tael_servicing.reasons import Reason
-from tael_servicing.tables import credit_line, line_movement
+from tael_servicing.tables import SORTED, credit_line, line_movement
 
 COLUMNS = tuple(column.name for column in credit_line.c)
 OPEN = ("PENDING", "ACTIVE", "FROZEN")
@@ -154,11 +157,13 @@ def _move(
         branch.append(replace(now, movements=now.movements + 1))
         moved.append(branch[-1])
     for each in moved:
-        transaction.execute(
-            update(credit_line).where(credit_line.c.line_id == each.line_id).values(_values(each))
-        )
+        later.write(transaction, CHANGE, {**_values(each), "moved": each.line_id})
     _note(transaction, moved, movement)
     return replace(branch[-1], above=tuple(branch[:-1]))
+
+
+CHANGE = update(credit_line).where(credit_line.c.line_id == bindparam("moved"))
+NOTE = insert(line_movement)
 
 
 def _note(transaction: Connection, moved: Iterable[CreditLine], movement: Movement) -> None:
@@ -173,41 +178,40 @@ def _note(transaction: Connection, moved: Iterable[CreditLine], movement: Moveme
         }
         for each in moved
     ]
-    if rows:
-        transaction.execute(insert(line_movement), rows)
+    later.write(transaction, NOTE, *rows)
+
+
+WANTED = select(func.unnest(credit_line.c.path)).where(
+    credit_line.c.line_id == func.any(bindparam("ids", type_=ARRAY(SORTED)))
+)
+BRANCHES = (
+    select(credit_line)
+    .where(credit_line.c.line_id.in_(WANTED))
+    .order_by(func.cardinality(credit_line.c.path), credit_line.c.line_id)
+)
+"""The lines and all above them, those nearer to a root first."""
+LOCKED = BRANCHES.with_for_update()
 
 
 def get(transaction: Connection, line_id: str) -> CreditLine:
     """One line. Raises NotFound."""
-    return _one(transaction, _branches([line_id]), line_id)
+    return _one(transaction, BRANCHES, line_id)
 
 
 def lock(transaction: Connection, line_id: str) -> CreditLine:
     """One line, which nobody else moves before this transaction ends. Raises NotFound."""
-    return _one(transaction, _branches([line_id]).with_for_update(), line_id)
+    return _one(transaction, LOCKED, line_id)
 
 
 def hold(transaction: Connection, line_ids: Iterable[str]) -> None:
     """Locks many lines in the one order, for a transaction that goes on to move several of them."""
     ids = sorted(set(line_ids))
     if ids:
-        transaction.execute(_branches(ids).with_for_update())
-
-
-def _branches(line_ids: list[str]) -> Select[Any]:
-    """The lines and all above them, those nearer to a root first."""
-    wanted = select(func.unnest(credit_line.c.path)).where(
-        credit_line.c.line_id == func.any(line_ids)
-    )
-    return (
-        select(credit_line)
-        .where(credit_line.c.line_id.in_(wanted))
-        .order_by(func.cardinality(credit_line.c.path), credit_line.c.line_id)
-    )
+        transaction.execute(LOCKED, {"ids": ids})
 
 
 def _one(transaction: Connection, query: Select[Any], line_id: str) -> CreditLine:
-    found = _lines(transaction.execute(query).all())
+    found = _lines(transaction.execute(query, {"ids": [line_id]}).all())
     if not found:
         raise NotFound("credit line", line_id)
     return replace(found[-1], above=tuple(found[:-1]))
@@ -224,7 +228,9 @@ def of_customer(
         .limit(size)
     )
     ids = list(transaction.execute(query).scalars())
-    found = {line.line_id: line for line in _lines(transaction.execute(_branches(ids)).all())}
+    found = {
+        line.line_id: line for line in _lines(transaction.execute(BRANCHES, {"ids": ids}).all())
+    }
     return [
         replace(found[line_id], above=tuple(found[each] for each in found[line_id].path[:-1]))
         for line_id in ids

@@ -16,14 +16,16 @@ from typing import Any, Protocol
 import grpc
 import structlog
 from google.protobuf.message import Message
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
+from tael_runtime import later
 from tael_runtime.database import Database
 from tael_runtime.errors import FailedPrecondition
 from tael_runtime.refusals import reason_of
 from tael_servicing.reasons import Reason
-from tael_servicing.tables import outgoing_posting
+from tael_servicing.tables import loan, outgoing_posting
 
 log = structlog.get_logger()
 
@@ -42,6 +44,9 @@ STALE_SECONDS = 1.0
 
 
 ROWS_AT_ONCE = 100
+
+Vouchers = dict[str, list[int]]
+"""Entry sequences by source; "*" for all of a batch."""
 
 
 class PostingRefused(FailedPrecondition):
@@ -81,11 +86,11 @@ def single(rpc: str, request: _Request, lane: str, day: date) -> Outgoing:
 
 def store(transaction: Connection, *postings: Outgoing) -> None:
     """Writes postings in the transaction of their cause, in order."""
-    if postings:
-        transaction.execute(
-            insert(outgoing_posting),
-            [{**vars(each), "messages": list(each.messages)} for each in postings],
-        )
+    rows = [{**vars(each), "messages": list(each.messages)} for each in postings]
+    later.write(transaction, STORE, *rows)
+
+
+STORE = insert(outgoing_posting)
 
 
 def waiting(transaction: Connection, book_id: str) -> bool:
@@ -110,8 +115,33 @@ def sequences(posted: dict[str, Any], source: str) -> list[int]:
     return found
 
 
-def _undelivered(book_id: str) -> Any:
+def _undelivered(book_id: Any) -> Any:
     return (outgoing_posting.c.book_id == book_id) & (outgoing_posting.c.state != "DELIVERED")
+
+
+BOOK = (
+    select(outgoing_posting)
+    .where(_undelivered(bindparam("book")))
+    .order_by(outgoing_posting.c.number)
+    .limit(ROWS_AT_ONCE)
+)
+LANE = BOOK.where(outgoing_posting.c.lane == bindparam("lane"))
+BOOK_OF = select(loan.c.book_id).where(loan.c.loan_id == bindparam("lane")).scalar_subquery()
+LANE_OF_LOAN = (
+    select(outgoing_posting)
+    .where(_undelivered(BOOK_OF), outgoing_posting.c.lane == bindparam("lane"))
+    .order_by(outgoing_posting.c.number)
+    .limit(ROWS_AT_ONCE)
+)
+SETTLE = text(
+    """
+    SET LOCAL synchronous_commit TO off;
+    UPDATE outgoing_posting SET state = :state, refusal = :refusal, vouchers = :vouchers,
+        anchor_sequence = :sequence, anchor_digest = :digest
+    WHERE request_id = :id AND state <> 'DELIVERED'
+    """
+).bindparams(bindparam("vouchers", type_=JSONB(none_as_null=True)))
+"""Not waited for on the disk: what a crash forgets is sent again, and the ledger answers alike."""
 
 
 class Sender:
@@ -128,9 +158,15 @@ class Sender:
 
         Raises PostingRefused; passes on the RpcError of a ledger that does not answer.
         """
-        waits = _undelivered(book_id) & (outgoing_posting.c.lane == lane)
-        with self._turns[hash(lane) % len(self._turns)]:
-            for row in self._waiting(waits):
+        self._deliver(LANE, {"book": book_id, "lane": lane})
+
+    def deliver_loan(self, loan_id: str) -> None:
+        """As `deliver`, of a loan's lane in whatever book it stands."""
+        self._deliver(LANE_OF_LOAN, {"lane": loan_id})
+
+    def _deliver(self, query: Select[Any], values: dict[str, str]) -> None:
+        with self._turns[hash(values["lane"]) % len(self._turns)]:
+            for row in self._waiting(query, values):
                 self._send(row)
 
     def retry(self, book_id: str) -> None:
@@ -148,7 +184,7 @@ class Sender:
         Raises as `deliver` does.
         """
         end = time.monotonic() + patience
-        while rows := self._waiting(_undelivered(book_id)):
+        while rows := self._waiting(BOOK, {"book": book_id}):
             try:
                 for row in rows:
                     self._send(row)
@@ -181,11 +217,9 @@ class Sender:
         with self._db.engine.connect() as connection:
             return [(row.book_id, row.lane) for row in connection.execute(query)]
 
-    def _waiting(self, waits: Any) -> Sequence[Row[Any]]:
-        query = select(outgoing_posting).where(waits)
-        query = query.order_by(outgoing_posting.c.number).limit(ROWS_AT_ONCE)
+    def _waiting(self, query: Select[Any], values: dict[str, str]) -> Sequence[Row[Any]]:
         with self._db.engine.connect() as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, values).all()
 
     def _send(self, row: Row[Any]) -> None:
         if row.state == "REFUSED":
@@ -196,29 +230,30 @@ class Sender:
             if not isinstance(error, grpc.Call) or error.code() not in FINAL:
                 raise
             refusal = _why(error)
-            self._settle(row.request_id, state="REFUSED", refusal=refusal)
+            self._settle(row.request_id, "REFUSED", refusal=refusal)
             raise PostingRefused(row.request_id, refusal) from error
-        self._settle(
-            row.request_id,
-            state="DELIVERED",
-            refusal="",
-            vouchers=posted,
-            anchor_sequence=anchor.sequence,
-            anchor_digest=anchor.digest,
-        )
+        self._settle(row.request_id, "DELIVERED", posted, anchor)
 
-    def _settle(self, request_id: str, **values: Any) -> None:
+    def _settle(
+        self,
+        request_id: str,
+        state: str,
+        posted: Vouchers | None = None,
+        anchor: Any = None,
+        refusal: str = "",
+    ) -> None:
+        values = {
+            "id": request_id,
+            "state": state,
+            "refusal": refusal,
+            "vouchers": posted,
+            "sequence": anchor.sequence if anchor else None,
+            "digest": anchor.digest if anchor else None,
+        }
         with self._db.begin() as transaction:
-            transaction.execute(
-                update(outgoing_posting)
-                .where(
-                    outgoing_posting.c.request_id == request_id,
-                    outgoing_posting.c.state != "DELIVERED",
-                )
-                .values(values)
-            )
+            transaction.execute(SETTLE, values)
 
-    def _call(self, rpc: str, messages: list[bytes]) -> tuple[dict[str, list[int]], Any]:
+    def _call(self, rpc: str, messages: list[bytes]) -> tuple[Vouchers, Any]:
         answer: Any
         if rpc == "RecordEventColumns":
             parts = [ledger_pb2.RecordEventColumnsRequest.FromString(each) for each in messages]
