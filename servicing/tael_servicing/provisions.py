@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, or_, select, text
 
 from tael_servicing import bookings, loan_store, loans, snapshots
-from tael_servicing.arithmetic.events import AllowanceAdjusted
+from tael_servicing.arithmetic.events import AllowanceAdjusted, LoanEvent
 from tael_servicing.arithmetic.fold import happen
 from tael_servicing.arithmetic.impairment import ImpairmentPolicy, RiskClass, expected_loss
 from tael_servicing.arithmetic.postings import Posting, Step
@@ -55,17 +55,18 @@ def provide(
     event_ids = loans.next_event_ids(transaction, loan_ids)
     made: list[tuple[Contract, Posting]] = []
     changed: list[Held] = []
-    events = {}
+    events: dict[str, LoanEvent] = {}
     for held in loan_store.load(transaction, loan_ids):
         loan_id = held.contract.loan_id
         worst, at = standings[loan_id]
         target = expected_loss(
             policy, held.loan.annual_rate, held.loan, worst, at, undrawn.get(loan_id, 0)
         )
-        if target == held.loan.allowance:
+        event = AllowanceAdjusted(day, event_ids[loan_id], target)
+        loan, postings = _adjusted(held, event)
+        if not postings:
             continue
-        events[loan_id] = AllowanceAdjusted(day, event_ids[loan_id], target)
-        loan, postings = _adjusted(held, events[loan_id])
+        events[loan_id] = event
         changed.append(replace(held, loan=loan))
         made += [(held.contract, posting) for posting in postings]
     if events:

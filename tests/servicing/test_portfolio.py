@@ -322,6 +322,25 @@ def assert_written_off(bank: Bank, loans: Loans) -> None:
     assert_equals_the_ledger(bank, date(2026, 3, 1))
 
 
+def test_a_loan_judged_bad_accrues_off_balance_from_then_on(bank: Bank) -> None:
+    loan_id = bank.lend().loan_id
+    bank.end_day()
+    request = {"request_id": rid(), "risk_class": pb.RISK_CLASS_DOUBTFUL, "reason": "fraud"}
+    told = override(bank, loan_id, **request)
+    assert (told.risk_class, told.stage, told.cause) == (4, 3, "WORSENED")
+    assert override(bank, loan_id, **request) == told
+    assert bank.loan(loan_id).state == loan_pb2.LOAN_STATE_NON_ACCRUAL
+    assert bank.posted(loan_id, "NON_ACCRUAL_ENTERED") == [
+        {"principal_normal": 1_000_000, "interest_accrued": 323}
+    ]
+    bank.assert_books_agree()
+    bank.end_day()
+    row = bank.loan_ledger(date(2026, 1, 16))[loan_id]
+    assert (row.risk_class, row.balances.principal_impaired) == (4, 1_000_000)
+    better = {"risk_class": pb.RISK_CLASS_SPECIAL_MENTION, "approval": "ap-2", "checker": CHECKER}
+    assert override(bank, loan_id, **better).cause == "IMPROVED"
+
+
 def test_a_policy_no_lender_may_have_is_refused_field_by_field(bank: Bank) -> None:
     with pytest.raises(grpc.RpcError) as error:
         set_policy(
