@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import re
+import shlex
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from tael_cli.main import app
 from tael_ledger.documentation import posting_rules_page
 from tael_runtime.errors import Reason, ReasonEnum
 
@@ -36,7 +41,26 @@ def _table(reasons: type[ReasonEnum]) -> list[str]:
     return ["| reason | meaning |", "|---|---|", *rows]
 
 
-PAGES = {"errors.md": errors, "posting-rules.md": posting_rules_page}
+def loan_arithmetic() -> str:
+    """docs/loan-arithmetic.md as it is, with what its commands print below each of them."""
+    page = (HERE / "loan-arithmetic.md").read_text()
+    return re.sub(r"(?<=```console\n).*?(?=```)", _printed, page, flags=re.DOTALL)
+
+
+def _printed(block: re.Match[str]) -> str:
+    lines = []
+    for line in block[0].splitlines():
+        if line.startswith("$ "):
+            shown = CliRunner().invoke(app, shlex.split(line.removeprefix("$ tael ")))
+            lines += [line, *(each.rstrip() for each in shown.output.splitlines()), ""]
+    return "\n".join(lines[:-1]) + "\n"
+
+
+PAGES = {
+    "errors.md": errors,
+    "loan-arithmetic.md": loan_arithmetic,
+    "posting-rules.md": posting_rules_page,
+}
 
 
 if __name__ == "__main__":

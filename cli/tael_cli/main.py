@@ -16,6 +16,7 @@ from tael_cli import audit as audit_command
 from tael_cli import eod as eod_command
 from tael_cli import setup as setup_command
 from tael_cli.demo import run as run_demo
+from tael_cli.quote import quote
 from tael_cli.services import Services
 from tael_cli.supervisor import ORDER, Supervisor, await_healthy
 from tael_runtime.embedded_postgres import EmbeddedPostgres
@@ -117,6 +118,9 @@ def demo(
 ) -> None:
     """One loan's whole life through the real services, told as a story; under two minutes."""
     raise SystemExit(run_demo(console, keep))
+
+
+app.command()(quote)
 
 
 @db_app.command("start")

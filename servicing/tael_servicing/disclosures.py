@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael.servicing.v1 import product_pb2
 from tael_client.values import from_decimal, yuan
-from tael_servicing import messages
 from tael_servicing.arithmetic.disclosure import Cost, CostMethod, upfront, with_instalments
 from tael_servicing.arithmetic.schedules import Schedule
 from tael_servicing.arithmetic.terms import Fee, FeeAt, FeeOn, Overdue, Terms
-from tael_servicing.caps import Limit
+
+if TYPE_CHECKING:
+    from tael_servicing.caps import Limit
 
 LENDER = "the lender"
 METHODS = {
@@ -85,7 +87,7 @@ def _interest(terms: Terms, schedule: Schedule) -> pb.CostItem:
     rate = terms.annual_rate
     return pb.CostItem(
         name="Interest",
-        basis=f"{messages.percent(rate)} a year",
+        basis=f"{percent(rate)} a year",
         charged_by=LENDER,
         amount=schedule.interest,
         rate=from_decimal(rate),
@@ -108,7 +110,7 @@ def fee_basis(fee: Fee) -> str:
     """ "5.00 and 1 % of the principal, when the loan is paid out"."""
     parts = [yuan(fee.amount)] if fee.amount else []
     if fee.rate:
-        parts.append(f"{messages.percent(fee.rate)} {_of_what(fee)}")
+        parts.append(f"{percent(fee.rate)} {_of_what(fee)}")
     said = " and ".join(parts)
     if fee.at is FeeAt.PREPAYMENT:
         return f"{said}, in the first {fee.until_month} months" if fee.until_month else said
@@ -142,8 +144,13 @@ def _contingent(terms: Terms, misuse: Decimal) -> Iterator[pb.CostItem]:
 def _if_it_happens(name: str, rate: Decimal, what: str) -> pb.CostItem:
     return pb.CostItem(
         name=name,
-        basis=f"{messages.percent(rate)} a year {what}",
+        basis=f"{percent(rate)} a year {what}",
         charged_by=LENDER,
         contingent=True,
         rate=from_decimal(rate),
     )
+
+
+def percent(rate: Decimal) -> str:
+    """0.12 -> "12 %"."""
+    return f"{(rate * 100).normalize():f} %"

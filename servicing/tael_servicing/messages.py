@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date, from_decimal, money
-from tael_servicing.arithmetic.loan import InstalmentState, Loan, Owed, balances
+from tael_servicing.arithmetic import loan as arithmetic
+from tael_servicing.arithmetic.loan import InstalmentState, Loan, Owed
 from tael_servicing.arithmetic.schedules import Instalment
 from tael_servicing.loans import UNPAID_OUT, Held
 
@@ -34,9 +34,17 @@ def loan(held: Held) -> pb.Loan:
         dpd=held.dpd,
         payment_id=contract.payment_id,
         card_token=contract.card_token,
+        rates=[
+            pb.RateStep(since=from_date(step.since), annual_rate=from_decimal(step.annual_rate))
+            for step in now.rates
+        ],
+        disbursed=now.principal if paid_out else 0,
+        instalments_paid=now.settled_count,
+        restructured_on=from_date(now.restructured) if now.restructured else None,
+        nonaccrual_since=from_date(now.nonaccrual_since) if now.nonaccrual_since else None,
     )
     if held.state != "CANCELLED":
-        message.balances.CopyFrom(pb.LoanBalances(**asdict(balances(held.terms, now))))
+        message.balances.CopyFrom(balances(held))
     if paid_out and now.running:
         message.amount_past_due = now.amount_due
         if now.current is not None:
@@ -45,12 +53,23 @@ def loan(held: Held) -> pb.Loan:
     return message
 
 
+def balances(held: Held) -> pb.LoanBalances:
+    """What the loan owes today, by account."""
+    return pb.LoanBalances(**asdict(arithmetic.balances(held.terms, held.loan)))
+
+
 def schedule(held: Loan) -> list[pb.Instalment]:
     """Every row with what was paid of it."""
-    return [
+    rows = [
         instalment(number, row, state)
         for number, row, state in zip(count(1), held.rows, held.instalment_states, strict=False)
     ]
+    if held.closure is None:
+        for place in range(held.settled_count, held.due_count):
+            owed = held.rows[place]
+            late = 0 if owed.settled else (held.business_date - owed.due_date).days
+            rows[place].days_past_due = late
+    return rows
 
 
 def instalment(number: int, row: Owed, state: InstalmentState) -> pb.Instalment:
@@ -93,8 +112,3 @@ def loan_event(row: Any, sequences: list[int]) -> pb.LoanEvent:
         amounts=row.amounts,
         entry_sequences=sequences,
     )
-
-
-def percent(rate: Decimal) -> str:
-    """0.12 -> "12 %"."""
-    return f"{(rate * 100).normalize():f} %"

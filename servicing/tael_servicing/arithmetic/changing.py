@@ -46,16 +46,44 @@ def _vat(terms: Terms) -> Vat | None:
 
 
 def add_tranche(terms: Terms, loan: Loan, journal: Journal, principal: int) -> None:
-    """More is paid out: what is not yet due, and the tranche, over the periods that are left."""
+    """More is paid out: what is not yet due, and the tranche, over the periods that are left.
+
+    Another past may have matured or closed the loan, which then runs on for one period more, or
+    written it off, which then takes the tranche along.
+    """
+    loan.principal += principal
+    if loan.claim is not None:
+        _lend_on_a_claim(loan, journal, principal)
+        return
+    if loan.current is None or loan.closure is not None:
+        _reopen(terms, loan)
+    if loan.nonaccrual_since is not None:
+        # The payout stands as normal: it joins what is impaired.
+        journal.post("NON_ACCRUAL_ENTERED", loan, principal_normal=principal)
     down = down_payment(terms, principal)
     stands = earned(terms, loan)
-    loan.principal += principal
-    if loan.current is None:
-        return
     loan.rows[-1].due[Part.PRINCIPAL] += principal - down
     if down:
         _insert_down_payment(loan, down)
     replan(terms, loan, journal, fixed_share=None, cut=True, stands=stands)
+
+
+def _lend_on_a_claim(loan: Loan, journal: Journal, principal: int) -> None:
+    assert loan.claim is not None
+    journal.post("NON_ACCRUAL_ENTERED", loan, principal_normal=principal)
+    journal.post("LOAN_WRITTEN_OFF", loan, allowance_top_up=principal, principal=principal)
+    loan.claim = loan.claim._replace(principal=loan.claim.principal + principal)
+
+
+def _reopen(terms: Terms, loan: Loan) -> None:
+    """A matured loan runs on; what a closed one was let off or sold does not come back."""
+    if loan.closure is not None:
+        loan.closure = loan.nonaccrual_since = None
+        loan.deferred = 0
+        for row in loan.rows[loan.settled_count :]:
+            row.due = row.paid.copy()
+        loan.due_count = loan.settled_count = len(loan.rows)
+    _append_period(terms, loan)
 
 
 def _insert_down_payment(loan: Loan, down: int) -> None:
@@ -179,11 +207,12 @@ def _with_grace(
     stands: int,
     was: int,
 ) -> None:
-    if not plan.grace_principal:
+    grace = min(plan.grace_principal, len(over) - 1)
+    if not grace:
         fixed = loan.share if plan.keep is Keep.INSTALMENT else None
         replan(terms, loan, journal, fixed_share=fixed, cut=True, over=over, stands=stands, was=was)
         return
-    head, tail = over[: plan.grace_principal], over[plan.grace_principal :]
+    head, tail = over[:grace], over[grace:]
     replan(
         terms, loan, journal, fixed_share=0, cut=True, over=[*head, *tail], stands=stands, was=was
     )
@@ -194,10 +223,10 @@ def _respread_tail(terms: Terms, loan: Loan, plan: Plan, first: int) -> None:
     """Rows from one that has not begun on, over the periods of the plan."""
     over = _periods(terms, loan.rows[first:], plan)
     fixed = loan.share if plan.keep is Keep.INSTALMENT else None
-    if plan.grace_principal:
-        head = over[: plan.grace_principal]
+    grace = min(plan.grace_principal, len(over) - 1)
+    if grace:
         _respread(terms, loan, first, over, 0)
-        _respread(terms, loan, first + len(head), over[plan.grace_principal :], None)
+        _respread(terms, loan, first + grace, over[grace:], None)
         return
     _respread(terms, loan, first, over, fixed)
 

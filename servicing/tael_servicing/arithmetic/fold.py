@@ -8,6 +8,7 @@ for the customer). What may be asked of a loan today is `checks`' to say.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, order, standing
 from tael_servicing.arithmetic.loan import DAY, Closure, Loan
 from tael_servicing.arithmetic.postings import Journal, Step
-from tael_servicing.arithmetic.terms import Part, Terms
+from tael_servicing.arithmetic.terms import FeeAt, Part, Terms
 
 Work = Callable[[Terms, Loan, Journal], Any]
 
@@ -97,6 +98,9 @@ def _next_break(terms: Terms, loan: Loan, to: date) -> date:
     if not loan.running:
         return to
     today, until = loan.business_date, to
+    if loan.overpayment and loan.amount_due:
+        # Money held pays what is due at the next opening.
+        return today + DAY
     current = loan.current
     if current is not None and today < current.due_date < until:
         until = current.due_date
@@ -135,7 +139,11 @@ def _goods(terms: Terms, loan: Loan, journal: Journal, event: happened.GoodsRefu
 
 
 def _guarantor(terms: Terms, loan: Loan, journal: Journal, event: happened.GuarantorPaid) -> None:
-    prepaying.settle(terms, loan, journal, event.amount, event="GUARANTOR_PAID")
+    """A guarantor owes no fee for prepaying, and the debtor's own money stays the debtor's."""
+    free = replace(terms, fees=tuple(f for f in terms.fees if f.at is not FeeAt.PREPAYMENT))
+    held, loan.overpayment = loan.overpayment, 0
+    prepaying.settle(free, loan, journal, event.amount, event="GUARANTOR_PAID")
+    loan.overpayment += held
     if loan.closure is not None:
         loan.closure = Closure.GUARANTOR
 
@@ -201,8 +209,16 @@ HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
     ),
 }
 """What each event does."""
-AFTER_THE_END = (happened.Recovered, happened.Parked, happened.OverpaymentRefunded)
-"""Events that find a loan closed or written off and mean it."""
+AFTER_THE_END = (
+    happened.Disbursed,
+    happened.CostsAdvanced,
+    happened.AllowanceAdjusted,
+    happened.Recovered,
+    happened.Sold,
+    happened.Parked,
+    happened.OverpaymentRefunded,
+)
+"""Events that find a loan closed or written off and mean it, or that moved money all the same."""
 MONEY = (
     happened.Repaid,
     happened.GoodsRefunded,

@@ -32,7 +32,7 @@ def release_allowance(loan: Loan, journal: Journal) -> None:
 
 
 def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
-    """Allowance to stage 3 and to 100 % of principal; principal and memo interest to the claim.
+    """Allowance to stage 3 and to 100 % of principal; principal, memo interest and fees to the claim.
 
     A loan that still accrues goes off balance first.
     """
@@ -54,13 +54,14 @@ def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
         legal_costs=loan.legal_costs,
     )
     interest = held.offbalance_interest + held.offbalance_penalty + held.offbalance_compound
-    loan.claim = Claim(held.principal_impaired, interest)
+    loan.claim = Claim(held.principal_impaired, interest + held.fee)
     loan.allowance = NO_ALLOWANCE
     loan.legal_costs = 0
 
 
 def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
-    """Money after the write-off: principal first, then interest; more is held for the customer.
+    """Money after the write-off: costs advanced since then, principal, interest; more is held for
+    the customer.
 
     A loan that is on the books takes it as a repayment.
     """
@@ -70,11 +71,15 @@ def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
     if loan.claim is None:
         receive(terms, loan, journal, amount)
         return
-    principal = min(amount, loan.claim.principal)
-    interest = min(amount - principal, loan.claim.interest)
-    left = amount - principal - interest
+    costs = min(amount, loan.legal_costs)
+    principal = min(amount - costs, loan.claim.principal)
+    interest = min(amount - costs - principal, loan.claim.interest)
+    left = amount - costs - principal - interest
+    loan.legal_costs -= costs
     loan.claim = Claim(loan.claim.principal - principal, loan.claim.interest - interest)
-    journal.post("RECOVERY_RECEIVED", loan, principal=principal, interest=interest)
+    journal.post(
+        "RECOVERY_RECEIVED", loan, principal=principal, interest=interest, legal_costs=costs
+    )
     park(loan, journal, left)
 
 
@@ -97,7 +102,8 @@ def refund_overpayment(terms: Terms, loan: Loan, journal: Journal, amount: int, 
     if loan.claim is not None or loan.closure is not None or loan.current is None:
         loan.overpayment -= lent
         return
-    journal.post("REPAYMENT_RECEIVED", loan, principal_normal=-lent, overpayment=lent)
+    stands = "principal_normal" if loan.nonaccrual_since is None else "principal_impaired"
+    journal.post("REPAYMENT_RECEIVED", loan, **{stands: -lent}, overpayment=lent)
     loan.current.due[Part.PRINCIPAL] += lent
 
 
@@ -152,4 +158,4 @@ def sell(terms: Terms, loan: Loan, journal: Journal, price: int) -> None:
         written_off_interest=held.written_off_interest,
     )
     loan.allowance, loan.claim = NO_ALLOWANCE, None
-    loan.closure = Closure.TRANSFERRED
+    loan.closure = loan.closure or Closure.TRANSFERRED

@@ -264,7 +264,7 @@ class Loan:
 
         It goes on after the write-off: the claim is as old as its oldest instalment.
         """
-        if self.settled_count >= self.due_count:
+        if self.settled_count >= self.due_count or self.closure is not None:
             return 0
         return (self.business_date - self.rows[self.settled_count].due_date).days
 
@@ -317,6 +317,8 @@ class Balances:
     """1132.04."""
     fee: int = 0
     """1132.05."""
+    legal_costs: int = 0
+    """1221.04."""
     offbalance_interest: int = 0
     """7001."""
     offbalance_penalty: int = 0
@@ -364,6 +366,7 @@ def balances(terms: Terms, loan: Loan) -> Balances:
     normal = due_principal - overdue + loan.undue_principal
     accrued = interest_accrued(terms, loan)
     held.fee = fee
+    held.legal_costs = loan.legal_costs
     if loan.nonaccrual_since is None:
         held.principal_normal, held.principal_overdue = normal, overdue
         held.interest_accrued, held.interest_due = accrued, due

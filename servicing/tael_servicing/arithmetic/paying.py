@@ -17,6 +17,7 @@ from tael_servicing.arithmetic.terms import (
     Terms,
 )
 
+GOODS_PAY = ("principal_normal", "principal_overdue", "interest_due")
 NOTHING_TAKEN = dict.fromkeys(Part, 0)
 
 
@@ -119,10 +120,32 @@ def receive(
         left -= early
     accounts["principal_normal"] = accounts.get("principal_normal", 0) + early
     loan.overpayment += left
-    journal.post(event, loan, **accounts, overpayment=left)
+    post_money(loan, journal, event, accounts, left)
     if early or late:
         after_early(terms, loan, journal, rule, was, early)
     close_if_repaid(loan)
+
+
+def post_money(
+    loan: Loan, journal: Journal, event: str, accounts: dict[str, int], overpayment: int
+) -> None:
+    """What money paid, by account, and what of it is held for the customer.
+
+    The price of goods pays principal and interest on balance; what else is due, it pays by way of
+    the customer's own money. A guarantor's money beyond what is owed came by transfer.
+    """
+    if event == "GUARANTOR_PAID":
+        journal.post(event, loan, **accounts)
+        journal.post(
+            "REPAYMENT_RECEIVED", loan, overpayment=overpayment, funds_transfer=overpayment
+        )
+        return
+    if event == "GOODS_REFUNDED":
+        named = {name: accounts.pop(name, 0) for name in GOODS_PAY}
+        journal.post(event, loan, **named, overpayment=overpayment + sum(accounts.values()))
+        journal.post("OVERPAYMENT_APPLIED", loan, **accounts)
+        return
+    journal.post(event, loan, **accounts, overpayment=overpayment)
 
 
 def earned_now(terms: Terms, loan: Loan) -> int:
@@ -137,6 +160,8 @@ def pay_ahead(loan: Loan, amount: int, rule: Excess) -> int:
     """Pays principal that is not yet due; returns how much. The schedule is left as it was."""
     ahead = loan.rows[loan.due_count :]
     principal = min(amount, loan.undue_principal)
+    if not principal:
+        return 0
     last = loan.rows[loan.due_count - 1] if loan.due_count else None
     if rule is Excess.PRINCIPAL:
         _to_the_running(loan, last, ahead, principal)

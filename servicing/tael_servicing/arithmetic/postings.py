@@ -20,6 +20,8 @@ class Posting(NamedTuple):
     amounts: Mapping[str, int]
     cause: str = ""
     """The id of the loan's event that it belongs to; empty for what the days bring by themselves."""
+    owners: tuple[tuple[str, str], ...] = ()
+    """Others than the loan, its line and its customer whose accounts it moves: (type, id)."""
 
 
 class Step(NamedTuple):

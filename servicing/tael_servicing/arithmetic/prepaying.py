@@ -7,7 +7,7 @@ from datetime import date
 
 from tael_servicing.arithmetic.dates import Period, months_after
 from tael_servicing.arithmetic.loan import Closure, Loan, Owed, by_account, current_accrual
-from tael_servicing.arithmetic.paying import close_if_repaid, pay_ahead, pay_due
+from tael_servicing.arithmetic.paying import close_if_repaid, pay_ahead, pay_due, post_money
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import earned, earned_on, replan
 from tael_servicing.arithmetic.rounding import ratio_of, share
@@ -130,13 +130,8 @@ def settle(terms: Terms, loan: Loan, journal: Journal, amount: int, *, event: st
         _last_row(loan, current, quote)
     loan.deferred = 0
     loan.overpayment = money - quote.gross
-    journal.post(
-        event,
-        loan,
-        **accounts,
-        prepayment_fee=quote.prepayment_fee,
-        overpayment=loan.overpayment - held,
-    )
+    accounts["prepayment_fee"] = quote.prepayment_fee
+    post_money(loan, journal, event, accounts, loan.overpayment - held)
     close_if_repaid(loan)
     if quote.principal_undue and loan.closure is not None:
         loan.closure = Closure.PAID_EARLY
@@ -255,14 +250,8 @@ def prepay(
     if made.principal:
         _reduce(terms, loan, journal, made, keep)
     accounts["principal_normal"] = accounts.get("principal_normal", 0) + made.principal
-    journal.post(
-        event,
-        loan,
-        **accounts,
-        interest_accrued=made.interest,
-        prepayment_fee=made.fee,
-        overpayment=left,
-    )
+    accounts |= {"interest_accrued": made.interest, "prepayment_fee": made.fee}
+    post_money(loan, journal, event, accounts, left)
     close_if_repaid(loan)
 
 

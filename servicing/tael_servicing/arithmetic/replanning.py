@@ -155,4 +155,23 @@ def _rows(undue: Sequence[Owed], schedule: Schedule) -> list[Owed]:
             old.due[Part.COMPOUND],
         )
         row.due[Part.FEE] += old.due[Part.FEE] - old.instalment.fee
+    _ask_what_was_paid(rows)
     return rows
+
+
+def _ask_what_was_paid(rows: Sequence[Owed]) -> None:
+    """Interest paid before a row asks for it (it is carried, or has become less) is asked with the
+    row, and so much less with later ones.
+    """
+    more = rows[0].paid[Part.INTEREST] - rows[0].due[Part.INTEREST]
+    if more > 0:
+        _add_interest(rows[0], more)
+        for row in rows[1:]:
+            here = min(more, row.instalment.interest)
+            _add_interest(row, -here)
+            more -= here
+
+
+def _add_interest(row: Owed, amount: int) -> None:
+    row.instalment = row.instalment._replace(interest=row.instalment.interest + amount)
+    row.due[Part.INTEREST] += amount
