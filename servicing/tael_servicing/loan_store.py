@@ -17,7 +17,6 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Insert,
-    Row,
     Table,
     bindparam,
     case,
@@ -101,7 +100,7 @@ def load(transaction: Connection, loan_ids: Sequence[str]) -> list[Held]:
     return [found[loan_id] for loan_id in loan_ids if loan_id in found]
 
 
-def _one(transaction: Connection, rows: Sequence[Row[Any]], loan_id: str) -> Held:
+def _one(transaction: Connection, rows: Sequence[Any], loan_id: str) -> Held:
     found = _read(transaction, rows)
     if not found:
         raise NotFound("loan", loan_id)
@@ -127,7 +126,7 @@ STORED = (
     .join(book_day, book_day.c.book_id == loans.c.book_id)
     .where(loans.c.loan_id == func.any(bindparam("ids", type_=ARRAY(SORTED))))
 )
-STORED_TEXT = str(STORED.compile(dialect=dialect()))
+STORED_TEXT = str(STORED.compile(dialect=dialect()))  # type: ignore[no-untyped-call]  SQLAlchemy's
 LOCK = "SELECT FROM loan_state WHERE loan_id = ANY(%(ids)s) FOR UPDATE"
 HOLD = (
     "SELECT pg_advisory_xact_lock_shared(hashtext('book_day'), hashtext(book_id)) "
