@@ -126,7 +126,7 @@ STORED = (
     .join(book_day, book_day.c.book_id == loans.c.book_id)
     .where(loans.c.loan_id == func.any(bindparam("ids", type_=ARRAY(SORTED))))
 )
-STORED_TEXT = str(STORED.compile(dialect=dialect()))  # type: ignore[no-untyped-call]  SQLAlchemy's
+STORED_TEXT = str(STORED.compile(dialect=dialect()))  # type: ignore[no-untyped-call]  # SQLAlchemy's
 LOCK = "SELECT FROM loan_state WHERE loan_id = ANY(%(ids)s) FOR UPDATE"
 HOLD = (
     "SELECT pg_advisory_xact_lock_shared(hashtext('book_day'), hashtext(book_id)) "
