@@ -166,4 +166,5 @@ CHECKS: Mapping[type[LoanEvent], Callable[[Terms, Loan, Any], None]] = {
     happened.Accelerated: _still_ahead,
     happened.Parked: _any,
     happened.AllowanceAdjusted: _any,
+    happened.Reversed: _any,
 }

@@ -14,6 +14,7 @@ from tael_servicing.end_of_day.finish import Finish
 from tael_servicing.end_of_day.month_end import MonthEnd
 from tael_servicing.end_of_day.open_day import OpenDay
 from tael_servicing.end_of_day.overdue import Overdue
+from tael_servicing.end_of_day.reprice import Reprice
 from tael_servicing.end_of_day.snapshot import Snapshot
 from tael_servicing.end_of_day.step import Step
 
@@ -29,6 +30,7 @@ STEPS: tuple[Step, ...] = (
     Snapshot(),
     Close(),
     OpenDay(),
+    Reprice(),
     ExpireLines(),
     Finish(),
 )

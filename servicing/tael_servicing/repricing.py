@@ -1,0 +1,103 @@
+"""Floating loans take the loan prime rate of the day on the days their product says (LPR, 银行业务
+惯例 of five modes); the spread is the one they were signed with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, extract, false, select, true
+
+from tael.servicing.v1 import product_pb2 as pb
+from tael_servicing import products, rates
+from tael_servicing.arithmetic.events import Repriced
+from tael_servicing.arithmetic.terms import Keep
+from tael_servicing.loans import Contract, Held
+from tael_servicing.rates import Lpr
+from tael_servicing.tables import RUNNING, instalment, loan_state
+from tael_servicing.tables import loan as loans
+from tael_servicing.tables import product as versions
+
+DAY = timedelta(days=1)
+
+
+def candidates(transaction: Connection, book_id: str, day: date) -> list[str]:
+    """Loans that take another rate on a day, if there is another."""
+    lprs = rates.known(transaction)
+    found: set[str] = set()
+    for version in _floating(transaction, book_id):
+        terms = products.get(transaction, version.code, version.version).terms
+        when = _when(terms.floating_rate.reprice, lprs, day)
+        rows = transaction.execute(
+            select(loan_state.c.loan_id)
+            .join(loans, loans.c.loan_id == loan_state.c.loan_id)
+            .where(
+                loan_state.c.book_id == book_id,
+                loan_state.c.state.in_(RUNNING),
+                loan_state.c.next_due.is_not(None),
+                loans.c.product_code == version.code,
+                loans.c.product_version == version.version,
+                when,
+            )
+        )
+        found.update(rows.scalars())
+    return sorted(found)
+
+
+def _floating(transaction: Connection, book_id: str) -> Sequence[Any]:
+    return transaction.execute(
+        select(versions.c.code, versions.c.version).where(
+            versions.c.book_id == book_id, versions.c.terms.has_key("floatingRate")
+        )
+    ).all()
+
+
+def _when(mode: int, lprs: Sequence[Lpr], day: date) -> ColumnElement[bool]:
+    """Whether a loan takes a rate on the day, by the mode of its product."""
+    if mode == pb.REPRICE_MODE_NEXT_JANUARY:
+        return true() if (day.month, day.day) == (1, 1) else false()
+    if mode == pb.REPRICE_MODE_MONTHLY:
+        return true() if day.day == 1 else false()
+    if mode == pb.REPRICE_MODE_ANNIVERSARY:
+        return _anniversary(day)
+    if mode == pb.REPRICE_MODE_NEXT_DUE_DATE:
+        falls_due = select(instalment.c.number).where(
+            instalment.c.loan_id == loan_state.c.loan_id, instalment.c.due_date == day
+        )
+        return falls_due.exists()
+    return true() if any(each.published == day for each in lprs) else false()
+
+
+def _anniversary(day: date) -> ColumnElement[bool]:
+    """Of the disbursement; one on 29 February comes on 28 February of a common year."""
+    months = extract("month", loans.c.start_date) == day.month
+    days = [day.day]
+    if (day + DAY).month != day.month:
+        days += range(day.day + 1, 32)
+    return months & extract("day", loans.c.start_date).in_(days) & (loans.c.start_date < day)
+
+
+def repriced(lprs: Sequence[Lpr], held: Held, terms: pb.ProductTerms, day: date) -> Repriced | None:
+    """The event by which a loan takes the rate of the day; None where it has it already."""
+    rate = _rate(lprs, held.contract, terms, day)
+    if rate == held.loan.annual_rate:
+        return None
+    kept = terms.floating_rate.keep == pb.PREPAYMENT_RULE_KEEP_INSTALMENT
+    return Repriced(day, held.next_event_id, rate, Keep.INSTALMENT if kept else Keep.TERM)
+
+
+def _rate(lprs: Sequence[Lpr], contract: Contract, terms: pb.ProductTerms, day: date) -> Decimal:
+    """The prime rate of the day with the spread the loan was signed with."""
+    months = rates.months_of(terms, contract.periods)
+    floating = terms.floating_rate
+    signed = rates.floating(lprs, floating, contract.start_date, months)
+    now = rates.floating(lprs, floating, day, months)
+    return max(contract.annual_rate + now - signed, Decimal(0))
+
+
+def last_published(lprs: Sequence[Lpr], day: date) -> date:
+    """The day of the prime rate that holds on a day."""
+    return rates.on(lprs, day).published
