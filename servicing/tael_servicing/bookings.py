@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -12,12 +12,13 @@ from sqlalchemy import Connection, insert
 from tael.ledger.v1 import ledger_pb2 as ledger
 from tael_client.values import from_date
 from tael_runtime import later
-from tael_servicing import loan_store, outgoing
+from tael_servicing import loan_store, outgoing, parties
 from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.line_tree import CreditLine
 from tael_servicing.loans import Contract
 from tael_servicing.outgoing import Outgoing
 from tael_servicing.paging import pages
+from tael_servicing.parties import Told
 from tael_servicing.tables import loan_posting
 
 OF_THE_LOAN_ALONE = frozenset(
@@ -27,12 +28,13 @@ OF_THE_LOAN_ALONE = frozenset(
         "PRINCIPAL_OVERDUE",
         "NON_ACCRUAL_ENTERED",
         "ALLOWANCE_ADJUSTED",
+        "ORIGINATION_FEE_AMORTISED",
     }
 )
 """Events whose rules touch only the loan's own accounts: these go in columns."""
 
-TAKES_FUNDS = frozenset(("REPAYMENT_RECEIVED", "GOODS_REFUNDED"))
-"""Events whose amounts may say where the money comes from."""
+BRINGS = frozenset(("REPAYMENT_RECEIVED", "GOODS_REFUNDED", "ASSET_TAKEN_FOR_DEBT"))
+"""Events that may say where the money comes from, and whose accounts else it moves."""
 
 KEEP = insert(loan_posting)
 
@@ -94,18 +96,36 @@ def post_line(
         event=event,
         value_date=from_date(batch.business_date),
         product=line.product_code,
-        owners=[
-            ledger.Owner(owner_type="CUSTOMER", owner_id=line.customer_id),
-            ledger.Owner(owner_type="LINE", owner_id=line.line_id),
-        ],
-        amounts=[
-            ledger.EventAmount(amount_type=name, minor_units=amount)
-            for name, amount in amounts.items()
-            if amount
-        ],
+        owners=_owners({"CUSTOMER": line.customer_id, "LINE": line.line_id}),
+        amounts=_amounts(amounts),
         source=f"servicing/line/{line.line_id}",
     )
     outgoing.store(transaction, _request(batch, [told]))
+
+
+def post_apart(
+    transaction: Connection,
+    batch: Batch,
+    event: str,
+    amounts: Mapping[str, int],
+    owners: Mapping[str, str],
+    reference: str = "",
+    value_date: date | None = None,
+) -> None:
+    """Stores an event of no loan of ours: a receipt's, a partner's, the book's; owners by type.
+
+    `value_date`: the business date where not given.
+    """
+    told = ledger.BusinessEvent(
+        event=event,
+        value_date=from_date(value_date or batch.business_date),
+        owners=_owners(owners),
+        amounts=_amounts(amounts),
+        source=f"servicing/{batch.request_id}",
+    )
+    outgoing.store(transaction, _request(batch, [told]))
+    words = Told(batch.book_id, batch.business_date, event, owners.get("LOAN", ""), reference)
+    parties.move(transaction, words, amounts, owners)
 
 
 def post_line_adjusted(
@@ -157,18 +177,30 @@ def _events(
             value_date=from_date(posting.value_date),
             product=contract.product_code,
             accrual_status=_status(posting),
-            owners=[
-                ledger.Owner(owner_type="CUSTOMER", owner_id=contract.customer_id),
-                ledger.Owner(owner_type="LINE", owner_id=contract.line_id),
-                ledger.Owner(owner_type="LOAN", owner_id=contract.loan_id),
-            ],
-            amounts=[
-                ledger.EventAmount(amount_type=name, minor_units=amount)
-                for name, amount in posting.amounts.items()
-            ],
+            owners=_owners(
+                {
+                    "CUSTOMER": contract.customer_id,
+                    "LINE": contract.line_id,
+                    "LOAN": contract.loan_id,
+                    **dict(posting.owners),
+                }
+            ),
+            amounts=_amounts(posting.amounts),
             source=source,
         )
         for (contract, posting), source in zip(made, sources, strict=True)
+    ]
+
+
+def _owners(owners: Mapping[str, str]) -> list[ledger.Owner]:
+    return [ledger.Owner(owner_type=name, owner_id=owner) for name, owner in owners.items()]
+
+
+def _amounts(amounts: Mapping[str, int]) -> list[ledger.EventAmount]:
+    return [
+        ledger.EventAmount(amount_type=name, minor_units=amount)
+        for name, amount in amounts.items()
+        if amount
     ]
 
 
@@ -248,10 +280,21 @@ def _write(
                 "value_date": posting.value_date,
                 "booked_on": batch.business_date,
                 "amounts": dict(posting.amounts),
+                "owners": dict(posting.owners),
                 "cause": posting.cause,
                 "request_id": batch.request_id,
                 "source": sources[-1],
             }
         )
+        if posting.event in parties.EVENTS:
+            owners = {"LOAN": contract.loan_id, **dict(posting.owners)}
+            words = Told(
+                batch.book_id,
+                batch.business_date,
+                posting.event,
+                contract.loan_id,
+                batch.request_id,
+            )
+            parties.move(transaction, words, posting.amounts, owners)
     later.write(transaction, KEEP, *rows)
     return sources

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
 from tael.servicing.v1 import direct_debit_pb2 as pb
 from tael_client.values import from_date, money
+from tael_servicing import joint
 from tael_servicing.failure_codes import retryable
 from tael_servicing.loans import Held
 from tael_servicing.tables import direct_debit as debits
@@ -81,8 +82,10 @@ COLUMNS = [debits.c[name] for name in Debit.__dataclass_fields__]
 
 
 def owed(held: Held) -> int:
-    """What a debit may ask of a loan: due and unpaid, of one that still runs."""
-    return held.loan.amount_due if held.loan.running else 0
+    """What a debit may ask of a loan: due and unpaid, of one that still runs; for both lenders of
+    a joint one.
+    """
+    return joint.whole(held.contract, held.loan.amount_due) if held.loan.running else 0
 
 
 def prepare(

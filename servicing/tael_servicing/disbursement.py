@@ -25,6 +25,7 @@ from tael_servicing import (
     caps,
     events,
     holidays,
+    joint,
     lines,
     loan_store,
     loans,
@@ -72,7 +73,7 @@ def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
     loans.sign(transaction, contract)
     loan_store.save(transaction, held)
     payouts.prepare(transaction, contract.loan_id)
-    bookings.post(transaction, _batch("disburse", contract, day), contract, _disbursed(contract))
+    bookings.post(transaction, _batch("disburse", contract, day), contract, *_disbursed(contract))
     events.line_changed(transaction, day, *line.branch)
     return held
 
@@ -85,10 +86,11 @@ def _contract(
     book: BookDay,
 ) -> Contract:
     """Raises InvalidFields with everything the loan wants that its product does not lend."""
-    principal = read_amount("principal", request.principal, book.currency_code)
+    whole = read_amount("principal", request.principal, book.currency_code)
+    partner_principal = joint.partner_part(transaction, request, whole, book)
     day = book.business_date
     choices = choices_of(request.choices, request.repay_day)
-    check_loan(product.terms, principal, request.periods, choices, day)
+    check_loan(product.terms, whole, request.periods, choices, day)
     off = holidays.of_loan(transaction, product.terms, day, request.periods)
     return Contract(
         loan_id=new_id("ln"),
@@ -98,7 +100,7 @@ def _contract(
         product_code=product.code,
         product_version=product.version,
         currency_code=book.currency_code,
-        principal=principal,
+        principal=whole - partner_principal,
         annual_rate=line.annual_rate,
         periods=request.periods,
         repay_day=request.repay_day,
@@ -107,6 +109,8 @@ def _contract(
         source=request.source,
         choices=choices.SerializeToString(deterministic=True),
         holidays=tuple(sorted(off)),
+        partner_id=request.joint.partner_id,
+        partner_principal=partner_principal,
     )
 
 
@@ -124,9 +128,21 @@ def _opened(transaction: Connection, contract: Contract, product: Product) -> He
     return Held(contract, terms, "PAYING", loan)
 
 
-def _disbursed(contract: Contract) -> Posting:
-    amounts = {"principal": contract.principal, "commitment": contract.principal}
-    return Posting("LOAN_DISBURSED", contract.start_date, accruing=True, amounts=amounts)
+def _disbursed(contract: Contract) -> tuple[Posting, ...]:
+    """Of a joint loan our part is our loan, and the partner's passes through."""
+    day, own, theirs = contract.start_date, contract.principal, contract.partner_principal
+    if not contract.partner_id:
+        return (Posting("LOAN_DISBURSED", day, True, {"principal": own, "commitment": own}),)
+    ours = Posting("JOINT_LOAN_DISBURSED", day, True, {"own_share": own, "commitment": own})
+    passed = Posting("JOINT_FUNDS_PAID", day, True, {"partner_share": theirs})
+    return ours, passed._replace(owners=(("PARTNER", contract.partner_id),))
+
+
+def _paid_out(contract: Contract, day: date) -> tuple[Posting, ...]:
+    """A joint loan's money leaves the lender when it is booked: nothing waits to be cleared."""
+    if contract.partner_id:
+        return ()
+    return (Posting("DISBURSEMENT_PAID", day, True, {"principal": contract.principal}),)
 
 
 def _batch(step: str, contract: Contract, day: date) -> Batch:
@@ -195,8 +211,8 @@ class Disbursements:
             loans.record(transaction, loan_id, event, contract.source)
             loan_store.save(transaction, held)
             payouts.conclude(transaction, loan_id, "PAID", outcome)
-            paid = Posting("DISBURSEMENT_PAID", day, True, {"principal": contract.principal})
-            bookings.post(transaction, _batch("paid", contract, day), contract, paid, *caught_up)
+            paid = _paid_out(contract, day)
+            bookings.post(transaction, _batch("paid", contract, day), contract, *paid, *caught_up)
             events.line_changed(transaction, day, *line.branch)
             events.loan_opened(transaction, day, held)
 
@@ -215,9 +231,11 @@ class Disbursements:
             payouts.conclude(transaction, loan_id, "FAILED", outcome)
             origin = f"disburse:{loan_id}"
             posted = outgoing.vouchers(transaction, [origin])[origin]
-            (entry,) = [sequence for each in posted.values() for sequence in each]
-            batch = _batch("reverse", contract, day)
-            bookings.post_reversal(transaction, batch, contract, _disbursed(contract), entry)
+            entries = sorted(sequence for each in posted.values() for sequence in each)
+            for posting, entry in zip(_disbursed(contract), entries, strict=True):
+                step = "reverse" if posting.event.endswith("LOAN_DISBURSED") else "reverse:partner"
+                batch = _batch(step, contract, day)
+                bookings.post_reversal(transaction, batch, contract, posting, entry)
             # The reversal gives all of it back to 7201: too much where the limit fell meanwhile.
             excess = released.commitment - line.commitment - contract.principal
             batch = _batch("adjust", contract, day)

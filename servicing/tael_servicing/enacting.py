@@ -21,7 +21,7 @@ from tael_servicing.arithmetic.events import LoanEvent, Reversed, order
 from tael_servicing.arithmetic.fold import happen
 from tael_servicing.arithmetic.postings import Posting, Step
 from tael_servicing.bookings import Batch, with_amounts
-from tael_servicing.loans import Contract, Held
+from tael_servicing.loans import OWN_ACCOUNT, Contract, Held, Money
 
 PRINCIPAL = ("principal_normal", "principal_overdue", "principal_impaired")
 RETURNS_PRINCIPAL = frozenset(("REPAYMENT_RECEIVED", "OVERPAYMENT_APPLIED", "GOODS_REFUNDED"))
@@ -58,13 +58,15 @@ def enact(
     *,
     reference: str = "",
     funds: str = "",
+    money: Money = OWN_ACCOUNT,
     checked: bool = True,
 ) -> Enacted:
     """Does what the event says to a locked loan that stands on `day`.
 
-    `funds`: the amount type that says where the event's money comes from; none where the customer's
-    own account pays. `checked`: refused where the loan forbids it today; money that has come
-    already, and what another past brings, is taken as it can be.
+    `funds`: the amount type that says where all of the event's money comes from; none where the
+    customer's own account pays. `money`: what it brings where that is not all. `checked`: refused
+    where the loan forbids it today; money that has come already, and what another past brings, is
+    taken as it can be.
 
     Raises FailedPrecondition with the arithmetic's reasons; InvalidArgument for a value date after
     the business date or before the loan.
@@ -78,7 +80,7 @@ def enact(
     after = held.now(step.loan)
     loans.record(transaction, contract.loan_id, event, reference)
     (after,) = loan_store.save(transaction, after)
-    postings = _funded(step.postings, _money(transaction, held, event, funds))
+    postings = _funded(step.postings, *_money(transaction, held, event, funds, money))
     postings = give_back(transaction, contract, postings, day)
     batch = Batch(
         f"loan:{contract.loan_id}:{event.event_id}", contract.book_id, contract.loan_id, day
@@ -106,25 +108,27 @@ def _step(transaction: Connection, held: Held, event: LoanEvent, day: date) -> S
 
 
 def _money(
-    transaction: Connection, held: Held, event: LoanEvent, funds: str
-) -> tuple[str, dict[str, int]]:
-    """The event that brought, or with a reversal takes back, money, and where from."""
-    if not isinstance(event, Reversed):
-        amount: int = getattr(event, "amount", 0)
-        return event.event_id, {funds: amount} if funds else {}
-    taken = loans.funds_of(transaction, held.contract.loan_id, event.target)
-    return event.target, {name: -amount for name, amount in taken.items()}
+    transaction: Connection, held: Held, event: LoanEvent, funds: str, money: Money
+) -> tuple[str, Money]:
+    """The event that brought, or with a reversal takes back, money, and what it brings."""
+    if isinstance(event, Reversed):
+        taken = loans.money_of(transaction, held.contract.loan_id, event.target)
+        undone = {name: -amount for name, amount in taken.amounts.items()}
+        return event.target, Money(undone, taken.owners)
+    if not funds:
+        return event.event_id, money
+    amount: int = getattr(event, "amount", 0)
+    return event.event_id, Money({funds: amount})
 
 
-def _funded(postings: Iterable[Posting], money: tuple[str, dict[str, int]]) -> list[Posting]:
-    """The postings, the first that the money caused with where it comes from."""
-    cause, funds = money
-    made, left = [], funds
-    for posting in postings:
-        if left and posting.cause == cause and posting.event in bookings.TAKES_FUNDS:
-            posting = with_amounts(posting, **left)
-            left = {}
-        made.append(posting)
+def _funded(postings: Iterable[Posting], cause: str, money: Money) -> list[Posting]:
+    """The postings, the first that the money caused with what it brings."""
+    made = list(postings)
+    for index, posting in enumerate(made):
+        if posting.cause == cause and posting.event in bookings.BRINGS:
+            brings = with_amounts(posting, **money.amounts)
+            made[index] = brings._replace(owners=tuple(money.owners.items()))
+            break
     return made
 
 

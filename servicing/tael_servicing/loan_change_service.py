@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
@@ -11,7 +12,6 @@ from sqlalchemy import Connection
 
 from tael.servicing.v1 import loan_change_pb2 as pb
 from tael.servicing.v1 import loan_change_pb2_grpc
-from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date, read_amount
 from tael_servicing import loan_changes, loans, messages
 from tael_servicing.arithmetic import events as happened
@@ -20,10 +20,22 @@ from tael_servicing.arithmetic.events import LoanEvent
 from tael_servicing.arithmetic.terms import Excess, Keep
 from tael_servicing.desk import Desk
 from tael_servicing.enacting import enact
-from tael_servicing.loans import Held
+from tael_servicing.loans import OWN_ACCOUNT, Held, Money
 
 AnswerT = TypeVar("AnswerT")
-Make = Callable[[Held, date, str], LoanEvent]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Of whom something is asked, and what the event that it makes begins with."""
+
+    transaction: Connection
+    held: Held
+    value_date: date
+    event_id: str
+
+
+Make = Callable[[Asked], LoanEvent]
 
 KEEPS = {
     pb.KEEPS_UNSPECIFIED: Keep.TERM,
@@ -50,9 +62,9 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     ) -> pb.RepriceLoanResponse:
         """Another rate."""
 
-        def make(held: Held, day: date, event_id: str) -> LoanEvent:
-            rate = loan_changes.read_rate(held, request)
-            return happened.Repriced(day, event_id, rate, KEEPS[request.keeps])
+        def make(asked: Asked) -> LoanEvent:
+            rate = loan_changes.read_rate(asked.transaction, asked.held, request)
+            return happened.Repriced(asked.value_date, asked.event_id, rate, KEEPS[request.keeps])
 
         return self._change("RepriceLoan", request, pb.RepriceLoanResponse, make)
 
@@ -61,14 +73,14 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     ) -> pb.ExtendLoanResponse:
         """More periods."""
 
-        def make(held: Held, day: date, event_id: str) -> LoanEvent:
-            loan_changes.check_extension(held, request.more_periods)
+        def make(asked: Asked) -> LoanEvent:
+            loan_changes.check_extension(asked.held, request.more_periods)
             plan = Plan(
                 from_due=optional_date(request, "from_due_date"),
                 more_periods=request.more_periods,
                 keep=KEEPS[request.keeps],
             )
-            return happened.Rescheduled(day, event_id, plan)
+            return happened.Rescheduled(asked.value_date, asked.event_id, plan)
 
         return self._change("ExtendLoan", request, pb.ExtendLoanResponse, make)
 
@@ -77,10 +89,10 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     ) -> pb.RescheduleLoanResponse:
         """Another plan."""
 
-        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+        def make(asked: Asked) -> LoanEvent:
             rate = None
             if request.HasField("annual_rate"):
-                rate = loan_changes.read_rate(held, request)
+                rate = loan_changes.read_rate(asked.transaction, asked.held, request)
             plan = Plan(
                 from_due=optional_date(request, "from_due_date"),
                 more_periods=request.more_periods,
@@ -91,7 +103,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
                 re_age=request.re_age,
                 keep=KEEPS[request.keeps],
             )
-            return happened.Rescheduled(day, event_id, plan)
+            return happened.Rescheduled(asked.value_date, asked.event_id, plan)
 
         return self._change("RescheduleLoan", request, pb.RescheduleLoanResponse, make)
 
@@ -103,7 +115,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
             "AccelerateLoan",
             request,
             pb.AccelerateLoanResponse,
-            lambda _held, day, event_id: happened.Accelerated(day, event_id),
+            lambda asked: happened.Accelerated(asked.value_date, asked.event_id),
         )
 
     def WaiveLoan(
@@ -111,9 +123,14 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     ) -> pb.WaiveLoanResponse:
         """Gives up what is due beside principal."""
 
-        def make(held: Held, day: date, event_id: str) -> LoanEvent:
+        def make(asked: Asked) -> LoanEvent:
             return happened.Waived(
-                day, event_id, request.interest, request.penalty, request.compound, request.fee
+                asked.value_date,
+                asked.event_id,
+                request.interest,
+                request.penalty,
+                request.compound,
+                request.fee,
             )
 
         return self._change("WaiveLoan", request, pb.WaiveLoanResponse, make)
@@ -126,7 +143,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
             "TransferLoanStatus",
             request,
             pb.TransferLoanStatusResponse,
-            lambda _held, day, event_id: happened.Impaired(day, event_id),
+            lambda asked: happened.Impaired(asked.value_date, asked.event_id),
         )
 
     def ChargeFee(
@@ -134,10 +151,10 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     ) -> pb.ChargeFeeResponse:
         """A fee, due at once."""
 
-        def make(held: Held, day: date, event_id: str) -> LoanEvent:
-            amount = _amount(held, request.amount)
-            loan_changes.check_fee(held, request.fee, amount)
-            return happened.Charged(day, event_id, amount)
+        def make(asked: Asked) -> LoanEvent:
+            amount = _amount(asked.held, request.amount)
+            loan_changes.check_fee(asked.transaction, asked.held, request.fee, amount)
+            return happened.Charged(asked.value_date, asked.event_id, amount)
 
         return self._change("ChargeFee", request, pb.ChargeFeeResponse, make)
 
@@ -146,8 +163,10 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     ) -> pb.AdvanceLegalCostsResponse:
         """Costs that the debtor owes."""
 
-        def make(held: Held, day: date, event_id: str) -> LoanEvent:
-            return happened.CostsAdvanced(day, event_id, _amount(held, request.amount))
+        def make(asked: Asked) -> LoanEvent:
+            return happened.CostsAdvanced(
+                asked.value_date, asked.event_id, _amount(asked.held, request.amount)
+            )
 
         return self._change("AdvanceLegalCosts", request, pb.AdvanceLegalCostsResponse, make)
 
@@ -156,9 +175,11 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     ) -> pb.RefundGoodsResponse:
         """A merchant returns the price."""
 
-        def make(held: Held, day: date, event_id: str) -> LoanEvent:
-            amount = _amount(held, request.amount)
-            return happened.GoodsRefunded(day, event_id, amount, REFUND_RULES[request.rule])
+        def make(asked: Asked) -> LoanEvent:
+            amount = _amount(asked.held, request.amount)
+            return happened.GoodsRefunded(
+                asked.value_date, asked.event_id, amount, REFUND_RULES[request.rule]
+            )
 
         return self._change(
             "RefundGoods", request, pb.RefundGoodsResponse, make, funds="funds_transfer"
@@ -169,8 +190,10 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     ) -> pb.RecordGuarantorPaymentResponse:
         """A guarantor pays."""
 
-        def make(held: Held, day: date, event_id: str) -> LoanEvent:
-            return happened.GuarantorPaid(day, event_id, _amount(held, request.amount))
+        def make(asked: Asked) -> LoanEvent:
+            return happened.GuarantorPaid(
+                asked.value_date, asked.event_id, _amount(asked.held, request.amount)
+            )
 
         return self._change(
             "RecordGuarantorPayment", request, pb.RecordGuarantorPaymentResponse, make
@@ -181,10 +204,26 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     ) -> pb.SellLoanResponse:
         """A true sale."""
 
-        def make(held: Held, day: date, event_id: str) -> LoanEvent:
-            return happened.Sold(day, event_id, _amount(held, request.price, "price"))
+        def make(asked: Asked) -> LoanEvent:
+            return happened.Sold(
+                asked.value_date, asked.event_id, _amount(asked.held, request.price, "price")
+            )
 
         return self._change("SellLoan", request, pb.SellLoanResponse, make)
+
+    def TakeAssetForDebt(
+        self, request: pb.TakeAssetForDebtRequest, context: grpc.ServicerContext
+    ) -> pb.TakeAssetForDebtResponse:
+        """An asset for the debt."""
+
+        def make(asked: Asked) -> LoanEvent:
+            value = _amount(asked.held, request.fair_value, "fair_value")
+            return happened.AssetTaken(asked.value_date, asked.event_id, value, request.settles)
+
+        money = Money({}, {"ASSET": request.asset_id})
+        return self._change(
+            "TakeAssetForDebt", request, pb.TakeAssetForDebtResponse, make, money=money
+        )
 
     def ReverseLoanChange(
         self, request: pb.ReverseLoanChangeRequest, context: grpc.ServicerContext
@@ -206,6 +245,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
         answer: Callable[..., AnswerT],
         make: Make,
         funds: str = "",
+        money: Money = OWN_ACCOUNT,
     ) -> AnswerT:
         """Enacts the event that `make` makes of a request, worth its value date."""
 
@@ -213,9 +253,11 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
             has_date = "value_date" in request.DESCRIPTOR.fields_by_name
             value_date = (optional_date(request, "value_date") if has_date else None) or day
             event_id = loans.next_event_id(transaction, held.contract.loan_id)
-            event = make(held, value_date, event_id)
+            event = make(Asked(transaction, held, value_date, event_id))
             reference = loan_changes.reference_of(request)
-            enacted = enact(transaction, held, event, day, reference=reference, funds=funds)
+            enacted = enact(
+                transaction, held, event, day, reference=reference, funds=funds, money=money
+            )
             return answer(loan=messages.loan(enacted.after))
 
         changed: AnswerT = self._desk.on_loan(rpc, request, answer, work)  # type: ignore[type-var, arg-type]  a message's class makes its messages
@@ -223,9 +265,4 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
 
 
 def _amount(held: Held, amount: Any, field: str = "amount") -> int:
-    found = read_amount(field, amount, held.contract.currency_code)
-    if found <= 0:
-        raise InvalidArgument(f"{field}.minor_units", "is positive")
-    return found
-
-
+    return read_amount(field, amount, held.contract.currency_code)

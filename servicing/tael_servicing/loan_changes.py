@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,20 +11,26 @@ from sqlalchemy import Connection, select
 
 from tael_client.values import to_decimal
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
-from tael_servicing import loans
+from tael_servicing import caps, loans, products
 from tael_servicing.arithmetic.dates import months_after
-from tael_servicing.arithmetic.events import Reversed
-from tael_servicing.arithmetic.terms import Unit
+from tael_servicing.arithmetic.events import (
+    Disbursed,
+    LoanEvent,
+    Prepaid,
+    Reversed,
+    standing,
+)
+from tael_servicing.arithmetic.terms import EarlyInterest, InterestOn, Keep, Terms, Unit
 from tael_servicing.enacting import Enacted, enact
 from tael_servicing.loans import Held
 from tael_servicing.product_checks import rate_problem
+from tael_servicing.products import Product
 from tael_servicing.reasons import Reason
-from tael_servicing.tables import loan_event, repayment
+from tael_servicing.tables import loan_event, loan_posting, repayment
 
 SHORT_MONTHS, MIDDLE_MONTHS, LONG_EXTENSION_MONTHS = 12, 60, 36
 """Up to a year a loan is short, up to five years of middle length (贷款通则 §8, §12)."""
 IRREVERSIBLE = frozenset(("Disbursed", "Reversed"))
-HIGHEST_RATE = Decimal(1)
 
 
 def reference_of(request: Any) -> str:
@@ -34,12 +41,20 @@ def reference_of(request: Any) -> str:
     return ""
 
 
-def read_rate(held: Held, request: Any) -> Decimal:
-    """The annual rate a request asks for. Raises InvalidArgument where it is none."""
-    del held
-    if problem := rate_problem(request.annual_rate, Decimal(0), HIGHEST_RATE):
+def read_rate(transaction: Connection, held: Held, request: Any) -> Decimal:
+    """The annual rate a request asks for. Raises InvalidArgument where it is none, or over a cap."""
+    product = _product(transaction, held)
+    day = held.loan.business_date
+    limit = caps.tightest(caps.limits(transaction, product.lender_type, product.terms, day))
+    if problem := rate_problem(request.annual_rate, Decimal(0), limit.rate):
         raise InvalidArgument("annual_rate", problem)
     return to_decimal(request.annual_rate)
+
+
+def _product(transaction: Connection, held: Held) -> Product:
+    """The version the loan was born with."""
+    contract = held.contract
+    return products.get(transaction, contract.product_code, contract.product_version)
 
 
 def check_extension(held: Held, more_periods: int) -> None:
@@ -62,14 +77,56 @@ def check_extension(held: Held, more_periods: int) -> None:
         )
 
 
-def check_fee(held: Held, name: str, amount: int) -> None:
-    """Raises FailedPrecondition FEE_NOT_DISCLOSED for a fee that is not the product's."""
+def check_fee(transaction: Connection, held: Held, name: str, amount: int) -> None:
+    """Raises FailedPrecondition FEE_NOT_DISCLOSED for a fee that is not the product's, COST_OVER_CAP
+    for one that makes the loan too dear.
+    """
     if name not in {fee.name for fee in held.terms.fees}:
         disclosed = ", ".join(sorted(fee.name for fee in held.terms.fees)) or "none"
         raise FailedPrecondition(
             Reason.FEE_NOT_DISCLOSED, f"the loan's cost table has these fees: {disclosed}"
         )
-    del amount
+    product = _product(transaction, held)
+    happened = standing(loans.events_of(transaction, held.contract.loan_id))
+    lent = [(each.value_date, each.principal) for each in happened if isinstance(each, Disbursed)]
+    caps.check_fee(
+        transaction,
+        product.lender_type,
+        product.terms,
+        held.terms,
+        held.loan,
+        lent,
+        _paid_ahead(transaction, held, happened),
+        amount,
+    )
+
+
+def _paid_ahead(
+    transaction: Connection, held: Held, happened: Sequence[LoanEvent]
+) -> list[tuple[date, int]]:
+    """What prepayments paid that no row of the schedule shows, by value date."""
+    made = {each.event_id: each for each in happened if isinstance(each, Prepaid)}
+    rows = transaction.execute(
+        select(loan_posting.c.cause, loan_posting.c.amounts).where(
+            loan_posting.c.loan_id == held.contract.loan_id,
+            loan_posting.c.cause.in_(made),
+            loan_posting.c.event == "REPAYMENT_RECEIVED",
+        )
+    )
+    return [
+        (made[row.cause].value_date, _outside_rows(held.terms, made[row.cause], row.amounts))
+        for row in rows
+    ]
+
+
+def _outside_rows(terms: Terms, event: Prepaid, amounts: Mapping[str, int]) -> int:
+    principal_stays = terms.interest_on is InterestOn.ACTUAL or event.keep is Keep.SCHEDULE
+    left = ["prepayment_fee"]
+    if not principal_stays:
+        left.append("principal_normal")
+    if terms.early_interest is EarlyInterest.ON_REPAID:
+        left.append("interest_accrued")
+    return sum(amounts.get(name, 0) for name in left)
 
 
 def reverse(

@@ -151,8 +151,8 @@ def _read(transaction: Connection, rows: Sequence[Any]) -> list[Held]:
 
 def contract_of(row: Any) -> Contract:
     """The contract out of the columns CONTRACT, which come first."""
-    *plain, choices, holidays = row[: len(CONTRACT)]
-    return Contract(*plain, bytes(choices), tuple(holidays))
+    *plain, choices, holidays, partner_id, partner_principal = row[: len(CONTRACT)]
+    return Contract(*plain, bytes(choices), tuple(holidays), partner_id, partner_principal)
 
 
 def _today(terms: Terms, row: Any) -> Loan:

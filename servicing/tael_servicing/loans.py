@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, select
 
-from tael_runtime import later
 from tael.servicing.v1 import product_pb2 as pb
+from tael_runtime import later
 from tael_runtime.errors import FailedPrecondition
 from tael_servicing import kept
 from tael_servicing.arithmetic.events import LoanEvent
@@ -29,6 +29,7 @@ CLOSURES = {
     Closure.PAID_OVERDUE: "CLOSED_OVERDUE",
     Closure.GUARANTOR: "CLOSED_GUARANTOR",
     Closure.TRANSFERRED: "CLOSED_TRANSFERRED",
+    Closure.ASSET: "CLOSED_ASSET",
     Closure.RETURNED: "CLOSED_RETURNED",
 }
 
@@ -55,11 +56,34 @@ class Contract:
     """What it brought of its own: a LoanChoices."""
     holidays: tuple[date, ...] = ()
     """Days of its life that were no business days when it was signed, where due dates shift."""
+    partner_id: str = ""
+    """Who lends the other part of a joint loan (联合贷); empty for a loan of ours alone."""
+    partner_principal: int = 0
+    """That part, beside `principal`, which is ours."""
+
+    @property
+    def paid_out(self) -> int:
+        """What the borrower gets: of a joint loan both parts."""
+        return self.principal + self.partner_principal
 
     @property
     def payment_id(self) -> str:
         """The payout's id with the payment provider: one a loan, for ever."""
         return f"pay:{self.loan_id}"
+
+
+@dataclass(frozen=True)
+class Money:
+    """What an event's money brings beside what it pays of the loan."""
+
+    amounts: Mapping[str, int]
+    """Where it comes from, and a partner's share of it: minor units by amount type. What no
+    `funds_*` names is the customer's own account's."""
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """Whose accounts those move, by owner type: a receipt's, a partner's."""
+
+
+OWN_ACCOUNT = Money({})
 
 
 @dataclass(frozen=True)
@@ -217,19 +241,21 @@ def reversed_events(transaction: Connection, loan_id: str) -> set[str]:
     return set(rows.scalars())
 
 
-def funds_of(transaction: Connection, loan_id: str, event_id: str) -> dict[str, int]:
-    """Where an event's money came from: minor units by amount type; empty for the own account."""
+def money_of(transaction: Connection, loan_id: str, event_id: str) -> Money:
+    """What an event's money brought beside what it paid of the loan."""
     rows = transaction.execute(
-        select(loan_posting.c.amounts).where(
+        select(loan_posting.c.amounts, loan_posting.c.owners).where(
             loan_posting.c.loan_id == loan_id, loan_posting.c.cause == event_id
         )
     )
-    found: dict[str, int] = {}
-    for amounts in rows.scalars():
-        for name, amount in amounts.items():
-            if name.startswith("funds_"):
-                found[name] = found.get(name, 0) + amount
-    return found
+    amounts: dict[str, int] = {}
+    owners: dict[str, str] = {}
+    for row in rows:
+        owners.update(row.owners)
+        for name, amount in row.amounts.items():
+            if name.startswith("funds_") or name == "partner_share":
+                amounts[name] = amounts.get(name, 0) + amount
+    return Money(amounts, owners)
 
 
 def events_of(transaction: Connection, loan_id: str) -> list[LoanEvent]:

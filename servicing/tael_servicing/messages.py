@@ -43,6 +43,10 @@ def loan(held: Held) -> pb.Loan:
         restructured_on=from_date(now.restructured) if now.restructured else None,
         nonaccrual_since=from_date(now.nonaccrual_since) if now.nonaccrual_since else None,
     )
+    if contract.partner_id:
+        message.joint.partner_id = contract.partner_id
+        theirs = money(contract.partner_principal, contract.currency_code)
+        message.joint.partner_principal.CopyFrom(theirs)
     if held.state != "CANCELLED":
         message.balances.CopyFrom(balances(held))
     if paid_out and now.running:

@@ -18,6 +18,7 @@ class Reason(ReasonEnum):
         "It does not cover one minor unit of principal with its interest and fee."
     )
     PAYOFF_AMOUNT_MISMATCH = "The amount is not the payoff of that date; quote it first."
+    LOAN_NOT_SETTLED = "Something is owed of the loan, to us or to who bought it."
     NOT_NON_ACCRUAL = "Only a non-accrual loan is written off."
     NOT_WRITTEN_OFF = "Only a written-off loan has recoveries."
     RECOVERY_EXCEEDS_CLAIM = "The recovery is more than the claim that is left."
@@ -48,6 +49,11 @@ class Reason(ReasonEnum):
     PRODUCT_NOT_IN_FORCE = "No version of the product is in force on that day; the message names it."
     CUSTOMER_OVERDUE = "The customer has a loan past due; nothing is lent until it is paid."
     LOAN_NOT_OPEN = "The loan is not paid out: its payout is under way, or it failed."
+    NO_TRANCHES = "The loan is paid out at once: its product has no tranches, or a partner funds it."
+    PAYOUT_UNDER_WAY = "A payout of the loan is under way; wait until it is known."
+    LOAN_NOT_UNTOUCHED = (
+        "Only a loan on which nothing was repaid is cancelled; settle it, or refund the goods."
+    )
     POSTING_REFUSED = (
         "The ledger refused the posting of this change; the message has its reason. It is sent"
         " again when the end of the day is run, which it blocks until then."
@@ -66,3 +72,15 @@ class Reason(ReasonEnum):
     SETTLEMENT_EXISTS = "The settlement file of that reference is recorded already."
     DIFFERENCE_STATE = "The difference is not in the state this changes; the message names its own."
     RESOLUTION_UNFIT = "The resolution does not fit the difference; the message says why."
+    RECEIPT_EXCEEDED = "It is more than what is left of the receipt."
+    NOTHING_TO_ALLOCATE = "The customer's loans in the receipt's book owe nothing that is due."
+    PARTNER_EXISTS = "A partner of that id is registered already; its terms stay as they are."
+    PARTNER_ROLE = "The partner was not registered for that; the message says what it is."
+    PARTNER_BALANCE = "It is more than what stands with the partner and is free."
+    ENTRUSTED_EXCEEDED = "It is more than what is outstanding of the entrusted loan."
+    VAT_MODE = "Only books of VAT mode SPLIT keep VAT apart."
+    ASSET_EXCEEDS_DEBT = "The asset is worth more than the debt it is taken for."
+    TAX_RECORDED = "That step was booked for the period before."
+    TAX_PERIOD_OPEN = "The period has not ended; wait for its last day."
+    TAX_NOTHING_DUE = "Nothing is to be booked; what input VAT is left over waits for the next month."
+    TAX_EXCEEDED = "It is more than what is owed for the period."

@@ -12,7 +12,7 @@ from tael.servicing.v1 import repayment_pb2 as pb
 from tael_client.values import from_date, money
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date, read_amount
-from tael_servicing import loan_store, loans, messages, repayments
+from tael_servicing import joint, loan_store, loans, messages, repayments
 from tael_servicing.arithmetic.checks import check_partial, check_payable
 from tael_servicing.arithmetic.events import OverpaymentRefunded, Prepaid
 from tael_servicing.arithmetic.fold import advance, happen
@@ -48,8 +48,9 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
         loan = advance(held.terms, held.loan, day).loan
         check_payable(loan)
         parts = payoff(held.terms, loan)
+        whole = joint.whole(held.contract, parts.total)
         return pb.QuotePayoffResponse(
-            total=money(parts.total, held.contract.currency_code),
+            total=money(whole, held.contract.currency_code),
             parts=pb.Allocation(
                 principal=parts.principal_due + parts.principal_undue,
                 interest=parts.interest_due + parts.interest_to_date,
@@ -57,6 +58,7 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
                 compound=parts.compound,
                 fee=parts.fees + parts.legal_costs + parts.prepayment_fee,
                 overpayment=parts.total - parts.gross,
+                partner_share=whole - parts.total,
             ),
             date=from_date(day),
         )
@@ -71,9 +73,15 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
         check_partial(held.loan, request.principal_minor_units)
         cost = cost_of(held.terms, held.loan, request.principal_minor_units)
         term, instalment = (_after(held, cost.total, keep) for keep in (Keep.TERM, Keep.INSTALMENT))
+        whole = joint.whole(held.contract, cost.total)
         return pb.QuotePrepaymentResponse(
-            parts=pb.Allocation(principal=cost.principal, interest=cost.interest, fee=cost.fee),
-            total=money(cost.total, held.contract.currency_code),
+            parts=pb.Allocation(
+                principal=cost.principal,
+                interest=cost.interest,
+                fee=cost.fee,
+                partner_share=whole - cost.total,
+            ),
+            total=money(whole, held.contract.currency_code),
             keep_term=term,
             keep_instalment=instalment,
         )
@@ -83,7 +91,7 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
 
         def work(transaction: Connection, held: Held, day: date) -> pb.RepayResponse:
             amount = read_amount("amount", request.amount, held.contract.currency_code)
-            receipt = repayments.receipt_of(request, amount)
+            receipt = repayments.receipt_of(transaction, request, amount, held.contract)
             value_date = optional_date(request, "value_date") or day
             if value_date == day:
                 after, repayment = repayments.book(transaction, held, receipt, day)

@@ -13,9 +13,10 @@ from sqlalchemy import Connection, bindparam, insert, select
 from tael.servicing.v1 import repayment_pb2 as pb
 from tael_client.values import from_date, money
 from tael_runtime import later
-from tael_runtime.errors import FailedPrecondition, NotFound
+from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
+from tael_runtime.fields import read_amount
 from tael_runtime.ids import new_id
-from tael_servicing import events, loans, outgoing
+from tael_servicing import events, joint, loans, outgoing, partners
 from tael_servicing.arithmetic.events import (
     CurrentPaid,
     LoanEvent,
@@ -27,12 +28,17 @@ from tael_servicing.arithmetic.events import (
 )
 from tael_servicing.arithmetic.terms import Excess, Keep
 from tael_servicing.enacting import Enacted, enact
-from tael_servicing.loans import Contract, Held
+from tael_servicing.loans import Contract, Held, Money
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import loan_posting, outgoing_posting
 from tael_servicing.tables import repayment as repayments
 
-FUNDS = {"OWN_ACCOUNT": "", "CHANNEL": "funds_channel", "TRANSFER": "funds_transfer"}
+FUNDS = {
+    "OWN_ACCOUNT": "",
+    "CHANNEL": "funds_channel",
+    "TRANSFER": "funds_transfer",
+    "PARKED": "funds_parked",
+}
 PARTS = {
     "principal": ("principal_normal", "principal_overdue", "principal_impaired"),
     "interest": ("interest_due", "interest_accrued", "offbalance_interest"),
@@ -40,6 +46,7 @@ PARTS = {
     "compound": ("compound", "offbalance_compound"),
     "fee": ("prepayment_fee", "fee", "legal_costs"),
     "overpayment": ("overpayment",),
+    "partner_share": ("partner_share",),
 }
 KEEPS = {
     "PREPAY_KEEP_TERM": Keep.TERM,
@@ -59,27 +66,54 @@ EXCESSES = {
 
 @dataclass(frozen=True)
 class Receipt:
-    """Money that came."""
+    """Money that came: of a joint loan for both lenders."""
 
     amount: int
     kind: str
     """A RepaymentKind without its prefix: DUE, SETTLE, …."""
     funding: str
     reference: str
+    receipt_id: str = ""
+    """Where it was parked."""
+    subsidy: int = 0
+    """Of the amount, what a subsidiser owes instead."""
+    subsidiser_id: str = ""
 
-    def event(self, value_date: date, event_id: str) -> LoanEvent:
-        """What it means to the loan."""
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What is kept of it; the rest the postings know."""
+        return {name: getattr(self, name) for name in ("amount", "kind", "funding", "reference")}
+
+    def event(self, value_date: date, event_id: str, amount: int) -> LoanEvent:
+        """What our part of it means to the loan."""
         if self.kind in KEEPS:
-            return Prepaid(value_date, event_id, self.amount, KEEPS[self.kind])
+            return Prepaid(value_date, event_id, amount, KEEPS[self.kind])
         if self.kind == "SETTLE":
-            return Settled(value_date, event_id, self.amount)
+            return Settled(value_date, event_id, amount)
         if self.kind == "CURRENT_INSTALMENT":
-            return CurrentPaid(value_date, event_id, self.amount)
-        return Repaid(value_date, event_id, self.amount, EXCESSES[self.kind])
+            return CurrentPaid(value_date, event_id, amount)
+        return Repaid(value_date, event_id, amount, EXCESSES[self.kind])
+
+    def money(self, contract: Contract) -> Money:
+        """What it brings beside what it pays of the loan."""
+        amounts = {"funds_subsidy": self.subsidy}
+        if funds := FUNDS[self.funding]:
+            amounts[funds] = self.amount - self.subsidy
+        owners = {"RECEIPT": self.receipt_id, "SUBSIDISER": self.subsidiser_id}
+        if contract.partner_id:
+            amounts["partner_share"] = self.amount - joint.own_part(contract, self.amount)
+            owners["PARTNER"] = contract.partner_id
+        named = {kind: owner for kind, owner in owners.items() if owner}
+        return Money({name: amount for name, amount in amounts.items() if amount}, named)
 
 
-def receipt_of(request: pb.RepayRequest, amount: int) -> Receipt:
-    """The money a request tells of."""
+def receipt_of(
+    transaction: Connection, request: pb.RepayRequest, amount: int, contract: Contract
+) -> Receipt:
+    """The money a request tells of.
+
+    Raises NotFound, InvalidArgument, FailedPrecondition PARTNER_ROLE for what is no subsidy.
+    """
     kind = pb.RepaymentKind.Name(request.kind or pb.REPAYMENT_KIND_DUE)
     funding = pb.Funding.Name(request.funding or pb.FUNDING_OWN_ACCOUNT)
     return Receipt(
@@ -87,7 +121,24 @@ def receipt_of(request: pb.RepayRequest, amount: int) -> Receipt:
         kind.removeprefix("REPAYMENT_KIND_"),
         funding.removeprefix("FUNDING_"),
         request.reference,
+        subsidy=_subsidy(transaction, request, amount, contract),
+        subsidiser_id=request.subsidy.partner_id,
     )
+
+
+def _subsidy(
+    transaction: Connection, request: pb.RepayRequest, amount: int, contract: Contract
+) -> int:
+    if not request.HasField("subsidy"):
+        return 0
+    partner = partners.get(transaction, request.subsidy.partner_id)
+    partner.check_role("SUBSIDISER")
+    if partner.book_id != contract.book_id:
+        raise InvalidArgument("subsidy.partner_id", f"is a partner of book {partner.book_id}")
+    found = read_amount("subsidy.amount", request.subsidy.amount, contract.currency_code)
+    if found > amount:
+        raise InvalidArgument("subsidy.amount.minor_units", f"is at most the amount, {amount}")
+    return found
 
 
 def book(
@@ -97,7 +148,8 @@ def book(
 
     The loan is locked and stands on `day`. Raises FailedPrecondition where it takes no such money.
     """
-    if receipt.kind == "OVERDUE_ONLY" and receipt.amount > held.loan.amount_due:
+    own = joint.own_part(held.contract, receipt.amount)
+    if receipt.kind == "OVERDUE_ONLY" and own > held.loan.amount_due:
         raise FailedPrecondition(
             Reason.MORE_THAN_OVERDUE, f"{held.loan.amount_due} is due and unpaid"
         )
@@ -108,7 +160,8 @@ def park(
     transaction: Connection, held: Held, receipt: Receipt, day: date
 ) -> tuple[Held, pb.Repayment]:
     """Books money that was under way while the loan was repaid or written off."""
-    event = Parked(day, held.next_event_id, receipt.amount)
+    own = joint.own_part(held.contract, receipt.amount)
+    event = Parked(day, held.next_event_id, own)
     return _keep(transaction, held, receipt, day, day, event, checked=False)
 
 
@@ -154,7 +207,8 @@ def _take(
     *,
     checked: bool,
 ) -> tuple[Held, pb.Repayment]:
-    event = receipt.event(value_date, held.next_event_id)
+    own = joint.own_part(held.contract, receipt.amount)
+    event = receipt.event(value_date, held.next_event_id, own)
     return _keep(transaction, held, receipt, value_date, day, event, checked=checked)
 
 
@@ -176,7 +230,7 @@ def _keep(
         event,
         day,
         reference=receipt.reference,
-        funds=FUNDS[receipt.funding],
+        money=receipt.money(contract),
         checked=checked,
     )
     made = new_id("rp")
@@ -186,11 +240,11 @@ def _keep(
         "event_id": event.event_id,
         "value_date": value_date,
         "request_id": enacted.request_id,
-        **vars(receipt),
+        **receipt.kept,
     }
     later.write(transaction, KEEP, row)
     caused = [each.amounts for each in enacted.postings if each.cause == event.event_id]
-    repayment = _message(made, contract, vars(receipt), value_date, _parts(caused))
+    repayment = _message(made, contract, receipt.kept, value_date, _parts(caused))
     events.repayment_received(transaction, day, enacted.after, repayment)
     return enacted.after, repayment
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from tael_runtime.tables import APPEND_ONLY, with_floor
+from tael_runtime.tables import APPEND_ONLY, KEPT, with_floor
 
 own = MetaData()
 
@@ -192,25 +192,43 @@ loan = Table(
     Column("source", Text, nullable=False),
     Column("choices", LargeBinary, nullable=False, comment="tael.servicing.v1.LoanChoices"),
     Column("holidays", ARRAY(Date), nullable=False, comment="that its due dates keep clear of"),
+    Column("partner_id", SORTED, nullable=False, comment="of a joint loan; else empty"),
+    Column("partner_principal", BigInteger, nullable=False, comment="its part, beside ours"),
     # A customer's loans, oldest first.
     Index("loan_customer", "customer_id", "loan_id"),
-    comment="the contract: what never changes",
-    info=APPEND_ONLY,
+    comment="the contract; it begins anew on the day its payout is known, and never changes again",
+    info=KEPT,
 )
 
 payout = Table(
     "payout",
     own,
     Column("loan_id", SORTED, ForeignKey("loan.loan_id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("principal", BigInteger, nullable=False, comment="our part of the amount"),
+    Column("amount", BigInteger, nullable=False),
+    Column("ordered_on", Date, nullable=False),
+    Column("known_on", Date, comment="the business date on which it became PAID or FAILED"),
+    Column("account_token", Text, nullable=False, comment="the provider's: of a card or merchant"),
+    Column("merchant_id", SORTED, nullable=False, comment="of an entrusted payment; else empty"),
+    Column("banks_with_us", Boolean, nullable=False, comment="the merchant's account is with us"),
+    Column("purpose_proof", Text, nullable=False),
+    Column("fee_funds", Text, nullable=False, comment="the ledger's amount type; empty: deposit"),
+    Column("source", Text, nullable=False, comment="the drawdown it comes from"),
     Column("state", Text, nullable=False, server_default="READY"),
     Column("failure_code", Text, nullable=False, server_default=""),
     Column("reference", Text, nullable=False, server_default="", comment="the provider's"),
     Column("sent_at", DateTime(timezone=True)),
     Column("touched_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("state IN ('READY', 'SENT', 'PAID', 'FAILED')", name="payout_state"),
+    CheckConstraint("principal > 0 AND amount >= principal", name="payout_amounts"),
     # What is still to be known.
     Index("payout_open", "touched_at", postgresql_where=text("state IN ('READY', 'SENT')")),
-    comment="the payment to the borrower: one a loan, under one id",
+    # One at a time on a loan.
+    Index(
+        "payout_alone", "loan_id", unique=True, postgresql_where=text("state IN ('READY', 'SENT')")
+    ),
+    comment="what is paid out on a loan: number 1 is its own, the others are tranches",
 )
 
 LOAN_STATES = (
@@ -224,6 +242,7 @@ LOAN_STATES = (
     "CLOSED_OVERDUE",
     "CLOSED_GUARANTOR",
     "CLOSED_TRANSFERRED",
+    "CLOSED_ASSET",
     "CLOSED_RETURNED",
     "CANCELLED",
 )
@@ -274,6 +293,7 @@ BALANCES = (
     "penalty",
     "compound",
     "fee",
+    "legal_costs",
     "offbalance_interest",
     "offbalance_penalty",
     "offbalance_compound",
@@ -371,6 +391,7 @@ loan_posting = Table(
     Column("value_date", Date, nullable=False),
     Column("booked_on", Date, nullable=False),
     Column("amounts", JSONB, nullable=False),
+    Column("owners", JSONB, nullable=False, comment="others by type: a receipt, a partner"),
     Column("cause", SORTED, nullable=False, comment="the loan's event; empty for what days bring"),
     Column("request_id", SORTED, nullable=False, comment="of the outgoing posting that carries it"),
     Column("source", SORTED, nullable=False, comment="under which the ledger keeps its entries"),
@@ -654,6 +675,101 @@ loan_day = Table(
     *_amounts("next_due_amount", "overdue_amount"),
     Column("arrears", JSONB, comment="[due date, principal, interest] unpaid, oldest first"),
     comment="贷款台账: each loan as it stood when a day was closed",
+    info=APPEND_ONLY,
+)
+
+receipt = Table(
+    "receipt",
+    own,
+    Column("receipt_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("funding", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("parked_on", Date, nullable=False),
+    # A book's receipts, oldest first.
+    Index("receipt_book", "book_id", "receipt_id"),
+    comment="money of unknown payers; what is left of it is a party_balance",
+    info=KEPT,
+)
+
+partner = Table(
+    "partner",
+    own,
+    Column("partner_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("roles", ARRAY(Text), nullable=False),
+    Column("least_share", Numeric(9, 6), nullable=False, comment="of a joint loan"),
+    # A book's partners.
+    Index("partner_book", "book_id", "partner_id"),
+    info=KEPT,
+)
+
+party_balance = Table(
+    "party_balance",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("code", SORTED, primary_key=True),
+    Column("owner_id", SORTED, primary_key=True),
+    Column("balance", BigInteger, nullable=False, comment="on the account's normal side"),
+    # What stands with one owner.
+    Index("party_balance_owner", "owner_id", "book_id"),
+    # What is open on an account.
+    Index("party_balance_open", "book_id", "code", postgresql_where=text("balance <> 0")),
+    comment="what stands with receipts, partners, assets, deferred fees, by ledger account",
+    postgresql_with={"fillfactor": 70},
+)
+
+party_movement = Table(
+    "party_movement",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("owner_id", SORTED, primary_key=True),
+    Column("movement_id", SORTED, primary_key=True),
+    Column("code", SORTED, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("date", Date, nullable=False),
+    Column("loan_id", SORTED, nullable=False),
+    Column("reference", Text, nullable=False),
+    comment="what moved them",
+    info=APPEND_ONLY,
+)
+
+entrusted_loan = Table(
+    "entrusted_loan",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("partner_id", SORTED, ForeignKey("partner.partner_id"), nullable=False),
+    Column("customer_id", SORTED, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("principal", BigInteger, nullable=False),
+    *_amounts("repaid", "interest_received", "fees"),
+    Column("annual_rate", Numeric(9, 6), nullable=False),
+    Column("start_date", Date, nullable=False),
+    Column("maturity_date", Date, nullable=False),
+    Column("view", Text, nullable=False),
+    CheckConstraint("repaid BETWEEN 0 AND principal", name="entrusted_loan_repaid"),
+    CheckConstraint("view IN ('AGENCY_ASSET', 'MEMO')", name="entrusted_loan_view"),
+    # An entrusting party's loans, oldest first.
+    Index("entrusted_loan_partner", "partner_id", "loan_id"),
+    comment="委托贷款: lent for others at their risk",
+)
+
+tax_entry = Table(
+    "tax_entry",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("period", Date, primary_key=True, comment="the first day of the month or year"),
+    Column("step", SORTED, primary_key=True),
+    Column("currency_code", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("booked_on", Date, nullable=False),
+    Column("reference", Text, nullable=False),
     info=APPEND_ONLY,
 )
 

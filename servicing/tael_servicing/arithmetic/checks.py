@@ -128,6 +128,17 @@ def _sold(terms: Terms, loan: Loan, event: happened.Sold) -> None:
         raise FailedPrecondition(Reason.LOAN_CLOSED, f"the loan is closed: {loan.closure.name}")
 
 
+def _asset_taken(terms: Terms, loan: Loan, event: happened.AssetTaken) -> None:
+    check_payable(loan)
+    debt = payoff(terms, loan).gross
+    principal = loan.overdue_principal + loan.undue_principal
+    most = debt if event.settles else principal
+    if event.fair_value > most:
+        raise FailedPrecondition(
+            Reason.ASSET_EXCEEDS_DEBT, f"{most} is owed, the asset is worth {event.fair_value}"
+        )
+
+
 def _replanned(terms: Terms, loan: Loan, event: happened.Rescheduled) -> None:
     check_payable(loan)
     ahead = [row.due_date for row in loan.rows[loan.due_count :]]
@@ -148,11 +159,33 @@ def _still_ahead(terms: Terms, loan: Loan, event: LoanEvent) -> None:
         raise FailedPrecondition(Reason.LOAN_MATURED, "all is due")
 
 
+def _lent_more(terms: Terms, loan: Loan, event: happened.Disbursed) -> None:
+    _still_ahead(terms, loan, event)
+    if not loan.accruing or loan.days_past_due:
+        raise FailedPrecondition(
+            Reason.CUSTOMER_OVERDUE, f"the loan is {loan.days_past_due} days past due"
+        )
+
+
+def _returned(terms: Terms, loan: Loan, event: happened.Returned) -> None:
+    check_payable(loan)
+    if not loan.accruing or loan.legal_costs:
+        raise FailedPrecondition(Reason.LOAN_NOT_UNTOUCHED, "it is off balance, or has legal costs")
+    if loan.overpayment or any(any(row.paid) for row in loan.rows):
+        raise FailedPrecondition(Reason.LOAN_NOT_UNTOUCHED, "something was paid on it")
+    if event.amount != loan.principal:
+        raise FailedPrecondition(
+            Reason.LOAN_NOT_UNTOUCHED, f"{loan.principal} was paid out, not {event.amount}"
+        )
+
+
 def _any(terms: Terms, loan: Loan, event: LoanEvent) -> None:
     """A loan in any state takes it."""
 
 
 CHECKS: Mapping[type[LoanEvent], Callable[[Terms, Loan, Any], None]] = {
+    happened.Disbursed: _lent_more,
+    happened.Returned: _returned,
     happened.Prepaid: _prepaid,
     happened.CurrentPaid: _current,
     happened.Settled: _settled,
@@ -161,6 +194,7 @@ CHECKS: Mapping[type[LoanEvent], Callable[[Terms, Loan, Any], None]] = {
     happened.Recovered: _recovered,
     happened.OverpaymentRefunded: _refunded,
     happened.Sold: _sold,
+    happened.AssetTaken: _asset_taken,
     happened.Rescheduled: _replanned,
     happened.Repriced: _still_ahead,
     happened.Accelerated: _still_ahead,

@@ -66,10 +66,18 @@ class CostsAdvanced(LoanEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Returned(LoanEvent):
+    """All that was paid out came back, or the goods it paid for never came: as if never lent."""
+
+    rank = 5
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Repaid(LoanEvent):
     """Money for what is due, oldest first; what is more goes as `excess`, or the terms, say."""
 
-    rank = 5
+    rank = 6
     amount: int
     excess: Excess | None = None
 
@@ -78,7 +86,7 @@ class Repaid(LoanEvent):
 class GoodsRefunded(LoanEvent):
     """The merchant returns the price of goods."""
 
-    rank = 6
+    rank = 7
     amount: int
     excess: Excess = Excess.PRINCIPAL
 
@@ -87,7 +95,7 @@ class GoodsRefunded(LoanEvent):
 class GuarantorPaid(LoanEvent):
     """A guarantor or insurer pays for the debtor."""
 
-    rank = 7
+    rank = 8
     amount: int
 
 
@@ -95,7 +103,7 @@ class GuarantorPaid(LoanEvent):
 class CurrentPaid(LoanEvent):
     """The running instalment is paid before its due date."""
 
-    rank = 8
+    rank = 9
     amount: int
 
 
@@ -103,7 +111,7 @@ class CurrentPaid(LoanEvent):
 class Prepaid(LoanEvent):
     """A partial prepayment: principal, its interest to date and the fee, out of `amount`."""
 
-    rank = 9
+    rank = 10
     amount: int
     keep: Keep
 
@@ -112,7 +120,7 @@ class Prepaid(LoanEvent):
 class Waived(LoanEvent):
     """Interest and charges given up, of what is due, oldest first."""
 
-    rank = 10
+    rank = 11
     interest: int = 0
     penalty: int = 0
     compound: int = 0
@@ -123,7 +131,7 @@ class Waived(LoanEvent):
 class Settled(LoanEvent):
     """Full settlement out of `amount`; more is held for the customer."""
 
-    rank = 11
+    rank = 12
     amount: int
 
 
@@ -131,21 +139,21 @@ class Settled(LoanEvent):
 class Accelerated(LoanEvent):
     """All that is left falls due."""
 
-    rank = 12
+    rank = 13
 
 
 @dataclass(frozen=True, slots=True)
 class Impaired(LoanEvent):
     """Off balance for another reason than days past due: class, bankruptcy, fraud."""
 
-    rank = 13
+    rank = 14
 
 
 @dataclass(frozen=True, slots=True)
 class AllowanceAdjusted(LoanEvent):
     """The loss allowance is set to these stages."""
 
-    rank = 14
+    rank = 15
     allowance: Allowance
 
 
@@ -153,14 +161,14 @@ class AllowanceAdjusted(LoanEvent):
 class WrittenOff(LoanEvent):
     """The loan leaves the books; its claim stays."""
 
-    rank = 15
+    rank = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered(LoanEvent):
     """Money after the write-off: principal first, then interest."""
 
-    rank = 16
+    rank = 17
     amount: int
 
 
@@ -168,15 +176,25 @@ class Recovered(LoanEvent):
 class Sold(LoanEvent):
     """The loan is sold."""
 
-    rank = 17
+    rank = 18
     price: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetTaken(LoanEvent):
+    """An asset at fair value is taken for the debt."""
+
+    rank = 19
+    fair_value: int
+    settles: bool
+    """For all of the debt; else for principal of its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parked(LoanEvent):
     """Money under way while the loan was repaid or written off: held for the customer."""
 
-    rank = 18
+    rank = 20
     amount: int
 
 
@@ -184,7 +202,7 @@ class Parked(LoanEvent):
 class OverpaymentRefunded(LoanEvent):
     """What was held goes back to the customer."""
 
-    rank = 19
+    rank = 21
     amount: int
     funds: str = "funds_transfer"
     """Where it goes: funds_transfer or funds_deposit."""
@@ -194,7 +212,7 @@ class OverpaymentRefunded(LoanEvent):
 class Reversed(LoanEvent):
     """An earlier event did not happen: the fold leaves it out."""
 
-    rank = 20
+    rank = 22
     target: str
     """Its event id."""
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
-from tael_servicing.arithmetic import changing, day, leaving, paying, prepaying
+from tael_servicing.arithmetic import changing, day, foreclosing, leaving, paying, prepaying
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, order, standing
 from tael_servicing.arithmetic.loan import DAY, Closure, Loan
@@ -186,6 +186,7 @@ HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
     happened.Rescheduled: lambda t, loan, j, e: changing.reschedule(t, loan, j, e.plan),
     happened.Charged: _charged,
     happened.CostsAdvanced: _costs,
+    happened.Returned: lambda t, loan, j, e: leaving.take_back(t, loan, j, e.amount),
     happened.Repaid: _repaid,
     happened.GoodsRefunded: _goods,
     happened.GuarantorPaid: _guarantor,
@@ -203,6 +204,9 @@ HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
     happened.WrittenOff: lambda t, loan, j, e: leaving.write_off(t, loan, j),
     happened.Recovered: lambda t, loan, j, e: leaving.recover(t, loan, j, e.amount),
     happened.Sold: lambda t, loan, j, e: leaving.sell(t, loan, j, e.price),
+    happened.AssetTaken: lambda t, loan, j, e: foreclosing.take_asset(
+        t, loan, j, e.fair_value, settles=e.settles
+    ),
     happened.Parked: lambda t, loan, j, e: leaving.park(loan, j, e.amount),
     happened.OverpaymentRefunded: lambda t, loan, j, e: leaving.refund_overpayment(
         t, loan, j, e.amount, e.funds
@@ -215,11 +219,13 @@ AFTER_THE_END = (
     happened.AllowanceAdjusted,
     happened.Recovered,
     happened.Sold,
+    happened.AssetTaken,
     happened.Parked,
     happened.OverpaymentRefunded,
 )
 """Events that find a loan closed or written off and mean it, or that moved money all the same."""
 MONEY = (
+    happened.Returned,
     happened.Repaid,
     happened.GoodsRefunded,
     happened.GuarantorPaid,

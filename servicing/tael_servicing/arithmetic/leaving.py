@@ -83,6 +83,33 @@ def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
     park(loan, journal, left)
 
 
+def take_back(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
+    """What was paid out came back: what the loan earned and is not paid is taken back in red ink.
+
+    What another past shows as repaid is held for the customer; a loan that it shows off balance takes
+    the amount as a repayment.
+    """
+    if not loan.accruing or loan.legal_costs:
+        recover(terms, loan, journal, amount)
+        return
+    held = balances(terms, loan)
+    earned = held.interest_accrued + held.interest_due
+    journal.post("PRINCIPAL_OVERDUE", loan, principal=-held.principal_overdue)
+    journal.post("INTEREST_DUE", loan, interest=-held.interest_due)
+    journal.post(
+        "INTEREST_ACCRUED",
+        loan,
+        interest=-earned,
+        penalty=-held.penalty,
+        compound=-held.compound,
+    )
+    journal.post("FEE_DUE", loan, fee=-held.fee)
+    journal.post("DISBURSEMENT_RETURNED", loan, principal=held.principal)
+    journal.post("DISBURSEMENT_CANCELLED", loan, principal=held.principal)
+    loan.closure = Closure.RETURNED
+    park(loan, journal, amount - held.principal)
+
+
 def park(loan: Loan, journal: Journal, amount: int) -> None:
     """Money that pays nothing now is held for the customer."""
     loan.overpayment += amount

@@ -36,6 +36,7 @@ class Closure(Enum):
     PAID_OVERDUE = "PAID_OVERDUE"  # after having been overdue
     GUARANTOR = "GUARANTOR"  # a guarantor paid
     TRANSFERRED = "TRANSFERRED"  # sold
+    ASSET = "ASSET"  # an asset was taken for the debt
     RETURNED = "RETURNED"  # what was paid out came back
 
 

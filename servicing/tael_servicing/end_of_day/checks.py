@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from tael.ledger.v1 import accounting_pb2
 from tael_runtime.errors import FailedPrecondition
+from tael_servicing import parties
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day.step import Closing, Step, Summary
 from tael_servicing.reasons import Reason
@@ -19,7 +20,7 @@ CODES = dict(
         BALANCES,
         (
             *("1303.01", "1303.02", "1303.03"),
-            *("1132.01", "1132.02", "1132.03", "1132.04", "1132.05"),
+            *("1132.01", "1132.02", "1132.03", "1132.04", "1132.05", "1221.04"),
             *("7001", "7002", "7003"),
             *("7101", "7102"),
             *("1304.01", "1304.02", "1304.03"),
@@ -76,7 +77,7 @@ def control_totals(connection: Connection, book_id: str) -> dict[str, int]:
         )
     ).scalar_one()
     totals = dict(zip(CODES.values(), (int(total) for total in row), strict=True))
-    return {**totals, COMMITMENTS: int(commitments)}
+    return {**totals, COMMITMENTS: int(commitments), **parties.totals(connection, book_id)}
 
 
 def ledger_totals(closing: Closing, codes: Mapping[str, int]) -> Counter[str]:

@@ -122,9 +122,11 @@ def upgrade() -> None:
     sa.Column('source', sa.Text(), nullable=False),
     sa.Column('choices', sa.LargeBinary(), nullable=False, comment='tael.servicing.v1.LoanChoices'),
     sa.Column('holidays', postgresql.ARRAY(sa.Date()), nullable=False, comment='that its due dates keep clear of'),
+    sa.Column('partner_id', sa.Text(collation='C'), nullable=False, comment='of a joint loan; else empty'),
+    sa.Column('partner_principal', sa.BigInteger(), nullable=False, comment='its part, beside ours'),
     sa.PrimaryKeyConstraint('loan_id'),
-    comment='the contract: what never changes',
-    info={'append_only': True}
+    comment='the contract; it begins anew on the day its payout is known, and never changes again',
+    info={'kept': True}
     )
     op.create_index('loan_customer', 'loan', ['customer_id', 'loan_id'], unique=False)
     op.create_table('loan_balance',
@@ -138,6 +140,7 @@ def upgrade() -> None:
     sa.Column('penalty', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('compound', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('fee', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('legal_costs', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('offbalance_interest', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('offbalance_penalty', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('offbalance_compound', sa.BigInteger(), server_default='0', nullable=False),
@@ -154,7 +157,7 @@ def upgrade() -> None:
     sa.Column('vat_denominator', sa.BigInteger(), nullable=False),
     sa.Column('postings', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('accrued_to', sa.Date(), nullable=False, comment='nights before this date are accrued'),
-    sa.CheckConstraint('principal_normal >= 0 AND principal_overdue >= 0 AND principal_impaired >= 0 AND interest_accrued >= 0 AND interest_due >= 0 AND penalty >= 0 AND compound >= 0 AND fee >= 0 AND offbalance_interest >= 0 AND offbalance_penalty >= 0 AND offbalance_compound >= 0 AND written_off_principal >= 0 AND written_off_interest >= 0 AND allowance_stage1 >= 0 AND allowance_stage2 >= 0 AND allowance_stage3 >= 0', name='loan_balance_amounts'),
+    sa.CheckConstraint('principal_normal >= 0 AND principal_overdue >= 0 AND principal_impaired >= 0 AND interest_accrued >= 0 AND interest_due >= 0 AND penalty >= 0 AND compound >= 0 AND fee >= 0 AND legal_costs >= 0 AND offbalance_interest >= 0 AND offbalance_penalty >= 0 AND offbalance_compound >= 0 AND written_off_principal >= 0 AND written_off_interest >= 0 AND allowance_stage1 >= 0 AND allowance_stage2 >= 0 AND allowance_stage3 >= 0', name='loan_balance_amounts'),
     sa.PrimaryKeyConstraint('loan_id'),
     comment='what the loan owes by ledger account',
     postgresql_with={'fillfactor': 50}
@@ -178,6 +181,7 @@ def upgrade() -> None:
     sa.Column('value_date', sa.Date(), nullable=False),
     sa.Column('booked_on', sa.Date(), nullable=False),
     sa.Column('amounts', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('owners', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='others by type: a receipt, a partner'),
     sa.Column('cause', sa.Text(collation='C'), nullable=False, comment="the loan's event; empty for what days bring"),
     sa.Column('request_id', sa.Text(collation='C'), nullable=False, comment='of the outgoing posting that carries it'),
     sa.Column('source', sa.Text(collation='C'), nullable=False, comment='under which the ledger keeps its entries'),
@@ -198,7 +202,7 @@ def upgrade() -> None:
     sa.Column('next_due', sa.Date(), nullable=True, comment='due date of the instalment whose period runs'),
     sa.Column('annual_rate', sa.Numeric(precision=9, scale=6), nullable=False, comment='the rate that holds'),
     sa.Column('restructured', sa.Date(), nullable=True, comment='when it was last rescheduled'),
-    sa.CheckConstraint("state IN ('PAYING', 'NORMAL', 'OVERDUE', 'NON_ACCRUAL', 'WRITTEN_OFF', 'CLOSED_NORMAL', 'CLOSED_EARLY', 'CLOSED_OVERDUE', 'CLOSED_GUARANTOR', 'CLOSED_TRANSFERRED', 'CLOSED_RETURNED', 'CANCELLED')", name='loan_state_state'),
+    sa.CheckConstraint("state IN ('PAYING', 'NORMAL', 'OVERDUE', 'NON_ACCRUAL', 'WRITTEN_OFF', 'CLOSED_NORMAL', 'CLOSED_EARLY', 'CLOSED_OVERDUE', 'CLOSED_GUARANTOR', 'CLOSED_TRANSFERRED', 'CLOSED_ASSET', 'CLOSED_RETURNED', 'CANCELLED')", name='loan_state_state'),
     sa.PrimaryKeyConstraint('loan_id'),
     postgresql_with={'fillfactor': 80}
     )
@@ -276,16 +280,29 @@ def upgrade() -> None:
     )
     op.create_table('payout',
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('number', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('principal', sa.BigInteger(), nullable=False, comment='our part of the amount'),
+    sa.Column('amount', sa.BigInteger(), nullable=False),
+    sa.Column('ordered_on', sa.Date(), nullable=False),
+    sa.Column('known_on', sa.Date(), nullable=True, comment='the business date on which it became PAID or FAILED'),
+    sa.Column('account_token', sa.Text(), nullable=False, comment="the provider's: of a card or merchant"),
+    sa.Column('merchant_id', sa.Text(collation='C'), nullable=False, comment='of an entrusted payment; else empty'),
+    sa.Column('banks_with_us', sa.Boolean(), nullable=False, comment="the merchant's account is with us"),
+    sa.Column('purpose_proof', sa.Text(), nullable=False),
+    sa.Column('fee_funds', sa.Text(), nullable=False, comment="the ledger's amount type; empty: deposit"),
+    sa.Column('source', sa.Text(), nullable=False, comment='the drawdown it comes from'),
     sa.Column('state', sa.Text(), server_default='READY', nullable=False),
     sa.Column('failure_code', sa.Text(), server_default='', nullable=False),
     sa.Column('reference', sa.Text(), server_default='', nullable=False, comment="the provider's"),
     sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('touched_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.CheckConstraint("state IN ('READY', 'SENT', 'PAID', 'FAILED')", name='payout_state'),
+    sa.CheckConstraint('principal > 0 AND amount >= principal', name='payout_amounts'),
     sa.ForeignKeyConstraint(['loan_id'], ['loan.loan_id'], ),
-    sa.PrimaryKeyConstraint('loan_id'),
-    comment='the payment to the borrower: one a loan, under one id'
+    sa.PrimaryKeyConstraint('loan_id', 'number'),
+    comment='what is paid out on a loan: number 1 is its own, the others are tranches'
     )
+    op.create_index('payout_alone', 'payout', ['loan_id'], unique=True, postgresql_where=sa.text("state IN ('READY', 'SENT')"))
     op.create_index('payout_open', 'payout', ['touched_at'], unique=False, postgresql_where=sa.text("state IN ('READY', 'SENT')"))
     op.create_table('debit_batch',
     sa.Column('batch_id', sa.Text(collation='C'), nullable=False),
@@ -451,6 +468,7 @@ def upgrade() -> None:
     sa.Column('penalty', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('compound', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('fee', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('legal_costs', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('offbalance_interest', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('offbalance_penalty', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('offbalance_compound', sa.BigInteger(), server_default='0', nullable=False),
@@ -479,11 +497,103 @@ def upgrade() -> None:
     comment='贷款台账: each loan as it stood when a day was closed',
     info={'append_only': True}
     )
+    op.create_table('partner',
+    sa.Column('partner_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('currency_code', sa.Text(), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('roles', postgresql.ARRAY(sa.Text()), nullable=False),
+    sa.Column('least_share', sa.Numeric(precision=9, scale=6), nullable=False, comment='of a joint loan'),
+    sa.PrimaryKeyConstraint('partner_id'),
+    info={'kept': True}
+    )
+    op.create_index('partner_book', 'partner', ['book_id', 'partner_id'], unique=False)
+    op.create_table('party_balance',
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('code', sa.Text(collation='C'), nullable=False),
+    sa.Column('owner_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('balance', sa.BigInteger(), nullable=False, comment="on the account's normal side"),
+    sa.PrimaryKeyConstraint('book_id', 'code', 'owner_id'),
+    comment='what stands with receipts, partners, assets, deferred fees, by ledger account',
+    postgresql_with={'fillfactor': 70}
+    )
+    op.create_index('party_balance_owner', 'party_balance', ['owner_id', 'book_id'], unique=False)
+    op.create_index('party_balance_open', 'party_balance', ['book_id', 'code'], unique=False, postgresql_where=sa.text('balance <> 0'))
+    op.create_table('party_movement',
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('owner_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('movement_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('code', sa.Text(collation='C'), nullable=False),
+    sa.Column('event', sa.Text(), nullable=False),
+    sa.Column('amount', sa.BigInteger(), nullable=False),
+    sa.Column('date', sa.Date(), nullable=False),
+    sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('reference', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('book_id', 'owner_id', 'movement_id'),
+    comment='what moved them',
+    info={'append_only': True}
+    )
+    op.create_table('receipt',
+    sa.Column('receipt_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('currency_code', sa.Text(), nullable=False),
+    sa.Column('amount', sa.BigInteger(), nullable=False),
+    sa.Column('funding', sa.Text(), nullable=False),
+    sa.Column('reference', sa.Text(), nullable=False),
+    sa.Column('parked_on', sa.Date(), nullable=False),
+    sa.PrimaryKeyConstraint('receipt_id'),
+    comment='money of unknown payers; what is left of it is a party_balance',
+    info={'kept': True}
+    )
+    op.create_index('receipt_book', 'receipt', ['book_id', 'receipt_id'], unique=False)
+    op.create_table('tax_entry',
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('period', sa.Date(), nullable=False, comment='the first day of the month or year'),
+    sa.Column('step', sa.Text(collation='C'), nullable=False),
+    sa.Column('currency_code', sa.Text(), nullable=False),
+    sa.Column('amount', sa.BigInteger(), nullable=False),
+    sa.Column('booked_on', sa.Date(), nullable=False),
+    sa.Column('reference', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('book_id', 'period', 'step'),
+    info={'append_only': True}
+    )
+    op.create_table('entrusted_loan',
+    sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('partner_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('customer_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('currency_code', sa.Text(), nullable=False),
+    sa.Column('principal', sa.BigInteger(), nullable=False),
+    sa.Column('repaid', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('interest_received', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('fees', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('annual_rate', sa.Numeric(precision=9, scale=6), nullable=False),
+    sa.Column('start_date', sa.Date(), nullable=False),
+    sa.Column('maturity_date', sa.Date(), nullable=False),
+    sa.Column('view', sa.Text(), nullable=False),
+    sa.CheckConstraint('repaid BETWEEN 0 AND principal', name='entrusted_loan_repaid'),
+    sa.CheckConstraint("view IN ('AGENCY_ASSET', 'MEMO')", name='entrusted_loan_view'),
+    sa.ForeignKeyConstraint(['partner_id'], ['partner.partner_id'], ),
+    sa.PrimaryKeyConstraint('loan_id'),
+    comment='委托贷款: lent for others at their risk'
+    )
+    op.create_index('entrusted_loan_partner', 'entrusted_loan', ['partner_id', 'loan_id'], unique=False)
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_index('entrusted_loan_partner', table_name='entrusted_loan')
+    op.drop_table('entrusted_loan')
+    op.drop_table('tax_entry')
+    op.drop_index('receipt_book', table_name='receipt')
+    op.drop_table('receipt')
+    op.drop_table('party_movement')
+    op.drop_index('party_balance_open', table_name='party_balance', postgresql_where=sa.text('balance <> 0'))
+    op.drop_index('party_balance_owner', table_name='party_balance')
+    op.drop_table('party_balance')
+    op.drop_index('partner_book', table_name='partner')
+    op.drop_table('partner')
     op.drop_table('loan_day')
     op.drop_index('loan_class_book', table_name='loan_class')
     op.drop_table('loan_class')
@@ -496,6 +606,7 @@ def downgrade() -> None:
     op.drop_table('channel_settlement')
     op.drop_table('debit_batch')
     op.drop_index('payout_open', table_name='payout', postgresql_where=sa.text("state IN ('READY', 'SENT')"))
+    op.drop_index('payout_alone', table_name='payout', postgresql_where=sa.text("state IN ('READY', 'SENT')"))
     op.drop_table('payout')
     op.drop_table('repayment')
     op.drop_table('cost_cap')
