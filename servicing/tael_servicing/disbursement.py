@@ -1,14 +1,16 @@
 """Disbursement, a saga: reserve and book, pay out, then occupy, or release and reverse.
 
-Each step commits before the next begins and each can be taken again, so that `proceed` leads a loan
-on from wherever a crash left it.
+Each step commits before the next begins and each can be taken again, so that `proceed` leads a loan's
+payout, its first or a tranche, on from wherever a crash left it.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import grpc
 import structlog
@@ -16,6 +18,8 @@ from sqlalchemy import Connection
 
 from tael.provider.v1 import payment_pb2 as provider
 from tael.servicing.v1 import loan_pb2 as pb
+from tael.servicing.v1 import product_pb2
+from tael_client.values import from_date
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
 from tael_runtime.fields import read_amount
 from tael_runtime.ids import new_id
@@ -30,19 +34,22 @@ from tael_servicing import (
     loan_store,
     loans,
     outgoing,
+    payout_orders,
     payouts,
     products,
+    tranches,
 )
+from tael_servicing.arithmetic.dates import later
 from tael_servicing.arithmetic.events import Disbursed
 from tael_servicing.arithmetic.fold import begin, replay
-from tael_servicing.arithmetic.postings import Posting
+from tael_servicing.arithmetic.terms import Terms
 from tael_servicing.bookings import Batch
 from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
 from tael_servicing.line_tree import CreditLine
 from tael_servicing.loans import Contract, Held, contract_terms
 from tael_servicing.outgoing import PostingRefused
-from tael_servicing.payouts import Outcome, Payouts
+from tael_servicing.payouts import Outcome, Payout, Payouts
 from tael_servicing.product_checks import check_loan
 from tael_servicing.products import Product
 from tael_servicing.quotes import choices_of
@@ -72,8 +79,10 @@ def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
     line = lines.reserve(transaction, line, contract.principal, contract.loan_id, day)
     loans.sign(transaction, contract)
     loan_store.save(transaction, held)
-    payouts.prepare(transaction, contract.loan_id)
-    bookings.post(transaction, _batch("disburse", contract, day), contract, *_disbursed(contract))
+    payout = payout_orders.order(request, contract, product.lender_type, 1, contract.principal, day)
+    payouts.prepare(transaction, payout)
+    booked = payout_orders.lent(contract, payout)
+    bookings.post(transaction, batch("disburse", payout, contract, day), contract, *booked)
     events.line_changed(transaction, day, *line.branch)
     return held
 
@@ -128,29 +137,88 @@ def _opened(transaction: Connection, contract: Contract, product: Product) -> He
     return Held(contract, terms, "PAYING", loan)
 
 
-def _disbursed(contract: Contract) -> tuple[Posting, ...]:
-    """Of a joint loan our part is our loan, and the partner's passes through."""
-    day, own, theirs = contract.start_date, contract.principal, contract.partner_principal
-    if not contract.partner_id:
-        return (Posting("LOAN_DISBURSED", day, True, {"principal": own, "commitment": own}),)
-    ours = Posting("JOINT_LOAN_DISBURSED", day, True, {"own_share": own, "commitment": own})
-    passed = Posting("JOINT_FUNDS_PAID", day, True, {"partner_share": theirs})
-    return ours, passed._replace(owners=(("PARTNER", contract.partner_id),))
+def batch(step: str, payout: Payout, contract: Contract, day: date) -> Batch:
+    """What a step of a payout posts under."""
+    return Batch(f"{step}:{payout.key}", contract.book_id, contract.loan_id, day)
 
 
-def _paid_out(contract: Contract, day: date) -> tuple[Posting, ...]:
-    """A joint loan's money leaves the lender when it is booked: nothing waits to be cleared."""
-    if contract.partner_id:
-        return ()
-    return (Posting("DISBURSEMENT_PAID", day, True, {"principal": contract.principal}),)
+def begin_loan(transaction: Connection, held: Held, payout: Payout, day: date) -> None:
+    """The hold becomes use, and interest runs from the day on which the payout is known.
+
+    Before that nobody can tell the borrower that the money is there (the value date is that of the
+    channel's word), so that a late word costs no interest and no due date has passed.
+    """
+    ordered, booked = held.contract, payout_orders.lent(held.contract, payout)
+    if day != ordered.start_date:
+        held = _begun_anew(transaction, held, day)
+    contract = held.contract
+    event = Disbursed(day, held.next_event_id, contract.principal)
+    loan, due = replay(held.terms, [event], day)
+    held = held.now(loan)
+    line = lines.lock(transaction, contract.line_id)
+    line = lines.occupy(transaction, line, contract.principal, contract.loan_id, day)
+    loans.record(transaction, contract.loan_id, event, contract.source)
+    loan_store.save(transaction, held)
+    made = payout_orders.redated(booked, day) if day != ordered.start_date else ()
+    made += payout_orders.paid(payout, day)
+    made += payout_orders.fee_charged(held.terms, loan.vat, payout, day, event.event_id)
+    bookings.post(transaction, batch("paid", payout, contract, day), contract, *made, *due)
+    events.line_changed(transaction, day, *line.branch)
+    events.loan_opened(transaction, day, held)
 
 
-def _batch(step: str, contract: Contract, day: date) -> Batch:
-    return Batch(f"{step}:{contract.loan_id}", contract.book_id, contract.loan_id, day)
+def _begun_anew(transaction: Connection, held: Held, day: date) -> Held:
+    """The contract as of a later first day; a first due date that has passed moves on by periods."""
+    terms, contract = held.terms, held.contract
+    product = products.get(transaction, contract.product_code, contract.product_version)
+    choices = product_pb2.LoanChoices.FromString(contract.choices)
+    if terms.first_due is not None:
+        choices.first_due_date.CopyFrom(from_date(_after(terms, terms.first_due, day)))
+    off = holidays.of_loan(transaction, product.terms, day, contract.periods)
+    contract = replace(
+        contract,
+        start_date=day,
+        choices=choices.SerializeToString(deterministic=True),
+        holidays=tuple(sorted(off)),
+    )
+    loans.sign_anew(transaction, contract)
+    return replace(held, contract=contract, terms=contract_terms(contract, product.terms))
+
+
+def _after(terms: Terms, due: date, day: date) -> date:
+    moved, periods = due, 0
+    while moved <= day:
+        periods += 1
+        moved = later(terms.frequency, due, periods, due.day, terms.month_end)
+    return moved
+
+
+def cancel_loan(transaction: Connection, held: Held, payout: Payout, day: date) -> None:
+    """The hold is given back and what was booked reversed in red ink, the last first."""
+    contract = held.contract
+    held = replace(held, state="CANCELLED")
+    line = lines.lock(transaction, contract.line_id)
+    released = lines.release(transaction, line, contract.principal, contract.loan_id, day)
+    loan_store.save(transaction, held)
+    origin = f"disburse:{payout.key}"
+    posted = outgoing.vouchers(transaction, [origin])[origin]
+    entries = sorted(sequence for each in posted.values() for sequence in each)
+    booked = list(zip(payout_orders.lent(contract, payout), entries, strict=True))
+    for posting, entry in reversed(booked):
+        step = "reverse" if posting.event.endswith("LOAN_DISBURSED") else "reverse:second"
+        reversal = batch(step, payout, contract, day)
+        bookings.post_reversal(transaction, reversal, contract, posting, entry)
+    # The reversal gives all of it back to 7201: too much where the limit fell meanwhile.
+    excess = released.commitment - line.commitment - contract.principal
+    bookings.post_line_adjusted(
+        transaction, batch("adjust", payout, contract, day), released, excess
+    )
+    events.line_changed(transaction, day, *released.branch)
+    events.loan_opened(transaction, day, held)
 
 
 class Disbursements:
-    """Leads loans from PAYING to NORMAL or CANCELLED."""
+    """Leads payouts from READY to PAID or FAILED, and their loans with them."""
 
     def __init__(self, desk: Desk) -> None:
         self._db = desk.database
@@ -158,87 +226,55 @@ class Disbursements:
         self._payouts = Payouts(desk.database, desk.payments)
 
     def proceed(self, loan_id: str) -> None:
-        """Takes every step that can be taken now; the loan stays PAYING while nobody knows.
+        """Takes every step that can be taken now; the payout stays SENT while nobody knows.
 
         Raises PostingRefused, or the RpcError of a ledger that does not answer.
         """
-        held = self._read(loan_id)
-        self._sender.deliver(held.contract.book_id, loan_id)
-        if held.state != "PAYING":
+        with self._db.read() as connection:
+            contract = loan_store.get(connection, loan_id).contract
+            payout = payouts.under_way(connection, loan_id)
+        self._sender.deliver(contract.book_id, loan_id)
+        if payout is None:
             return
-        outcome = self._payouts.settle(held.contract)
-        if outcome.status == provider.PAYMENT_STATUS_SUCCESS:
-            books.on_an_open_day(lambda: self._paid(held.contract, outcome))
-        elif outcome.status == provider.PAYMENT_STATUS_FAILED:
-            books.on_an_open_day(lambda: self._failed(held.contract, outcome))
-        self._sender.deliver(held.contract.book_id, loan_id)
+        outcome = self._payouts.settle(payout, contract.currency_code)
+        if outcome.status in KNOWN:
+            books.on_an_open_day(lambda: self._conclude(contract, payout, outcome))
+            self._sender.deliver(contract.book_id, loan_id)
 
     def run(self, stop: threading.Event) -> None:
         """The loop that leads on what was left: payouts unknown, callers or processes gone."""
         while not stop.wait(0.25):
-            for loan_id in payouts.left_open(self._db):
-                self._payouts.care(loan_id)
+            for payout in payouts.left_open(self._db):
+                self._payouts.care(payout)
                 try:
-                    self.proceed(loan_id)
+                    self.proceed(payout.loan_id)
                 except PostingRefused as refused:
-                    log.warning("disbursement refused", loan=loan_id, why=refused.message)
+                    log.warning("payout refused", payout=payout.key, why=refused.message)
                 except grpc.RpcError:
-                    log.info("disbursement waits for the ledger", loan=loan_id)
+                    log.info("payout waits for the ledger", payout=payout.key)
 
-    def _read(self, loan_id: str) -> Held:
-        with self._db.read() as connection:
-            return loan_store.get(connection, loan_id)
-
-    def _paid(self, contract: Contract, outcome: Outcome) -> None:
-        """The hold becomes use; interest runs from the day of disbursement, caught up if late."""
-        loan_id = contract.loan_id
+    def _conclude(self, contract: Contract, payout: Payout, outcome: Outcome) -> None:
         with self._db.begin() as transaction:
             day = books.hold_open(transaction, contract.book_id).business_date
-            held = loan_store.lock(transaction, loan_id)
-            if held.state != "PAYING":
+            held = loan_store.lock(transaction, payout.loan_id)
+            current = payouts.under_way(transaction, payout.loan_id)
+            if current is None or current.number != payout.number:
                 return
-            event_id = loans.next_event_id(transaction, loan_id)
-            event = Disbursed(contract.start_date, event_id, contract.principal)
-            loan, caught_up = replay(held.terms, [event], day, nightly_from=contract.start_date)
-            held = held.now(loan)
-            line = lines.occupy(
-                transaction,
-                lines.lock(transaction, contract.line_id),
-                contract.principal,
-                loan_id,
-                day,
-            )
-            loans.record(transaction, loan_id, event, contract.source)
-            loan_store.save(transaction, held)
-            payouts.conclude(transaction, loan_id, "PAID", outcome)
-            paid = _paid_out(contract, day)
-            bookings.post(transaction, _batch("paid", contract, day), contract, *paid, *caught_up)
-            events.line_changed(transaction, day, *line.branch)
-            events.loan_opened(transaction, day, held)
+            state = KNOWN[outcome.status]
+            STEPS[state, payout.number == 1](transaction, held, payout, day)
+            payouts.conclude(transaction, payout, state, outcome, day)
+            if state == "FAILED":
+                log.info("payout failed", payout=payout.key, why=outcome.failure_code)
 
-    def _failed(self, contract: Contract, outcome: Outcome) -> None:
-        """The hold is given back and the disbursement reversed in red ink."""
-        loan_id = contract.loan_id
-        with self._db.begin() as transaction:
-            day = books.hold_open(transaction, contract.book_id).business_date
-            held = loan_store.lock(transaction, loan_id)
-            if held.state != "PAYING":
-                return
-            held = replace(held, state="CANCELLED")
-            line = lines.lock(transaction, contract.line_id)
-            released = lines.release(transaction, line, contract.principal, loan_id, day)
-            loan_store.save(transaction, held)
-            payouts.conclude(transaction, loan_id, "FAILED", outcome)
-            origin = f"disburse:{loan_id}"
-            posted = outgoing.vouchers(transaction, [origin])[origin]
-            entries = sorted(sequence for each in posted.values() for sequence in each)
-            for posting, entry in zip(_disbursed(contract), entries, strict=True):
-                step = "reverse" if posting.event.endswith("LOAN_DISBURSED") else "reverse:partner"
-                batch = _batch(step, contract, day)
-                bookings.post_reversal(transaction, batch, contract, posting, entry)
-            # The reversal gives all of it back to 7201: too much where the limit fell meanwhile.
-            excess = released.commitment - line.commitment - contract.principal
-            batch = _batch("adjust", contract, day)
-            bookings.post_line_adjusted(transaction, batch, released, excess)
-            events.line_changed(transaction, day, *released.branch)
-            events.loan_opened(transaction, day, held)
+
+KNOWN: Mapping[Any, str] = {
+    provider.PAYMENT_STATUS_SUCCESS: "PAID",
+    provider.PAYMENT_STATUS_FAILED: "FAILED",
+}
+STEPS = {
+    ("PAID", True): begin_loan,
+    ("FAILED", True): cancel_loan,
+    ("PAID", False): tranches.lend,
+    ("FAILED", False): tranches.give_up,
+}
+"""What a known payout does to its loan, the loan's own payout or a tranche."""

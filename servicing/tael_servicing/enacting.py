@@ -135,25 +135,33 @@ def _funded(postings: Iterable[Posting], cause: str, money: Money) -> list[Posti
 def give_back(
     transaction: Connection, contract: Contract, postings: Iterable[Posting], day: date
 ) -> list[Posting]:
-    """Frees the revolving lines by principal that came back, or takes it again; the first posting
-    that brings some says what that adds to the commitment (7201).
+    """Frees the lines by principal that came back, or takes it again: by what was repaid those that
+    revolve, by what was never lent all. The first posting that brings some says what that adds to
+    the commitment (7201).
     """
     made = list(postings)
-    bring = [index for index, each in enumerate(made) if _principal(each)]
-    principal = sum(_principal(made[index]) for index in bring)
-    if not principal:
-        return made
-    line = lines.lock(transaction, contract.line_id)
-    if not any(each.revolving for each in line.branch):
-        return made
-    restored = lines.restore(transaction, line, principal, contract.loan_id, day)
-    events.line_changed(transaction, day, *restored.branch)
-    freed = restored.commitment - line.commitment
-    made[bring[0]] = with_amounts(made[bring[0]], commitment=freed)
+    for principal_of, free in ((_repaid, lines.restore), (_returned, lines.unuse)):
+        bring = [index for index, each in enumerate(made) if principal_of(each)]
+        principal = sum(principal_of(made[index]) for index in bring)
+        if not principal:
+            continue
+        line = lines.lock(transaction, contract.line_id)
+        freed = free(transaction, line, principal, contract.loan_id, day)
+        if freed.movements == line.movements and freed.above == line.above:
+            continue
+        events.line_changed(transaction, day, *freed.branch)
+        change = freed.commitment - line.commitment
+        made[bring[0]] = with_amounts(made[bring[0]], commitment=change)
     return made
 
 
-def _principal(posting: Posting) -> int:
+def _repaid(posting: Posting) -> int:
     if posting.event not in RETURNS_PRINCIPAL:
         return 0
     return sum(posting.amounts.get(name, 0) for name in PRINCIPAL)
+
+
+def _returned(posting: Posting) -> int:
+    if posting.event != "DISBURSEMENT_CANCELLED":
+        return 0
+    return posting.amounts.get("principal", 0)

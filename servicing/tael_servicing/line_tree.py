@@ -193,6 +193,11 @@ def restore(line: CreditLine, principal: int) -> CreditLine:
     )
 
 
+def unuse(line: CreditLine, principal: int) -> CreditLine:
+    """What was drawn was never lent: every line has it again. Negative where it was lent after all."""
+    return _each(line, lambda each: _settled(replace(each, used=each.used - principal)))
+
+
 def regrant(line: CreditLine, granted: int) -> CreditLine:
     """Another limit for good; it ends a temporary one."""
     return _settled(replace(line, granted=granted, temporary=0, temporary_to=None))

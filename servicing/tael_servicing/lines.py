@@ -100,6 +100,14 @@ def restore(
     return _move(transaction, line, line_tree.restore(line, principal), movement)
 
 
+def unuse(
+    transaction: Connection, line: CreditLine, principal: int, loan_id: str, day: date
+) -> CreditLine:
+    """What was drawn was never lent, whether the line revolves or not."""
+    movement = Movement("RESTORED", principal, day, loan_id, line.line_id)
+    return _move(transaction, line, line_tree.unuse(line, principal), movement)
+
+
 def adjust(
     transaction: Connection,
     line: CreditLine,

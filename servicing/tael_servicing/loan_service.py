@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import TypeVar
 
 import grpc
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from tael.servicing.v1 import loan_pb2 as pb
-from tael.servicing.v1 import loan_pb2_grpc
 from tael_runtime import idempotency
 from tael_runtime.fields import read_amount
-from tael_runtime.paging import number_key, text_key, token
+from tael_runtime.paging import number_key, token
 from tael_servicing import (
     books,
+    cancellation,
     disbursement,
     loan_store,
     messages,
-    outgoing,
+    payouts,
     quotes,
+    tranches,
     write_offs,
 )
 from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
 from tael_servicing.disbursement import Disbursements
+from tael_servicing.loan_read_service import LoanReads
 from tael_servicing.loans import Held
-from tael_servicing.tables import loan, loan_posting, loan_state
 
 AnswerT = TypeVar("AnswerT")
 
 
-class Loans(loan_pb2_grpc.LoanServiceServicer):
+class Loans(LoanReads):
     """Quotes, lends, tells, writes off."""
 
     def __init__(self, desk: Desk, disbursements: Disbursements) -> None:
-        self._db = desk.database
+        super().__init__(desk.database)
+        self._desk = desk
         self._sender = desk.sender
         self._disbursements = disbursements
 
@@ -63,61 +66,49 @@ class Loans(loan_pb2_grpc.LoanServiceServicer):
         self._disbursements.proceed(opened.loan.loan_id)
         return pb.DisburseLoanResponse(loan=messages.loan(self._held(opened.loan.loan_id)))
 
-    def GetLoan(
-        self, request: pb.GetLoanRequest, context: grpc.ServicerContext
-    ) -> pb.GetLoanResponse:
-        """One loan today."""
-        return pb.GetLoanResponse(loan=messages.loan(self._held(request.loan_id)))
+    def DisburseTranche(
+        self, request: pb.DisburseTrancheRequest, context: grpc.ServicerContext
+    ) -> pb.DisburseTrancheResponse:
+        """More is paid out; answers when the payout is known, or with it SENT."""
 
-    def ListLoans(
-        self, request: pb.ListLoansRequest, context: grpc.ServicerContext
-    ) -> pb.ListLoansResponse:
-        """A page of loans."""
-        size = request.page_size or 50
-        query = select(loan.c.loan_id).where(loan.c.loan_id > text_key(request.page_token))
-        if request.customer_id:
-            query = query.where(loan.c.customer_id == request.customer_id)
-        if request.state:
-            name = pb.LoanState.Name(request.state).removeprefix("LOAN_STATE_")
-            query = query.join(loan_state, loan_state.c.loan_id == loan.c.loan_id)
-            query = query.where(loan_state.c.state == name)
-        with self._db.read() as connection:
-            ids = connection.execute(query.order_by(loan.c.loan_id).limit(size + 1)).scalars().all()
-            found = loan_store.load(connection, ids[:size])
-        return pb.ListLoansResponse(
-            loans=[messages.loan(held) for held in found],
-            next_page_token=token(ids[size - 1]) if len(ids) > size else "",
-        )
+        def work(transaction: Connection, held: Held, day: date) -> pb.DisburseTrancheResponse:
+            payout = tranches.reserve(transaction, request, held, day)
+            message = payout.message(held.contract.currency_code)
+            return pb.DisburseTrancheResponse(loan=messages.loan(held), payout=message)
 
-    def GetSchedule(
-        self, request: pb.GetScheduleRequest, context: grpc.ServicerContext
-    ) -> pb.GetScheduleResponse:
-        """The schedule with what was paid."""
+        ordered = self._desk.on_loan(
+            "DisburseTranche", request, pb.DisburseTrancheResponse, work
+        ).payout
+        self._disbursements.proceed(request.loan_id)
         held = self._held(request.loan_id)
-        return pb.GetScheduleResponse(instalments=messages.schedule(held.loan))
-
-    def ListLoanEvents(
-        self, request: pb.ListLoanEventsRequest, context: grpc.ServicerContext
-    ) -> pb.ListLoanEventsResponse:
-        """A page of what the loan posted, with its vouchers."""
-        size = request.page_size or 200
-        after = number_key(request.page_token)
-        query = (
-            select(loan_posting)
-            .where(loan_posting.c.loan_id == request.loan_id, loan_posting.c.number > after)
-            .order_by(loan_posting.c.number)
-            .limit(size + 1)
-        )
         with self._db.read() as connection:
-            loan_store.book_of(connection, request.loan_id)
-            rows = connection.execute(query).all()
-            posted = outgoing.vouchers(connection, [row.request_id for row in rows])
-        return pb.ListLoanEventsResponse(
-            events=[
-                messages.loan_event(row, outgoing.sequences(posted[row.request_id], row.source))
-                for row in rows[:size]
-            ],
-            next_page_token=token(rows[size - 1].number) if len(rows) > size else "",
+            (payout,) = payouts.page(connection, request.loan_id, ordered.number - 1, 1)
+        message = payout.message(held.contract.currency_code)
+        return pb.DisburseTrancheResponse(loan=messages.loan(held), payout=message)
+
+    def CancelLoan(
+        self, request: pb.CancelLoanRequest, context: grpc.ServicerContext
+    ) -> pb.CancelLoanResponse:
+        """The loan ends as if never lent."""
+
+        def work(transaction: Connection, held: Held, day: date) -> pb.CancelLoanResponse:
+            after = cancellation.cancel(transaction, held, request.reason, day).after
+            return pb.CancelLoanResponse(loan=messages.loan(after))
+
+        return self._desk.on_loan("CancelLoan", request, pb.CancelLoanResponse, work)
+
+    def ListPayouts(
+        self, request: pb.ListPayoutsRequest, context: grpc.ServicerContext
+    ) -> pb.ListPayoutsResponse:
+        """A page of what was paid out, or is to be."""
+        size = request.page_size or 100
+        after = number_key(request.page_token)
+        currency = self._held(request.loan_id).contract.currency_code
+        with self._db.read() as connection:
+            found = payouts.page(connection, request.loan_id, after, size + 1)
+        return pb.ListPayoutsResponse(
+            payouts=[payout.message(currency) for payout in found[:size]],
+            next_page_token=token(found[size - 1].number) if len(found) > size else "",
         )
 
     def WriteOffLoan(
@@ -168,7 +159,3 @@ class Loans(loan_pb2_grpc.LoanServiceServicer):
         answer = books.on_an_open_day(work)
         self._sender.deliver(self._held(loan_id).contract.book_id, loan_id)
         return answer
-
-    def _held(self, loan_id: str) -> Held:
-        with self._db.read() as connection:
-            return loan_store.get(connection, loan_id)

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, func, insert, select
+from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
 
 from tael.servicing.v1 import product_pb2 as pb
 from tael_runtime import later
@@ -36,7 +36,7 @@ CLOSURES = {
 
 @dataclass(frozen=True)
 class Contract:
-    """What never changes about a loan."""
+    """What never changes about a loan once it is paid out."""
 
     loan_id: str
     customer_id: str
@@ -68,7 +68,7 @@ class Contract:
 
     @property
     def payment_id(self) -> str:
-        """The payout's id with the payment provider: one a loan, for ever."""
+        """Its first payout's id with the payment provider, for ever."""
         return f"pay:{self.loan_id}"
 
 
@@ -156,6 +156,13 @@ def check_paid_out(held: Held) -> None:
 def sign(transaction: Connection, contract: Contract) -> None:
     """Writes the contract."""
     transaction.execute(insert(loans).values(vars(contract)))
+
+
+def sign_anew(transaction: Connection, contract: Contract) -> None:
+    """Writes over the contract of a loan that begins later than it was signed for."""
+    transaction.execute(
+        update(loans).where(loans.c.loan_id == contract.loan_id).values(vars(contract))
+    )
 
 
 def has_arrears(transaction: Connection, customer_id: str) -> bool:

@@ -1,20 +1,23 @@
-"""The payout of a loan: sent once under one id, asked after until it is known."""
+"""The payouts of a loan: each sent once under one id, asked after until it is known."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import grpc
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from tael.provider.v1 import payment_pb2 as provider
 from tael.provider.v1 import payment_pb2_grpc
+from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date, money
 from tael_runtime.database import Database
-from tael_servicing.loans import Contract
-from tael_servicing.tables import payout
+from tael_runtime.errors import FailedPrecondition
+from tael_servicing.reasons import Reason
+from tael_servicing.tables import payout as payouts
 
 ANSWER_SECONDS = 4
 """So long an answer is waited for: a call is over before its payment counts as lost."""
@@ -24,6 +27,82 @@ IN_FLIGHT_SECONDS = 5
 
 STALE_SECONDS = 1
 """What was not touched for so long lost whoever cared for it."""
+
+OPEN = ("READY", "SENT")
+REFUSALS = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.OUT_OF_RANGE,
+)
+"""Answers by which the provider takes no such payment, now or later: there is none."""
+
+
+@dataclass(frozen=True)
+class Payout:
+    """One payout, amounts in minor units."""
+
+    loan_id: str
+    number: int
+    """1 is the loan's own, the others are tranches."""
+    principal: int
+    """Our part of the amount."""
+    amount: int
+    ordered_on: date
+    account_token: str
+    """The payment provider's, of the borrower's card or the merchant's account."""
+    source: str
+    merchant_id: str = ""
+    """Of an entrusted payment (受托支付)."""
+    banks_with_us: bool = False
+    """The merchant's account is with us: the provider has nothing to do."""
+    purpose_proof: str = ""
+    fee_funds: str = ""
+    """The amount type that says where fees are paid from; a deposit with us where empty."""
+    state: str = "READY"
+    known_on: date | None = None
+    failure_code: str = ""
+    reference: str = ""
+
+    @property
+    def key(self) -> str:
+        """Names what belongs to it: unique, the loan's own id for its first payout."""
+        return self.loan_id if self.number == 1 else f"{self.loan_id}:{self.number}"
+
+    @property
+    def payment_id(self) -> str:
+        """Its id with the payment provider, for ever."""
+        return f"pay:{self.key}"
+
+    def message(self, currency_code: str) -> pb.Payout:
+        """In the contract's words."""
+        message = pb.Payout(
+            number=self.number,
+            amount=money(self.amount, currency_code),
+            state=pb.PayoutState.Value(f"PAYOUT_STATE_{self.state}"),
+            payment_mode=pb.PAYMENT_MODE_CASH,
+            payment_id=self.payment_id,
+            ordered_on=from_date(self.ordered_on),
+            known_on=from_date(self.known_on) if self.known_on else None,
+            failure_code=self.failure_code,
+            reference=self.reference,
+            source=self.source,
+        )
+        if not self.merchant_id:
+            message.card_token = self.account_token
+            return message
+        message.payment_mode = pb.PAYMENT_MODE_ENTRUSTED
+        payee = pb.MerchantPayee(
+            merchant_id=self.merchant_id,
+            account_token=self.account_token,
+            purpose_proof=self.purpose_proof,
+            banks_with_us=self.banks_with_us,
+        )
+        message.payee.CopyFrom(payee)
+        return message
+
+
+COLUMNS = [payouts.c[name] for name in Payout.__dataclass_fields__]
 
 
 @dataclass(frozen=True)
@@ -36,30 +115,87 @@ class Outcome:
 
 
 NOBODY_KNOWS = Outcome(provider.PAYMENT_STATUS_UNKNOWN)
+CREDITED = Outcome(provider.PAYMENT_STATUS_SUCCESS)
+"""An account with us needs no provider."""
 
 
-def prepare(transaction: Connection, loan_id: str) -> None:
+def prepare(transaction: Connection, payout: Payout) -> None:
     """The payout is to be made."""
-    transaction.execute(insert(payout).values(loan_id=loan_id))
+    transaction.execute(insert(payouts).values(vars(payout)))
 
 
-def conclude(transaction: Connection, loan_id: str, state: str, outcome: Outcome) -> None:
+def conclude(
+    transaction: Connection, payout: Payout, state: str, outcome: Outcome, day: date
+) -> None:
     """It is known: PAID or FAILED."""
     transaction.execute(
-        update(payout)
-        .where(payout.c.loan_id == loan_id)
-        .values(state=state, failure_code=outcome.failure_code, reference=outcome.reference)
+        update(payouts)
+        .where(payouts.c.loan_id == payout.loan_id, payouts.c.number == payout.number)
+        .values(
+            state=state,
+            known_on=day,
+            failure_code=outcome.failure_code,
+            reference=outcome.reference,
+        )
     )
 
 
-def left_open(database: Database) -> list[str]:
-    """Loans whose payout nobody has cared for lately."""
+def under_way(connection: Connection, loan_id: str) -> Payout | None:
+    """The payout of a loan that is not yet known, where there is one."""
+    found = connection.execute(
+        select(*COLUMNS).where(payouts.c.loan_id == loan_id, payouts.c.state.in_(OPEN))
+    ).first()
+    return _payout(found) if found else None
+
+
+def check_none_under_way(connection: Connection, loan_id: str) -> None:
+    """Raises FailedPrecondition PAYOUT_UNDER_WAY."""
+    if found := under_way(connection, loan_id):
+        raise FailedPrecondition(
+            Reason.PAYOUT_UNDER_WAY, f"payout {found.number} is not known yet", loan_id
+        )
+
+
+def page(connection: Connection, loan_id: str, after: int, size: int) -> list[Payout]:
+    """A page of a loan's payouts, by number."""
+    rows = connection.execute(
+        select(*COLUMNS)
+        .where(payouts.c.loan_id == loan_id, payouts.c.number > after)
+        .order_by(payouts.c.number)
+        .limit(size)
+    )
+    return [_payout(row) for row in rows]
+
+
+def made(connection: Connection, loan_id: str) -> list[Payout]:
+    """A loan's payouts that were made, by number."""
+    rows = connection.execute(
+        select(*COLUMNS)
+        .where(payouts.c.loan_id == loan_id, payouts.c.state == "PAID")
+        .order_by(payouts.c.number)
+    )
+    return [_payout(row) for row in rows]
+
+
+def next_number(connection: Connection, loan_id: str) -> int:
+    """The number of a locked loan's next payout."""
+    last = connection.execute(
+        select(func.max(payouts.c.number)).where(payouts.c.loan_id == loan_id)
+    ).scalar()
+    return int(last or 0) + 1
+
+
+def _payout(row: Row[Any]) -> Payout:
+    return Payout(**row._asdict())
+
+
+def left_open(database: Database) -> list[Payout]:
+    """Payouts that nobody has cared for lately."""
     old = func.now() - text(f"interval '{STALE_SECONDS} seconds'")
-    query = select(payout.c.loan_id).where(
-        payout.c.state.in_(("READY", "SENT")), payout.c.touched_at < old
-    )
+    query = select(*COLUMNS).where(payouts.c.state.in_(OPEN), payouts.c.touched_at < old)
     with database.engine.connect() as connection:
-        return list(connection.execute(query.order_by(payout.c.touched_at).limit(200)).scalars())
+        rows = connection.execute(query.order_by(payouts.c.touched_at).limit(200)).all()
+    return [_payout(row) for row in rows]
 
 
 SENT = {"state": "SENT", "sent_at": func.now()}
@@ -75,48 +211,54 @@ class Payouts:
         self._db = database
         self._payments = payments
 
-    def settle(self, contract: Contract) -> Outcome:
+    def settle(self, payout: Payout, currency_code: str) -> Outcome:
         """Sends the payout where it was not sent, else asks what became of it."""
-        if self._take(contract.loan_id, "state = 'READY'", SENT):
-            return self._send(contract)
-        return self._ask(contract)
+        if payout.banks_with_us:
+            return CREDITED
+        if self._take(payout, "state = 'READY'", SENT):
+            return self._send(payout, currency_code)
+        return self._ask(payout, currency_code)
 
-    def care(self, loan_id: str) -> None:
+    def care(self, payout: Payout) -> None:
         """Keeps it from the loop for a while."""
-        self._take(loan_id, "state IN ('READY', 'SENT')")
+        self._take(payout, "state IN ('READY', 'SENT')")
 
-    def _send(self, contract: Contract) -> Outcome:
+    def _send(self, payout: Payout, currency_code: str) -> Outcome:
+        to = "account_token" if payout.merchant_id else "card_token"
         request = provider.PayRequest(
-            payment_id=contract.payment_id,
-            card_token=contract.card_token,
-            amount=money(contract.principal, contract.currency_code),
-            date=from_date(contract.start_date),
-            memo=contract.loan_id,
+            payment_id=payout.payment_id,
+            amount=money(payout.amount, currency_code),
+            date=from_date(payout.ordered_on),
+            memo=payout.loan_id,
+            **{to: payout.account_token},
         )
         try:
             return told(self._payments.Pay(request, timeout=ANSWER_SECONDS).payment)
-        except grpc.RpcError:
-            return NOBODY_KNOWS
+        except grpc.RpcError as error:
+            return refused(error)
 
-    def _ask(self, contract: Contract) -> Outcome:
-        request = provider.QueryPaymentRequest(payment_id=contract.payment_id)
-        self._take(contract.loan_id, "state = 'SENT'")
+    def _ask(self, payout: Payout, currency_code: str) -> Outcome:
+        request = provider.QueryPaymentRequest(payment_id=payout.payment_id)
+        self._take(payout, "state = 'SENT'")
         try:
             return told(self._payments.QueryPayment(request).payment)
         except grpc.RpcError as error:
             if not isinstance(error, grpc.Call) or error.code() is not grpc.StatusCode.NOT_FOUND:
                 return NOBODY_KNOWS
         lost = f"sent_at < now() - interval '{IN_FLIGHT_SECONDS} seconds'"
-        if self._take(contract.loan_id, f"state = 'SENT' AND {lost}", SENT):
-            return self._send(contract)
+        if self._take(payout, f"state = 'SENT' AND {lost}", SENT):
+            return self._send(payout, currency_code)
         return NOBODY_KNOWS
 
-    def _take(self, loan_id: str, condition: str, values: Mapping[str, Any] | None = None) -> bool:
+    def _take(
+        self, payout: Payout, condition: str, values: Mapping[str, Any] | None = None
+    ) -> bool:
         """Notes that it is being cared for; False where the condition does not hold (any more)."""
+        mine = (payouts.c.loan_id == payout.loan_id) & (payouts.c.number == payout.number)
         with self._db.begin() as transaction:
             taken = transaction.execute(
-                update(payout)
-                .where(payout.c.loan_id == loan_id, text(condition))
+                update(payouts)
+                .where(mine, text(condition))
                 .values(touched_at=func.now(), **(values or {}))
             )
         return bool(taken.rowcount)
@@ -125,3 +267,10 @@ class Payouts:
 def told(payment: provider.Payment) -> Outcome:
     """The provider's answer."""
     return Outcome(payment.status, payment.failure_code, payment.reference)
+
+
+def refused(error: grpc.RpcError) -> Outcome:
+    """A refusal to take the payment at all is final; of any other failure nobody knows."""
+    if isinstance(error, grpc.Call) and error.code() in REFUSALS:
+        return Outcome(provider.PAYMENT_STATUS_FAILED, f"REFUSED_{error.code().name}")
+    return NOBODY_KNOWS

@@ -24,13 +24,13 @@ MOST_LINES = 1000
 
 
 class Payments(payment_pb2_grpc.PaymentProviderServiceServicer):
-    """Keys: card token and payment id. Every card has money enough unless scripted otherwise."""
+    """Keys: card or account token, payment id. Every card has money enough unless scripted otherwise."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def Pay(self, request: pb.PayRequest, context: grpc.ServicerContext) -> pb.PayResponse:
-        """Money to a card."""
+        """Money to a card or a merchant's account."""
         self._receive(PAY, request, context)
         return pb.PayResponse(payment=self._answer(request.payment_id))
 
@@ -103,12 +103,15 @@ class Payments(payment_pb2_grpc.PaymentProviderServiceServicer):
         if request.amount.minor_units <= 0:
             raise InvalidArgument("amount.minor_units", "must be positive")
         business_date = read_date("date", request.date)
+        account = request.card_token
+        if isinstance(request, pb.PayRequest):
+            account = account or request.account_token
 
         def values(behaviour: Behaviour) -> dict[str, object]:
             taken, failure_code = _funded(request, behaviour)
             return {
                 "debit": method is DEBIT,
-                "card_token": request.card_token,
+                "card_token": account,
                 "currency_code": request.amount.currency_code,
                 "minor_units": taken,
                 "date": business_date,
@@ -116,7 +119,7 @@ class Payments(payment_pb2_grpc.PaymentProviderServiceServicer):
                 "unknown_left": behaviour.unknown_answers,
             }
 
-        keys = (request.card_token, request.payment_id)
+        keys = (account, request.payment_id)
         receive(self._db, payment, method, request, keys, values, context)
 
     def _answer(self, payment_id: str) -> pb.Payment:
