@@ -1,0 +1,193 @@
+"""Money that came earlier than it was told of, or did not come after all: everything after it anew.
+
+Loans of 10,000.00 in six instalments every ten days, the first on 25 January.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import grpc
+import pytest
+from servicing.bank import Bank, every_ten_days
+
+from support import refusal, rid, violations
+from tael.servicing.v1 import credit_line_pb2, loan_pb2, repayment_pb2
+from tael_client.values import from_date, money
+
+INSTALMENT = 168_617
+FIRST, SECOND = date(2026, 1, 25), date(2026, 2, 4)
+
+
+@pytest.fixture
+def bank(new_bank: Callable[..., Bank]) -> Bank:
+    """A bank whose loans fall due every ten days, and go off balance after twelve."""
+    return new_bank(**every_ten_days())
+
+
+def refused(call: Callable[[], object]) -> str:
+    """Why it is refused."""
+    with pytest.raises(grpc.RpcError) as error:
+        call()
+    status, reason = refusal(error.value)
+    assert status == "FAILED_PRECONDITION", error.value
+    return reason
+
+
+def late(bank: Bank, until: date) -> str:
+    """A loan that pays nothing by itself, on a later day."""
+    bank.fails("card-late", times=40)
+    loan_id = bank.lend(card="card-late", periods=6).loan_id
+    bank.end_days(until)
+    return loan_id
+
+
+def test_money_worth_an_earlier_day_undoes_the_overdue_transfer_and_its_penalty(bank: Bank) -> None:
+    loan_id = late(bank, date(2026, 2, 6))
+    principal = bank.schedule(loan_id)[0].principal
+    owner = f"LOAN:{loan_id}"
+    assert bank.loan(loan_id).dpd == 12
+    assert bank.balance("1303.02", owner, date(2026, 1, 26)) == principal
+    assert bank.balance("1132.03", owner) > 0
+
+    answer = bank.repay(loan_id, INSTALMENT, value_date=from_date(date(2026, 1, 24)))
+
+    assert answer.repayment.value_date == from_date(date(2026, 1, 24))
+    assert answer.repayment.allocation.overpayment == INSTALMENT, "the day before it was due"
+    assert answer.loan.dpd == 2, "of the second instalment"
+    assert bank.balance("1303.02", owner, date(2026, 1, 26)) == 0
+    assert bank.balance("1132.03", owner, date(2026, 2, 3)) == 0
+    assert bank.balance("1132.01", owner, FIRST) == 278, "one night of what is left"
+    assert bank.balance("1303.01", owner, FIRST) == 1_000_000 - principal
+    first, second, *_ = bank.schedule(loan_id)
+    assert (first.state, first.penalty, first.compound) == (loan_pb2.INSTALMENT_STATE_PAID, 0, 0)
+    assert (second.days_past_due, second.penalty > 0) == (2, True)
+    bank.assert_books_agree()
+    bank.end_day()
+    bank.assert_books_agree()
+
+
+def test_a_bounced_debit_reopens_what_it_paid_and_moves_what_came_later(bank: Bank) -> None:
+    loan_id = late(bank, FIRST)
+    bounced = bank.repay(loan_id, INSTALMENT, funding=repayment_pb2.FUNDING_CHANNEL).repayment
+    bank.end_days(SECOND)
+    kept = bank.repay(loan_id, INSTALMENT, funding=repayment_pb2.FUNDING_TRANSFER).repayment
+    bank.end_days(date(2026, 2, 6))
+    assert (bank.loan(loan_id).dpd, bank.balance("1221.01")) == (0, INSTALMENT)
+
+    request_id = rid()
+    loan = bank.reverse(loan_id, bounced.repayment_id, request_id=request_id)
+
+    assert bank.reverse(loan_id, bounced.repayment_id, request_id=request_id) == loan
+    assert bank.balance("1221.01") == 0, "nothing came through the channel"
+    assert (loan.state, loan.dpd) == (loan_pb2.LOAN_STATE_OVERDUE, 12)
+    first, second, *_ = bank.schedule(loan_id)
+    assert (first.days_past_due, second.days_past_due) == (12, 2), "from their own due dates"
+    assert first.penalty > second.penalty > 0
+    assert first.principal - first.principal_paid == first.penalty_paid + first.compound_paid, (
+        "the money of the second paid the first, and its charges before its principal"
+    )
+    assert second.principal_paid == 0
+    gone, moved = bank.repaid(loan_id)
+    assert gone.reversed
+    assert gone.allocation == repayment_pb2.Allocation()
+    assert moved.repayment_id == kept.repayment_id
+    assert moved.allocation.penalty == first.penalty_paid
+    assert sum(getattr(moved.allocation, f.name) for f in moved.allocation.DESCRIPTOR.fields) == (
+        INSTALMENT
+    )
+    bank.assert_books_agree()
+    again = lambda: bank.reverse(loan_id, bounced.repayment_id)  # noqa: E731  what is refused
+    assert refused(again) == "ALREADY_REVERSED"
+    bank.repay(loan_id, bank.loan(loan_id).amount_past_due)
+    bank.end_day()
+    assert bank.loan(loan_id).state == loan_pb2.LOAN_STATE_NORMAL
+    bank.assert_books_agree()
+
+
+def test_a_line_drawn_again_in_the_meantime_is_over_used_and_not_drawn_further(bank: Bank) -> None:
+    line_id = bank.grant(limit=1_000_000).line_id
+    loan_id = bank.lend(line_id, periods=6).loan_id
+    paid = bank.repay(loan_id, 400_000, "FIXED_AMOUNT").repayment
+    bank.lend(line_id, principal=money(390_000), periods=6)
+    assert bank.line(line_id) == (990_000, 0, 10_000)
+
+    bank.reverse(loan_id, paid.repayment_id)
+
+    line = bank.lines.GetCreditLine(credit_line_pb2.GetCreditLineRequest(line_id=line_id)).line
+    assert (line.used.minor_units, line.available.minor_units) == (1_390_000, 0)
+    assert (line.limit.minor_units, line.granted.minor_units) == (1_390_000, 1_000_000)
+    draw = lambda: bank.lend(line_id, principal=money(1_000), periods=6)  # noqa: E731  what is refused
+    assert refused(draw) == "LINE_EXCEEDED"
+    bank.assert_books_agree()
+    bank.repay(loan_id, 400_000, "FIXED_AMOUNT")
+    assert bank.line(line_id) == (990_000, 0, 10_000)
+    bank.end_day()
+    bank.assert_books_agree()
+
+
+def test_a_repayment_reversed_after_the_write_off_makes_it_larger(bank: Bank) -> None:
+    loan_id = late(bank, date(2026, 1, 26))
+    paid = bank.repay(loan_id, 50_000, funding=repayment_pb2.FUNDING_TRANSFER).repayment
+    bank.end_days(date(2026, 2, 7))
+    assert bank.loan(loan_id).state == loan_pb2.LOAN_STATE_NON_ACCRUAL
+    request = loan_pb2.WriteOffLoanRequest(request_id=rid(), loan_id=loan_id, approval="wo-1")
+    written_off = bank.loans.WriteOffLoan(request).loan.balances
+    bank.assert_books_agree()
+    bank.end_day()
+
+    loan = bank.reverse(loan_id, paid.repayment_id)
+
+    owed = loan.balances
+    assert loan.state == loan_pb2.LOAN_STATE_WRITTEN_OFF
+    assert owed.written_off_principal == 1_000_000
+    grown = owed.written_off_principal + owed.written_off_interest
+    assert grown > written_off.written_off_principal + written_off.written_off_interest + 50_000
+    assert bank.balance("6702") == 1_000_000
+    bank.assert_books_agree()
+    bank.end_day()
+    bank.assert_books_agree()
+
+
+def test_a_write_off_taken_back_leaves_the_loan_as_if_it_had_never_been(bank: Bank) -> None:
+    loan_id = late(bank, date(2026, 2, 7))
+    before, loss = bank.loan(loan_id), bank.balance("6702")
+    request = loan_pb2.WriteOffLoanRequest(request_id=rid(), loan_id=loan_id, approval="wo-1")
+    bank.loans.WriteOffLoan(request)
+    event_id = bank.history(loan_id)[-1].event_id
+
+    after = bank.change("ReverseLoanChange", loan_id, event_id=event_id)
+
+    assert after == before
+    assert (bank.balance("6702"), bank.balance("7101")) == (loss, 0)
+    bank.assert_books_agree()
+    taken, taking = bank.history(loan_id)[-2:]
+    assert (taken.kind, taken.reference, taken.reversed_by) == (
+        "WrittenOff",
+        "wo-1",
+        taking.event_id,
+    )
+    assert (taking.kind, taking.details["target"]) == ("Reversed", event_id)
+    for wanted, reason in (
+        (event_id, "ALREADY_REVERSED"),
+        (taking.event_id, "NOT_REVERSIBLE"),
+        (bank.history(loan_id)[0].event_id, "NOT_REVERSIBLE"),
+    ):
+        call = lambda event=wanted: bank.change("ReverseLoanChange", loan_id, event_id=event)  # noqa: E731  what is refused
+        assert refused(call) == reason
+    bank.end_day()
+    assert bank.loan(loan_id).dpd == before.dpd + 1
+    bank.assert_books_agree()
+
+
+def test_a_value_date_outside_the_loans_life_is_refused_naming_the_field(bank: Bank) -> None:
+    loan_id = bank.lend(periods=6).loan_id
+    for day in (date(2026, 1, 14), date(2026, 1, 16)):
+        with pytest.raises(grpc.RpcError) as error:
+            bank.repay(loan_id, 5_000, value_date=from_date(day))
+        assert list(violations(error.value)) == ["value_date"]
+    with pytest.raises(grpc.RpcError) as unknown:
+        bank.reverse(loan_id, "rp_none")
+    assert refusal(unknown.value)[0] == "NOT_FOUND"
+    assert bank.posted(loan_id, "REPAYMENT_RECEIVED") == []
