@@ -214,24 +214,38 @@ def check_fee(
 ) -> None:
     """Whether a running loan keeps its limits of today with a fee of `amount` minor units more.
 
+    As `cost_with_fee`. Raises FailedPrecondition COST_OVER_CAP.
+    """
+    try:
+        cost = cost_with_fee(terms, loan, lent, prepaid, amount)
+    except ValueError as error:
+        raise FailedPrecondition(Reason.COST_OVER_CAP, str(error)) from error
+    holding = limits(transaction, lender_type, product, loan.business_date)
+    exceeded = over(holding, cost, lambda: cost.annual)
+    if exceeded is not None:
+        raise refusal(cost, exceeded)
+
+
+def cost_with_fee(
+    terms: Terms,
+    loan: Loan,
+    lent: Sequence[tuple[date, int]],
+    prepaid: Sequence[tuple[date, int]],
+    amount: int,
+) -> Cost:
+    """What a running loan costs with a fee of `amount` minor units more, due today.
+
     `lent`: its disbursements, oldest first. `prepaid`: what was paid ahead and stands in no row any
-    more. On the real dates: these, what it was to pay by its schedule, what was charged at the start,
-    and the fee today; penalty does not count, since it need not be.
-    Raises FailedPrecondition COST_OVER_CAP.
+    more. By actual days: these, what it asks by its schedule, what was charged at the start, and the
+    fee; penalty does not count, since it need not be. Raises ValueError where no rate explains them.
     """
     start, first = lent[0]
     flows = [(day, -more) for day, more in lent[1:]] + list(prepaid)
     flows += [(row.due_date, planned(row.due)) for row in loan.rows]
     flows.append((loan.business_date, amount))
     received = first - sum(disclosure.upfront(terms, first).values())
-    try:
-        rate = disclosure.effective_rate(received, start, sorted(flows), loan.annual_rate)
-    except ValueError as error:
-        raise FailedPrecondition(Reason.COST_OVER_CAP, str(error)) from error
-    cost = disclosure.of_year(rate)
-    for limit in limits(transaction, lender_type, product, loan.business_date):
-        if limit.exceeded(cost):
-            raise refusal(Cost(CostMethod.XIRR, cost, rate, received), limit)
+    rate = disclosure.effective_rate(received, start, sorted(flows), loan.annual_rate)
+    return Cost(CostMethod.XIRR, disclosure.of_year(rate), rate, received)
 
 
 def planned(due: Sequence[int]) -> int:

@@ -31,7 +31,7 @@ FEES_AT = {
 WHEN = {
     FeeAt.DISBURSEMENT: "when the loan is paid out",
     FeeAt.INSTALMENT: "with each instalment",
-    FeeAt.LATE: "once an instalment that is not paid in time",
+    FeeAt.LATE: "once an instalment not paid in time",
     FeeAt.PREPAYMENT: "when principal is prepaid",
 }
 OF_WHAT = {
@@ -43,7 +43,7 @@ OF_WHAT = {
 OF_WHAT_IS_LATE = {
     FeeOn.PRINCIPAL: "of its unpaid principal",
     FeeOn.BALANCE: "of its unpaid principal",
-    FeeOn.INSTALMENT: "of what is unpaid of its principal and interest",
+    FeeOn.INSTALMENT: "of the unpaid part of its principal and interest",
     FeeOn.INTEREST: "of its unpaid interest",
 }
 

@@ -337,12 +337,14 @@ def _corner(
 
 
 def repays(terms: Terms, schedule: Schedule) -> bool:
-    """Whether each instalment after grace repays something, where the method has equal parts."""
+    """Whether any instalment before the last repays something, where the method has equal parts.
+
+    A long first period may take a whole instalment for its interest.
+    """
     if terms.method in (Method.BULLET, Method.INTEREST_ONLY):
         return True
-    return all(
-        row.principal > 0 for row in schedule.instalments[:-1] if row.number > terms.grace_principal
-    )
+    paying = [row for row in schedule.instalments[:-1] if row.number > terms.grace_principal]
+    return not paying or any(row.principal for row in paying)
 
 
 def check_loan(

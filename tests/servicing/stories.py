@@ -8,12 +8,17 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from decimal import Decimal
 
+from tael_servicing.arithmetic.fold import end_day
 from tael_servicing.arithmetic.loan import Loan, balances
 from tael_servicing.arithmetic.postings import Posting, Step
-from tael_servicing.arithmetic.replay import end_day
-from tael_servicing.arithmetic.terms import Method, Terms
+from tael_servicing.arithmetic.terms import Fee, FeeAt, FeeOn, Method, Terms
 
-ANNUITY = Terms(Method.EQUAL_INSTALMENT, 12, Decimal("0.12"), prepayment_fee_rate=Decimal("0.01"))
+ANNUITY = Terms(
+    Method.EQUAL_INSTALMENT,
+    12,
+    Decimal("0.12"),
+    fees=(Fee("prepayment", FeeAt.PREPAYMENT, rate=Decimal("0.01"), on=FeeOn.BALANCE),),
+)
 HARD = Terms(Method.EQUAL_INSTALMENT, 12, Decimal("0.12"), compound_enabled=True)
 START = date(2026, 1, 15)
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 import pytest
 from servicing.stories import ANNUITY, HARD, START, amounts, night_by_night, owed
 
-from tael_runtime.errors import FailedPrecondition
 from tael_servicing.arithmetic.events import (
     AllowanceAdjusted,
     Disbursed,
@@ -20,13 +19,11 @@ from tael_servicing.arithmetic.events import (
     Repaid,
     Settled,
     WrittenOff,
-    happen,
 )
-from tael_servicing.arithmetic.loan import Allowance, Closure, InstalmentState, Status
-from tael_servicing.arithmetic.prepayment import Keep, payoff, prepay
-from tael_servicing.arithmetic.replay import advance, end_day, replay
-from tael_servicing.arithmetic.schedules import Schedule
-from tael_servicing.reasons import Reason
+from tael_servicing.arithmetic.fold import advance, end_day, happen, replay
+from tael_servicing.arithmetic.loan import Allowance, Closure, InstalmentState, Loan, Status
+from tael_servicing.arithmetic.prepaying import payoff
+from tael_servicing.arithmetic.terms import Keep, Part
 
 DISBURSED = Disbursed(START, "00", 1_000_000)
 FIRST_PAID = Repaid(date(2026, 2, 15), "01", 88849)
@@ -68,7 +65,7 @@ def test_twenty_days_late_cost_7_88_penalty_and_1_00_compound() -> None:
     assert amounts(posted, "REPAYMENT_RECEIVED") == [
         {"principal_overdue": 78849, "interest_due": 10000, "penalty": 788, "compound": 100}
     ]
-    assert (loan.status, loan.overpayment, loan.arrears) == (Status.NORMAL, 0, ())
+    assert (loan.status, loan.overpayment, loan.arrears) == (Status.NORMAL, 0, [])
 
 
 def test_a_part_payment_takes_compound_penalty_interest_then_principal() -> None:
@@ -81,20 +78,20 @@ def test_a_part_payment_takes_compound_penalty_interest_then_principal() -> None
     assert loan.instalment_states[0] is InstalmentState.PARTIAL
     assert owed(HARD, loan)["principal_overdue"] == 39737
     loan, _ = advance(HARD, loan, date(2026, 3, 20))
-    assert loan.arrears[0].charges.penalty.unpaid == 258
+    assert loan.arrears[0].unpaid(Part.PENALTY) == 258
 
 
 def test_penalty_runs_from_the_due_date_when_grace_is_not_kept() -> None:
     graceful = replace(HARD, grace_days=3)
     loan, _ = replay(graceful, [DISBURSED], date(2026, 2, 18))
-    assert (loan.days_past_due, loan.arrears[0].charges.paid) == (3, 0)
+    assert (loan.days_past_due, loan.arrears[0].due[Part.PENALTY]) == (3, 0)
     assert "penalty" not in owed(graceful, loan)
     assert loan.instalment_states[0] is InstalmentState.DUE
     loan, posted = end_day(graceful, loan)
     assert posted[0].event == "PRINCIPAL_OVERDUE"
     assert owed(graceful, loan)["penalty"] == 158
     kept, _ = replay(graceful, [DISBURSED, Repaid(date(2026, 2, 18), "1", 88849)], date(2026, 3, 1))
-    assert kept.arrears == ()
+    assert kept.arrears == []
 
 
 SILENT = [DISBURSED, FIRST_PAID]
@@ -121,9 +118,8 @@ def test_day_ninety_one_moves_everything_off_balance() -> None:
         "offbalance_penalty": 7255,
         "offbalance_compound": 785,
     }
-    charges = [row.charges for row in loan.arrears]
-    assert [each.penalty.accrued for each in charges] == [3623, 2413, 1219]
-    assert [each.compound.accrued for each in charges] == [419, 252, 114]
+    assert [row.due[Part.PENALTY] for row in loan.arrears] == [3623, 2413, 1219]
+    assert [row.due[Part.COMPOUND] for row in loan.arrears] == [419, 252, 114]
 
 
 def test_the_day_before_everything_is_still_on_balance() -> None:
@@ -206,20 +202,23 @@ def test_a_recovery_takes_principal_first_and_no_more_than_the_claim() -> None:
         {"principal": 100000},
         {"principal": 771151, "interest": 10606},
     ]
-    with pytest.raises(FailedPrecondition) as refused:
-        happen(HARD, loan, Recovered(day, "09", 29252))
-    assert refused.value.reason is Reason.RECOVERY_EXCEEDS_CLAIM
+    loan, posted = happen(HARD, loan, Recovered(day, "09", 29252))
+    assert [each.amounts for each in posted] == [{"interest": 29251}, {"overpayment": 1}]
 
 
-def rows(schedule: Schedule) -> list[tuple[int, int, int]]:
-    return [(row.amount, row.principal, row.interest) for row in schedule.instalments]
+def rows(loan: Loan) -> list[tuple[int, int, int]]:
+    ahead = [row.instalment for row in loan.rows[loan.due_count :]]
+    return [(row.amount, row.principal, row.interest) for row in ahead]
+
+
+PREPAID = Prepaid(date(2026, 7, 15), "20", 303000, Keep.TERM)
 
 
 def test_a_prepayment_that_keeps_the_term_lowers_the_instalment() -> None:
-    loan, _ = replay(ANNUITY, [DISBURSED, *SIX_PAID], date(2026, 7, 15))
-    made = prepay(ANNUITY, loan, 300000, Keep.TERM)
-    assert (made.interest, made.fee, made.true_up) == (0, 3000, 0)
-    assert rows(made.schedule) == [
+    loan, posted = replay(ANNUITY, [DISBURSED, *SIX_PAID, PREPAID], date(2026, 7, 15))
+    assert amounts(posted, "INTEREST_TRUED_UP") == []
+    assert posted[-1].amounts == {"principal_normal": 300000, "prepayment_fee": 3000}
+    assert rows(loan) == [
         (37084, 34935, 2149),
         (37084, 35284, 1800),
         (37084, 35637, 1447),
@@ -227,26 +226,21 @@ def test_a_prepayment_that_keeps_the_term_lowers_the_instalment() -> None:
         (37084, 36353, 731),
         (37085, 36718, 367),
     ]
-    assert made.schedule.interest == 7585
+    assert sum(interest for *_, interest in rows(loan)) == 7585
 
 
 def test_a_prepayment_that_keeps_the_instalment_shortens_the_loan() -> None:
-    loan, _ = replay(ANNUITY, [DISBURSED, *SIX_PAID], date(2026, 7, 15))
-    made = prepay(ANNUITY, loan, 300000, Keep.INSTALMENT)
-    assert rows(made.schedule) == [(88849, 86700, 2149), (88849, 87567, 1282), (41060, 40653, 407)]
-    assert made.schedule.interest == 3838
+    shorter = replace(PREPAID, keep=Keep.INSTALMENT)
+    loan, _ = replay(ANNUITY, [DISBURSED, *SIX_PAID, shorter], date(2026, 7, 15))
+    assert rows(loan) == [(88849, 86700, 2149), (88849, 87567, 1282), (41060, 40653, 407)]
+    assert sum(interest for *_, interest in rows(loan)) == 3838
 
 
 def test_a_settlement_inside_a_period_trues_interest_up_by_actual_days() -> None:
     settled = Settled(date(2026, 8, 1), "20", 522987)
     loan, _ = replay(ANNUITY, [DISBURSED, *SIX_PAID], date(2026, 8, 1))
     quote = payoff(ANNUITY, loan)
-    assert (quote.interest_to_date, quote.fee, quote.true_up, quote.total) == (
-        2918,
-        5149,
-        94,
-        522987,
-    )
+    assert (quote.interest_to_date, quote.prepayment_fee, quote.total) == (2918, 5149, 522987)
     assert owed(ANNUITY, loan)["interest_accrued"] == 2824
     loan, posted = happen(ANNUITY, loan, settled)
     assert [(each.event, each.amounts) for each in posted] == [
@@ -276,40 +270,40 @@ def test_a_prepayment_inside_a_period_settles_its_own_interest_and_the_rest_goes
     assert amounts(posted, "INTEREST_DUE") == [{"interest": 2149}]
 
 
-def test_nothing_is_prepaid_while_something_is_due() -> None:
-    loan, _ = replay(ANNUITY, [DISBURSED], date(2026, 2, 15))
-    with pytest.raises(FailedPrecondition) as refused:
-        happen(ANNUITY, loan, Prepaid(date(2026, 2, 15), "1", 300000, Keep.TERM))
-    assert refused.value.reason is Reason.PREPAYMENT_WHILE_OVERDUE
+def test_a_prepayment_while_something_is_due_pays_that_first() -> None:
+    paid = Prepaid(date(2026, 2, 15), "1", 88849 + 303000, Keep.TERM)
+    loan, posted = replay(ANNUITY, [DISBURSED, paid], date(2026, 2, 15))
+    assert posted[-1].amounts == {
+        "principal_normal": 78849 + 300000,
+        "interest_due": 10000,
+        "prepayment_fee": 3000,
+    }
+    assert (loan.arrears, loan.overpayment, loan.undue_principal) == ([], 0, 621151)
 
 
-def test_a_non_accrual_loan_is_not_prepaid_even_when_its_arrears_are_paid() -> None:
+def test_what_is_prepaid_off_balance_is_held_once_the_arrears_are_paid() -> None:
     events = [*SILENT, Repaid(date(2026, 6, 14), "03", 241309 + 25238 + 7255 + 785)]
     loan, _ = replay(HARD, events, date(2026, 6, 14))
-    assert (loan.arrears, loan.status) == ((), Status.NON_ACCRUAL)
-    with pytest.raises(FailedPrecondition) as refused:
-        happen(HARD, loan, Prepaid(loan.business_date, "04", 300000, Keep.TERM))
-    assert refused.value.reason is Reason.PREPAYMENT_WHILE_NON_ACCRUAL
+    assert (loan.arrears, loan.status) == ([], Status.NON_ACCRUAL)
+    loan, posted = happen(HARD, loan, Prepaid(loan.business_date, "04", 300000, Keep.TERM))
+    assert posted[-1].amounts == {"overpayment": 300000}
 
 
-def test_a_prepayment_of_everything_or_of_nothing_is_refused() -> None:
+def test_a_settlement_that_is_not_enough_prepays_and_one_of_too_much_is_held() -> None:
     loan, _ = replay(ANNUITY, [DISBURSED], START)
-    for amount, reason in (
-        (1_010_000, Reason.PREPAYMENT_NOT_PARTIAL),
-        (0, Reason.PREPAYMENT_TOO_SMALL),
-    ):
-        with pytest.raises(FailedPrecondition) as refused:
-            happen(ANNUITY, loan, Prepaid(START, "1", amount, Keep.TERM))
-        assert refused.value.reason is reason
+    less, _ = happen(ANNUITY, loan, Settled(START, "1", 1_000_000))
+    # 990,099 and its fee of 1 %: 9,900.99 is 9,901.
+    assert (less.closure, less.undue_principal, less.overpayment) == (None, 9901, 0)
+    more, posted = happen(ANNUITY, loan, Settled(START, "1", 1_010_007))
+    assert (more.closure, more.overpayment) == (Closure.PAID_EARLY, 7)
+    assert posted[-1].amounts == {
+        "principal_normal": 1_000_000,
+        "prepayment_fee": 10_000,
+        "overpayment": 7,
+    }
 
 
-def test_a_settlement_of_another_amount_is_refused_with_the_payoff() -> None:
-    loan, _ = replay(ANNUITY, [DISBURSED], START)
-    with pytest.raises(FailedPrecondition, match="1010000"):
-        happen(ANNUITY, loan, Settled(START, "1", 1_000_000))
-
-
-def test_a_loan_paid_as_scheduled_closes_normally_and_takes_nothing_more() -> None:
+def test_a_loan_paid_as_scheduled_closes_normally_and_more_money_is_held() -> None:
     plan = replay(ANNUITY, [DISBURSED], START).loan.rows
     paid = [
         Repaid(row.instalment.due_date, f"{row.instalment.number:02}", row.instalment.amount)
@@ -318,9 +312,8 @@ def test_a_loan_paid_as_scheduled_closes_normally_and_takes_nothing_more() -> No
     loan, posted = replay(ANNUITY, [DISBURSED, *paid], date(2027, 2, 1))
     assert (loan.closure, loan.status) == (Closure.PAID_NORMAL, Status.CLOSED)
     assert sum(each.get("interest", 0) for each in amounts(posted, "INTEREST_ACCRUED")) == 66186
-    with pytest.raises(FailedPrecondition) as refused:
-        happen(ANNUITY, loan, Repaid(loan.business_date, "99", 1))
-    assert refused.value.reason is Reason.LOAN_CLOSED
+    loan, posted = happen(ANNUITY, loan, Repaid(loan.business_date, "99", 1))
+    assert (loan.overpayment, posted[-1].amounts) == (1, {"overpayment": 1})
 
 
 def test_a_loan_settled_late_was_paid_overdue() -> None:
@@ -330,36 +323,37 @@ def test_a_loan_settled_late_was_paid_overdue() -> None:
     assert (loan.closure, owed(terms, loan)) == (Closure.PAID_OVERDUE, {})
 
 
-def test_only_a_non_accrual_loan_is_written_off() -> None:
+def test_a_performing_loan_that_is_written_off_goes_off_balance_first() -> None:
     loan, _ = replay(HARD, SILENT, date(2026, 6, 13))
-    with pytest.raises(FailedPrecondition) as refused:
-        happen(HARD, loan, WrittenOff(loan.business_date, "1"))
-    assert refused.value.reason is Reason.NOT_NON_ACCRUAL
+    loan, posted = happen(HARD, loan, WrittenOff(loan.business_date, "1"))
+    assert [each.event for each in posted] == ["NON_ACCRUAL_ENTERED", "LOAN_WRITTEN_OFF"]
+    assert loan.claim is not None
+    assert loan.claim.principal == 921151
 
 
-def test_a_payment_on_a_written_off_loan_is_a_recovery_and_recoveries_need_a_write_off() -> None:
+def test_a_payment_on_a_written_off_loan_is_a_recovery_and_a_recovery_before_it_a_payment() -> None:
     loan, _ = replay(HARD, written_off(), date(2026, 6, 14))
-    with pytest.raises(FailedPrecondition) as refused:
-        happen(HARD, loan, Repaid(loan.business_date, "99", 1))
-    assert refused.value.reason is Reason.LOAN_WRITTEN_OFF
+    _, posted = happen(HARD, loan, Repaid(loan.business_date, "99", 1))
+    assert [(each.event, each.amounts) for each in posted] == [
+        ("RECOVERY_RECEIVED", {"principal": 1})
+    ]
     loan, _ = replay(HARD, SILENT, date(2026, 6, 14))
-    with pytest.raises(FailedPrecondition) as refused:
-        happen(HARD, loan, Recovered(loan.business_date, "99", 1))
-    assert refused.value.reason is Reason.NOT_WRITTEN_OFF
+    _, posted = happen(HARD, loan, Recovered(loan.business_date, "99", 1))
+    assert [(each.event, each.amounts) for each in posted] == [
+        ("REPAYMENT_RECEIVED", {"principal_impaired": 1})
+    ]
 
 
-def test_an_event_on_another_day_than_the_loans_is_refused() -> None:
-    loan, _ = replay(HARD, [DISBURSED], START)
-    with pytest.raises(FailedPrecondition) as refused:
-        happen(HARD, loan, FIRST_PAID)
-    assert refused.value.reason is Reason.EVENT_OUT_OF_ORDER
+def test_a_loan_begins_with_its_disbursement() -> None:
     with pytest.raises(ValueError, match="disbursement"):
         replay(HARD, [FIRST_PAID], FIRST_PAID.value_date)
 
 
-def test_terms_no_loan_can_have_are_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="penalty_multiplier is at least 1"):
-        replace(HARD, penalty_multiplier=Decimal("0.5"))
+def test_terms_no_loan_can_have_are_refused_all_at_once() -> None:
+    with pytest.raises(
+        ValueError, match=r"penalty_multiplier is at least 0.*multiple is at least 1"
+    ):
+        replace(HARD, penalty_multiplier=Decimal("-0.5"), multiple=0)
 
 
 def test_money_parked_pays_what_falls_due_next_before_anyone_is_asked() -> None:

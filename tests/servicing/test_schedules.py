@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tael_servicing.arithmetic.dates import months_after, periods
 from tael_servicing.arithmetic.schedules import Schedule, accrued_by, build_schedule, spread
-from tael_servicing.arithmetic.terms import DayCount, FirstPeriod, Maturity, Method, Terms
+from tael_servicing.arithmetic.terms import Basis, DayCount, FirstPeriod, Maturity, Method, Terms
 
 ANNUITY = Terms(Method.EQUAL_INSTALMENT, 12, Decimal("0.12"))
 START = date(2026, 1, 15)
@@ -65,7 +65,7 @@ def test_a_bullet_loan_pays_interest_by_actual_days_with_the_principal() -> None
 
 def test_interest_only_rounds_each_period_or_the_running_sum_or_runs_by_months() -> None:
     by_months = Terms(Method.INTEREST_ONLY, 6, Decimal("0.06"))
-    by_days = replace(by_months, whole_months=False)
+    by_days = replace(by_months, basis=Basis.REAL_DAYS)
     cumulative = replace(by_days, cumulative_interest=True)
 
     def interest(terms: Terms) -> list[int]:
@@ -127,7 +127,7 @@ def test_a_rate_change_spreads_the_balance_over_the_remaining_term_anew() -> Non
     before = build_schedule(at_600, 10_000_000, START)
     assert (before.share, before.instalments[11].balance_after) == (304219, 6864065)
     rest = [row.period for row in before.instalments[12:]]
-    after = spread(replace(at_600, annual_rate=Decimal("0.058")), 6864065, rest)
+    after = spread(at_600, Decimal("0.058"), 6864065, rest)
     assert after.share == 303601
     assert (after.instalments[0].principal, after.instalments[0].interest) == (270425, 33176)
     assert after.instalments[-1].amount == 303608
@@ -155,11 +155,11 @@ any_terms = st.builds(
     periods=st.integers(1, 60),
     annual_rate=st.decimals(0, Decimal("0.36"), places=6),
     day_count=st.sampled_from(DayCount),
-    whole_months=st.booleans(),
+    basis=st.sampled_from(Basis),
     cumulative_interest=st.booleans(),
     repay_day=st.integers(0, 31),
     first_period=st.sampled_from(FirstPeriod),
-    maturity=st.just(Maturity.ALIGN),
+    maturity=st.sampled_from(Maturity),
 )
 any_day = st.dates(date(2024, 1, 1), date(2030, 12, 31))
 

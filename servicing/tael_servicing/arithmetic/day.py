@@ -180,6 +180,10 @@ def enter_nonaccrual(terms: Terms, loan: Loan, journal: Journal) -> None:
         penalty=moved.penalty,
         compound=moved.compound,
     )
+    for row in loan.arrears:
+        # The memo accounts begin with what was moved to them, in whole minor units.
+        row.penalty_exact = row.due[Part.PENALTY] * loan.charge[1]
+        row.compound_exact = row.due[Part.COMPOUND] * loan.charge[1]
     loan.nonaccrual_since = loan.business_date
     loan.clean_periods = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -408,7 +408,9 @@ def _lowest(numerator: int, denominator: int) -> Ratio:
     return numerator // common, denominator // common
 
 
-def by_account(loan: Loan, taken: Mapping[Part, int], overdue: int) -> dict[str, int]:
+def by_account(
+    loan: Loan, taken: Mapping[Part, int] | Sequence[int], overdue: int
+) -> dict[str, int]:
     """Parts paid of what is due, by the account they stand on; `overdue`: of principal, what stands
     as overdue.
     """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 
 from tael_servicing.arithmetic.loan import Closure, Loan, Owed, by_account
 from tael_servicing.arithmetic.postings import Journal
@@ -11,6 +12,7 @@ from tael_servicing.arithmetic.terms import (
     Excess,
     InterestOn,
     Keep,
+    Method,
     Overdue,
     Part,
     Sweep,
@@ -18,7 +20,6 @@ from tael_servicing.arithmetic.terms import (
 )
 
 GOODS_PAY = ("principal_normal", "principal_overdue", "interest_due")
-NOTHING_TAKEN = dict.fromkeys(Part, 0)
 
 
 def allocate(
@@ -26,7 +27,7 @@ def allocate(
 ) -> Iterator[tuple[int, Part, int]]:
     """What an amount pays, as (index of the row, part, amount); nothing is ever rounded."""
     if sweep is Sweep.HORIZONTAL:
-        walk = ((index, part) for index in range(len(owed)) for part in order)
+        walk: Iterable[tuple[int, Part]] = product(range(len(owed)), order)
     else:
         walk = ((index, part) for part in order for index in range(len(owed)))
     for index, part in walk:
@@ -41,11 +42,12 @@ def allocate(
 
 def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]:
     """Pays costs and arrears: what is left over, and what was paid by account."""
+    bore = bearing_also(terms, loan)
     costs = min(amount, loan.legal_costs)
     loan.legal_costs -= costs
     left = amount - costs
     arrears = loan.arrears
-    taken = NOTHING_TAKEN.copy()
+    taken = [0] * len(Part)
     overdue = 0
     if loan.nonaccrual_since is None:
         order, sweep = terms.repay_order, terms.repay_sweep
@@ -63,7 +65,7 @@ def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]
     skip_settled(loan)
     accounts = by_account(loan, taken, overdue)
     accounts["legal_costs"] = costs
-    if taken[Part.PRINCIPAL] and terms.overdue is Overdue.CONTRACT and loan.current is not None:
+    if bore and taken[Part.PRINCIPAL] and loan.current is not None:
         accounts["principal_paid_late"] = taken[Part.PRINCIPAL]
     return left - moved, accounts
 
@@ -203,13 +205,16 @@ def _take(rows: Sequence[Owed], principal: int) -> None:
 
 
 def _spread_evenly(rows: Sequence[Owed], principal: int) -> None:
-    """Equal parts, none more than its row; the cents in the last."""
+    """Equal parts, none more than its row; the cents in the last. What short rows leave is spread
+    again.
+    """
     left = principal
-    for index, row in enumerate(rows):
-        count = len(rows) - index
-        part = left if count == 1 else min(_rounded_part(left, count), row.principal_unpaid)
-        row.paid[Part.PRINCIPAL] += part
-        left -= part
+    while left:
+        rows = [row for row in rows if row.principal_unpaid]
+        for index, row in enumerate(rows):
+            part = min(_rounded_part(left, len(rows) - index), left, row.principal_unpaid)
+            row.paid[Part.PRINCIPAL] += part
+            left -= part
 
 
 def _rounded_part(amount: int, count: int) -> int:
@@ -227,5 +232,5 @@ def after_early(
         keeps = {Keep.TERM: None, Keep.INSTALMENT: loan.share, Keep.SCHEDULE: loan.share}
         share = keeps[terms.prepayment]
         replan(terms, loan, journal, fixed_share=share, cut=actual, stands=stands)
-    elif actual or terms.overdue is Overdue.CONTRACT:
+    elif terms.method is not Method.FLAT and (actual or terms.overdue is Overdue.CONTRACT):
         replan(terms, loan, journal, fixed_share=loan.share, cut=True, stands=stands)

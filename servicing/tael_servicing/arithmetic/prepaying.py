@@ -194,11 +194,14 @@ class Prepayment:
     principal: int
     interest: int
     fee: int
+    penalty: int = 0
+    """Of the running instalment alone: charges that joined it by a re-ageing."""
+    compound: int = 0
 
     @property
     def total(self) -> int:
         """What to pay."""
-        return self.principal + self.interest + self.fee
+        return self.principal + self.interest + self.fee + self.penalty + self.compound
 
 
 def cost_of(terms: Terms, loan: Loan, principal: int) -> Prepayment:
@@ -317,6 +320,8 @@ def pay_current(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None
         journal.post("FEE_DUE", loan, fee=fee)
     accounts["principal_normal"] = accounts.get("principal_normal", 0) + asked.principal
     accounts["fee"] = accounts.get("fee", 0) + fee
+    accounts["penalty"] = accounts.get("penalty", 0) + asked.penalty
+    accounts["compound"] = accounts.get("compound", 0) + asked.compound
     accounts["interest_due"] = accounts.get("interest_due", 0) + current.carried
     journal.post(
         "REPAYMENT_RECEIVED",
@@ -334,7 +339,11 @@ def current_amount(terms: Terms, loan: Loan) -> Prepayment:
     if current is None:
         return Prepayment(0, 0, 0)
     return Prepayment(
-        current.principal_unpaid, _interest_to_date(terms, loan), current.unpaid(Part.FEE)
+        current.principal_unpaid,
+        _interest_to_date(terms, loan),
+        current.unpaid(Part.FEE),
+        current.unpaid(Part.PENALTY),
+        current.unpaid(Part.COMPOUND),
     )
 
 

@@ -14,8 +14,11 @@ from tael_servicing.arithmetic.terms import InterestOn, Method, Overdue, Part, T
 
 
 def bearing_also(terms: Terms, loan: Loan) -> int:
-    """Principal due and unpaid that goes on bearing contract interest."""
-    return loan.overdue_principal if terms.overdue is Overdue.CONTRACT else 0
+    """Principal due and unpaid that goes on bearing contract interest; flat interest asks for no
+    balance.
+    """
+    bears = terms.overdue is Overdue.CONTRACT and terms.method is not Method.FLAT
+    return loan.overdue_principal if bears else 0
 
 
 def earned(terms: Terms, loan: Loan) -> int:

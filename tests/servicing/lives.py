@@ -1,0 +1,224 @@
+"""Terms and lives of loans, drawn: whatever may happen to one, on whatever days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tael_servicing.arithmetic import events as happened
+from tael_servicing.arithmetic.changing import Plan
+from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Reversed
+from tael_servicing.arithmetic.loan import Allowance
+from tael_servicing.arithmetic.rounding import Rounding
+from tael_servicing.arithmetic.terms import (
+    Annuity,
+    Basis,
+    DayCount,
+    EarlyInterest,
+    Excess,
+    Fee,
+    FeeAt,
+    FeeOn,
+    FirstPeriod,
+    Frequency,
+    Grace,
+    InterestOn,
+    Keep,
+    Maturity,
+    Method,
+    MonthEnd,
+    Overdue,
+    Partial,
+    Residue,
+    Shift,
+    Sweep,
+    Terms,
+    Unit,
+    Until,
+)
+
+START = date(2026, 1, 15)
+
+
+class Weekends(frozenset[date]):
+    """Every Saturday and Sunday."""
+
+    def __contains__(self, day: object) -> bool:
+        return isinstance(day, date) and day.weekday() >= 5
+
+    def __repr__(self) -> str:
+        return "WEEKENDS"
+
+
+WEEKENDS = Weekends()
+
+any_fee = st.builds(
+    Fee,
+    name=st.just("fee"),
+    at=st.sampled_from(FeeAt),
+    amount=st.integers(0, 500),
+    rate=st.sampled_from([Decimal(0), Decimal("0.001"), Decimal("0.01")]),
+    on=st.sampled_from(FeeOn),
+    until_month=st.sampled_from([0, 3]),
+)
+
+
+@st.composite
+def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
+    """Terms of every kind, of at most so many periods."""
+    count = draw(st.integers(1, most))
+    unit = draw(st.sampled_from(Unit))
+    every = {
+        Unit.DAY: st.integers(1, 40),
+        Unit.WEEK: st.integers(1, 4),
+        Unit.MONTH: st.sampled_from([1, 1, 1, 2, 3, 12]),
+    }[unit]
+    return Terms(
+        method=draw(st.sampled_from(Method)),
+        periods=count,
+        annual_rate=draw(st.decimals(0, Decimal("0.36"), places=6)),
+        frequency=Frequency(unit, draw(every)),
+        day_count=draw(st.sampled_from(DayCount)),
+        basis=draw(st.sampled_from(Basis)),
+        partial=draw(st.sampled_from(Partial)),
+        rate_places=draw(st.sampled_from([0, 0, 6])),
+        interest_on=draw(st.sampled_from(InterestOn)),
+        cumulative_interest=draw(st.booleans()),
+        annuity=draw(st.sampled_from([None, *Annuity])),
+        instalment=draw(st.sampled_from([0, 0, 0, 5_000, 90_000])),
+        multiple=draw(st.sampled_from([1, 1, 100])),
+        principal_rounding=draw(st.sampled_from(Rounding)),
+        even_out=draw(st.booleans()),
+        residue=draw(st.sampled_from(Residue)),
+        rounding=draw(st.sampled_from(Rounding)),
+        grace_principal=draw(st.integers(0, min(count - 1, 3))),
+        grace_interest=draw(st.integers(0, min(count - 1, 3))),
+        interest_free_periods=draw(st.integers(0, 2)),
+        interest_free_days=draw(st.sampled_from([0, 0, 10, 45])),
+        down_payment=draw(st.sampled_from([Decimal(0), Decimal(0), Decimal("0.25")])),
+        repay_day=draw(st.integers(0, 31)),
+        min_first_days=draw(st.sampled_from([0, 15, 45])),
+        first_period=draw(st.sampled_from(FirstPeriod)),
+        maturity=draw(st.sampled_from(Maturity)),
+        month_end=draw(st.sampled_from(MonthEnd)),
+        shift=draw(st.sampled_from(Shift)),
+        holidays=WEEKENDS,
+        overdue=draw(st.sampled_from(Overdue)),
+        penalty_multiplier=draw(st.sampled_from([Decimal("1.3"), Decimal("1.5"), Decimal(2)])),
+        compound_enabled=draw(st.booleans()),
+        grace_days=draw(st.integers(0, 3)),
+        grace=draw(st.sampled_from(Grace)),
+        fees=tuple(draw(st.lists(any_fee, max_size=2))),
+        repay_sweep=draw(st.sampled_from(Sweep)),
+        excess=draw(st.sampled_from(Excess)),
+        prepayment=draw(st.sampled_from(Keep)),
+        early_interest=draw(st.sampled_from(EarlyInterest)),
+        interest_until=draw(st.sampled_from(Until)),
+        nonaccrual_dpd=draw(st.sampled_from([30, 90])),
+        cure_periods=draw(st.integers(1, 2)),
+        write_off_performing=draw(st.booleans()),
+    )
+
+
+principals = st.integers(10_000, 10_000_000)
+some_money = st.one_of(
+    st.integers(1, 3_000_000), st.integers(1, 3_000), st.sampled_from([88849, 1_000_000])
+)
+rates = st.decimals(0, Decimal("0.36"), places=4)
+plans = st.builds(
+    Plan,
+    from_due=st.one_of(
+        st.none(), st.integers(0, 300).map(lambda days: START + timedelta(days=days))
+    ),
+    more_periods=st.integers(0, 3),
+    skip_periods=st.integers(0, 2),
+    repay_day=st.sampled_from([0, 0, 1, 20, 31]),
+    grace_principal=st.integers(0, 2),
+    annual_rate=st.one_of(st.none(), rates),
+    re_age=st.booleans(),
+    keep=st.sampled_from(Keep),
+)
+FIELDS: dict[type[LoanEvent], dict[str, st.SearchStrategy[Any]]] = {
+    happened.Disbursed: {"principal": st.integers(1, 1_000_000)},
+    happened.Repriced: {"annual_rate": rates, "keep": st.sampled_from(Keep)},
+    happened.Rescheduled: {"plan": plans},
+    happened.Charged: {"amount": st.integers(1, 20_000)},
+    happened.CostsAdvanced: {"amount": st.integers(1, 20_000)},
+    happened.Repaid: {
+        "amount": some_money,
+        "excess": st.one_of(st.none(), st.sampled_from(Excess)),
+    },
+    happened.GoodsRefunded: {"amount": some_money, "excess": st.sampled_from(Excess)},
+    happened.GuarantorPaid: {"amount": some_money},
+    happened.CurrentPaid: {"amount": some_money},
+    happened.Prepaid: {"amount": some_money, "keep": st.sampled_from(Keep)},
+    happened.Waived: {
+        "interest": st.integers(0, 20_000),
+        "penalty": st.integers(0, 2_000),
+        "compound": st.integers(0, 200),
+        "fee": st.integers(0, 5_000),
+    },
+    happened.Settled: {"amount": st.integers(1, 12_000_000)},
+    happened.Accelerated: {},
+    happened.Impaired: {},
+    happened.AllowanceAdjusted: {"allowance": st.builds(Allowance, *[st.integers(0, 500_000)] * 3)},
+    happened.WrittenOff: {},
+    happened.Recovered: {"amount": some_money},
+    happened.Sold: {"price": st.integers(0, 1_000_000)},
+    happened.Parked: {"amount": some_money},
+    happened.OverpaymentRefunded: {"amount": st.integers(1, 50_000)},
+}
+COMMON = (happened.Repaid, happened.Repaid, happened.Repaid, happened.Prepaid)
+
+
+@dataclass(frozen=True)
+class Life:
+    """A loan's terms and all that happened to it, and the day on which it is looked at."""
+
+    terms: Terms
+    events: tuple[LoanEvent, ...]
+    until: date
+
+    def __repr__(self) -> str:
+        plain = Terms(self.terms.method, self.terms.periods, self.terms.annual_rate)
+        said = [
+            f"{each.name}={value!r}"
+            for each in fields(Terms)
+            if (value := getattr(self.terms, each.name)) != getattr(plain, each.name)
+        ]
+        head = f"{self.terms.method}, {self.terms.periods}, {self.terms.annual_rate}"
+        lines = [
+            f"Terms({', '.join([head, *said])})",
+            *map(str, self.events),
+            f"until {self.until}",
+        ]
+        return "\n".join(lines)
+
+
+@st.composite
+def lives(
+    draw: st.DrawFn,
+    *,
+    most: int = 8,
+    kinds: tuple[type[LoanEvent], ...] = (*COMMON, *FIELDS),
+    terms: st.SearchStrategy[Terms] | None = None,
+    reversals: bool = True,
+) -> Life:
+    """A disbursement and up to `most` events, some of which did not happen after all."""
+    drawn = draw(terms if terms is not None else any_terms(8))
+    events: list[LoanEvent] = [Disbursed(START, "000", draw(principals))]
+    day = START
+    for number in range(1, draw(st.integers(0, most)) + 1):
+        day += timedelta(days=draw(st.integers(0, 50)))
+        kind = draw(st.sampled_from(kinds))
+        fields = {name: draw(values) for name, values in FIELDS[kind].items()}
+        events.append(kind(value_date=day, event_id=f"{number:03}", **fields))
+    if reversals and len(events) > 1:
+        for number in draw(st.lists(st.integers(1, len(events) - 1), max_size=2, unique=True)):
+            target = events[number]
+            events.append(Reversed(day, f"R{number:02}", target.event_id))
+    return Life(drawn, tuple(events), day + timedelta(days=draw(st.integers(0, 100))))

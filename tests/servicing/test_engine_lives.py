@@ -1,0 +1,289 @@
+"""What holds of every loan, whatever happens to it, in whatever order it is learned.
+
+Postings are booked by the ledger's own rules (`ledger_oracle`), so that what a loan says it owes is
+held against the accounts after every night and every event.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import fields, replace
+from datetime import date, timedelta
+from decimal import Decimal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from servicing.ledger_oracle import LOSSES, Books, loan_balances, received
+from servicing.lives import COMMON, FIELDS, START, Life, any_terms, lives, principals
+from servicing.stories import totals
+
+from tael_runtime.errors import FailedPrecondition
+from tael_servicing.arithmetic import events as happened
+from tael_servicing.arithmetic import fold
+from tael_servicing.arithmetic.checks import check
+from tael_servicing.arithmetic.difference import difference, refolded
+from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Repaid, Reversed, Settled
+from tael_servicing.arithmetic.loan import Loan, Owed
+from tael_servicing.arithmetic.paying import allocate
+from tael_servicing.arithmetic.postings import Posting
+from tael_servicing.arithmetic.prepaying import payoff
+from tael_servicing.arithmetic.schedules import build_schedule
+from tael_servicing.arithmetic.terms import ACCRUAL_ORDER, Method, Part, Residue, Sweep, Terms
+
+MANY = settings(max_examples=120, deadline=None)
+FEW = settings(max_examples=60, deadline=None)
+MONEY = (*fold.MONEY, happened.Recovered, happened.Parked)
+BRINGS = ("REPAYMENT_RECEIVED", "GOODS_REFUNDED", "GUARANTOR_PAID", "RECOVERY_RECEIVED")
+
+
+def is_tranche_of_a_running_loan(loan: Loan, event: LoanEvent) -> bool:
+    return not isinstance(event, Disbursed) or (loan.accruing and loan.current is not None)
+
+
+def allowed(terms: Terms, loan: Loan, event: LoanEvent) -> bool:
+    """Whether a customer or clerk would get the event past the checks today."""
+    try:
+        check(terms, loan, event)
+    except FailedPrecondition:
+        return False
+    return is_tranche_of_a_running_loan(loan, event)
+
+
+class Walk:
+    """A life walked night by night, its books kept, its invariants held at every step."""
+
+    def __init__(self, life: Life, *, checked: bool) -> None:
+        self.terms, self.checked = life.terms, checked
+        first, *self.rest = happened.standing(list(life.events))
+        assert isinstance(first, Disbursed)
+        self.done: list[LoanEvent] = [first]
+        self.books = Books()
+        self.books.lend(first.principal)
+        self.loan, posted = fold.replay(self.terms, [first], START)
+        self.postings: list[Posting] = []
+        self.book(posted)
+
+    def book(self, posted: tuple[Posting, ...]) -> None:
+        self.postings += posted
+        self.books.post(posted)
+        held = loan_balances(self.terms, self.loan)
+        assert self.books.balances() == held, posted
+        assert not any(self.books.accounts[code] for code in LOSSES)
+        if self.checked:
+            assert min([0, *held.values()]) == 0, (held, posted)
+
+    def walk(self, until: date) -> Walk:
+        for event in self.rest:
+            self.nights(event.value_date)
+            if not self.checked or allowed(self.terms, self.loan, event):
+                self.take(event)
+        self.nights(until)
+        return self
+
+    def nights(self, to: date) -> None:
+        while self.loan.business_date < to:
+            self.loan, posted = fold.end_day(self.terms, self.loan)
+            self.book(posted)
+
+    def take(self, event: LoanEvent) -> None:
+        kept = self.loan.copy()
+        before, (self.loan, posted) = self.loan, fold.happen(self.terms, self.loan, event)
+        assert before == kept, "the loan before an event is left as it was"
+        self.done.append(event)
+        if isinstance(event, Disbursed):
+            self.books.lend(event.principal)
+        self.book(posted)
+        if isinstance(event, MONEY):
+            brought = [received(each) for each in posted if each.event in BRINGS]
+            assert sum(brought) == event.amount, posted
+        for row in self.loan.rows:
+            assert all(0 <= paid <= due for paid, due in zip(row.paid, row.due, strict=True)), event
+
+
+@MANY
+@given(life=lives())
+def test_the_ledger_says_what_the_loan_says_after_every_night_and_event(life: Life) -> None:
+    walked = Walk(life, checked=True).walk(life.until)
+    replayed = fold.replay(life.terms, walked.done, life.until, nightly_from=START)
+    assert replayed.loan == walked.loan
+    assert replayed.postings == tuple(walked.postings)
+
+
+@MANY
+@given(life=lives())
+def test_a_past_nobody_would_have_allowed_still_balances(life: Life) -> None:
+    Walk(life, checked=False).walk(life.until)
+
+
+@MANY
+@given(life=lives())
+def test_nights_one_by_one_and_in_stretches_give_the_same_loan_and_totals(life: Life) -> None:
+    nightly = fold.replay(life.terms, life.events, life.until, nightly_from=START)
+    whole = fold.replay(life.terms, life.events, life.until)
+    assert nightly.loan == whole.loan
+    assert totals(nightly.postings) == totals(whole.postings)
+
+
+@MANY
+@given(life=lives(), seed=st.integers())
+def test_any_order_of_arrival_gives_the_same_loan_and_the_same_books(life: Life, seed: int) -> None:
+    """Events come in any order, each folded in with those already known; what that changes is
+    posted, and the books are those of the chronological order.
+    """
+    first, *late = life.events
+    assert isinstance(first, Disbursed)
+    random.Random(seed).shuffle(late)
+    known: list[LoanEvent] = [first]
+    loan, posted = fold.replay(life.terms, known, life.until, nightly_from=START)
+    books = Books()
+    books.lend(first.principal)
+    books.post(posted)
+    for event in late:
+        loan, posted = refolded(life.terms, known, event, life.until)
+        known.append(event)
+        books.post(posted)
+    in_order = fold.replay(life.terms, life.events, life.until)
+    assert loan == in_order.loan
+    for each in happened.standing(known)[1:]:
+        if isinstance(each, Disbursed):
+            books.lend(each.principal)
+    assert books.balances() == loan_balances(life.terms, loan)
+    chronological = Books()
+    for disbursed in happened.standing(known):
+        if isinstance(disbursed, Disbursed):
+            chronological.lend(disbursed.principal)
+    chronological.post(in_order.postings)
+    assert +books.accounts == +chronological.accounts
+
+
+@MANY
+@given(life=lives(reversals=False), which=st.integers(1, 8))
+def test_what_was_reversed_never_happened(life: Life, which: int) -> None:
+    target = life.events[min(which, len(life.events) - 1)]
+    if isinstance(target, Disbursed):
+        return
+    reversed_ = [*life.events, Reversed(life.until, "R", target.event_id)]
+    without = [event for event in life.events if event is not target]
+    assert fold.replay(life.terms, reversed_, life.until) == fold.replay(
+        life.terms, without, life.until
+    )
+    before = fold.replay(life.terms, life.events, life.until, nightly_from=target.value_date)
+    after = fold.replay(life.terms, without, life.until, nightly_from=target.value_date)
+    there = difference(before.postings, after.postings)
+    back = difference(after.postings, before.postings)
+    assert totals(there) == {key: -amount for key, amount in totals(back).items()}
+
+
+@MANY
+@given(life=lives(reversals=False), cut=st.integers(0, 200))
+def test_a_loan_kept_and_gone_on_with_later_is_the_loan_folded_at_once(
+    life: Life, cut: int
+) -> None:
+    day = min(START + timedelta(days=cut), life.until)
+    loan = fold.replay(life.terms, life.events, day).loan
+    for event in happened.standing(list(life.events)):
+        if event.value_date > day:
+            loan = fold.advance(life.terms, loan, event.value_date).loan
+            loan = fold.happen(life.terms, loan, event).loan
+    loan = fold.advance(life.terms, loan, life.until).loan
+    assert loan == fold.replay(life.terms, life.events, life.until).loan
+
+
+@MANY
+@given(life=lives(kinds=(*COMMON, happened.Repriced, happened.Charged), reversals=False))
+def test_paying_the_payoff_closes_the_loan_and_leaves_nothing(life: Life) -> None:
+    walked = Walk(life, checked=True).walk(life.until)
+    loan = walked.loan
+    if loan.closure is not None:
+        return
+    quote = payoff(life.terms, loan)
+    walked.take(Settled(life.until, "999", quote.total))
+    assert walked.loan.closure is not None
+    left = max(quote.overpayment - quote.gross, 0)
+    assert loan_balances(life.terms, walked.loan) == ({"overpayment": left} if left else {})
+
+
+plain = any_terms(12).map(lambda terms: replace(terms, fees=(), residue=Residue.LAST_PRINCIPAL))
+
+
+@FEW
+@given(terms=plain, principal=principals, days=st.integers(0, 400))
+def test_an_early_payoff_never_costs_more_interest_than_waiting(
+    terms: Terms, principal: int, days: int
+) -> None:
+    """But for the cents: of a rounded sum of parts, up to one a row."""
+    plan = build_schedule(terms, principal, START)
+    until = min(START + timedelta(days=days), plan.instalments[-1].due_date)
+    events: list[LoanEvent] = [Disbursed(START, "0", principal)]
+    for number, row in enumerate(plan.instalments):
+        if row.due_date <= until and row.amount:
+            events.append(Repaid(row.due_date, f"{number:03}", row.amount))
+    loan = fold.replay(terms, events, until).loan
+    interest = sum(row.paid[Part.INTEREST] for row in loan.rows[: loan.due_count])
+    if loan.closure is None:
+        interest += payoff(terms, loan).interest_to_date
+    assert interest <= plan.interest
+
+
+@FEW
+@given(
+    life=lives(kinds=(Repaid,), reversals=False),
+)
+def test_money_pays_oldest_first_and_none_is_lost(life: Life) -> None:
+    terms = replace(life.terms, repay_sweep=Sweep.HORIZONTAL, nonaccrual_dpd=1 << 20)
+    loan = fold.replay(terms, life.events, life.until).loan
+    paid = sum(sum(row.paid) for row in loan.rows) + loan.overpayment
+    assert paid == sum(each.amount for each in life.events if isinstance(each, Repaid))
+    oldest, *others = [row for row in loan.arrears if not row.settled] or [None]
+    assert oldest is None or not any(any(row.paid[1:]) for row in others)
+
+
+def due_rows(*dues: list[int]) -> list[Owed]:
+    row = build_schedule(Terms(Method.BULLET, 1, Decimal(0)), 100, START).instalments[0]
+    return [Owed(row, due) for due in dues]
+
+
+@given(
+    amount=st.integers(0, 10_000),
+    dues=st.lists(st.lists(st.integers(0, 2_000), min_size=5, max_size=5), max_size=6),
+    order=st.permutations(ACCRUAL_ORDER),
+    sweep=st.sampled_from(Sweep),
+)
+def test_an_allocation_keeps_the_amount_and_never_overpays_a_part(
+    amount: int, dues: list[list[int]], order: list[Part], sweep: Sweep
+) -> None:
+    left = [due.copy() for due in dues]
+    for index, part, here in allocate(amount, due_rows(*dues), order, sweep):
+        assert here > 0
+        left[index][part] -= here
+        amount -= here
+    assert amount >= 0
+    assert all(each >= 0 for row in left for each in row)
+    assert not amount or not any(map(any, left))
+
+
+def test_a_vertical_sweep_pays_all_interest_before_any_principal() -> None:
+    owed = due_rows([50, 5, 0, 0, 0], [40, 8, 0, 0, 0])
+    principal, interest = Part.PRINCIPAL, Part.INTEREST
+    across = allocate(20, owed, ACCRUAL_ORDER, Sweep.VERTICAL)
+    assert list(across) == [(0, interest, 5), (1, interest, 8), (0, principal, 7)]
+    along = allocate(20, owed, ACCRUAL_ORDER, Sweep.HORIZONTAL)
+    assert list(along) == [(0, interest, 5), (0, principal, 15)]
+
+
+def test_every_kind_of_event_is_drawn() -> None:
+    assert set(FIELDS) == set(fold.HANDLERS)
+    assert all({each.name for each in fields(kind)} >= set(FIELDS[kind]) for kind in FIELDS)
+
+
+def test_a_thirty_year_loan_with_every_instalment_paid_late_replays_the_same() -> None:
+    terms = Terms(Method.EQUAL_INSTALMENT, 360, Decimal("0.06"), compound_enabled=True)
+    plan = build_schedule(terms, 100_000_000, START)
+    events: list[LoanEvent] = [Disbursed(START, "000", 100_000_000)]
+    events += [
+        Repaid(row.due_date + timedelta(days=2), f"{row.number:03}", row.amount + 10)
+        for row in plan.instalments
+    ]
+    until = date(2057, 1, 1)
+    there, back = fold.replay(terms, events, until), fold.replay(terms, reversed(events), until)
+    assert there == back

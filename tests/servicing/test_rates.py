@@ -1,0 +1,114 @@
+"""Loan prime rates, what follows them, and caps on cost, by date."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from tael.servicing.v1 import product_pb2 as pb
+from tael_servicing import caps, rates
+from tael_servicing.arithmetic.events import Disbursed, Prepaid, Repaid
+from tael_servicing.arithmetic.fold import replay
+from tael_servicing.arithmetic.prepaying import cost_of
+from tael_servicing.arithmetic.terms import Keep, Method, Terms
+from tael_servicing.rates import Lpr, NoRateKnown
+
+LPRS = rates.shipped()
+DUE = [date(2026, 3, 10), date(2026, 4, 10)]
+
+
+def test_a_loan_prime_rate_holds_from_the_day_it_is_published() -> None:
+    assert rates.on(LPRS, date(2025, 5, 19)).one_year == Decimal("0.0310")
+    assert rates.on(LPRS, date(2025, 5, 20)).one_year == Decimal("0.0300")
+    with pytest.raises(NoRateKnown):
+        rates.on(LPRS, date(2019, 8, 19))
+
+
+@pytest.mark.parametrize(
+    ("term", "months", "rate"),
+    [
+        (pb.LPR_TERM_UNSPECIFIED, 60, "0.0600"),
+        (pb.LPR_TERM_UNSPECIFIED, 61, "0.0650"),
+        (pb.LPR_TERM_FIVE_YEARS, 12, "0.0650"),
+        (pb.LPR_TERM_ONE_YEAR, 360, "0.0600"),
+    ],
+)
+def test_the_term_of_the_loan_chooses_the_rate_it_floats_on(
+    term: pb.LprTerm, months: int, rate: str
+) -> None:
+    floating = pb.FloatingRate(term=term, spread_bp=300)
+    assert rates.floating(LPRS, floating, date(2026, 1, 15), months) == Decimal(rate)
+
+
+def test_a_spread_may_lie_below_the_prime_rate() -> None:
+    floating = pb.FloatingRate(spread_bp=-20)
+    assert rates.floating(LPRS, floating, date(2026, 1, 15), 12) == Decimal("0.028")
+
+
+@pytest.mark.parametrize(
+    ("mode", "since", "expected"),
+    [
+        (pb.REPRICE_MODE_IMMEDIATELY, date(2025, 1, 1), date(2025, 5, 20)),
+        (pb.REPRICE_MODE_IMMEDIATELY, date(2025, 5, 20), None),
+        (pb.REPRICE_MODE_NEXT_JANUARY, date(2026, 1, 1), date(2027, 1, 1)),
+        (pb.REPRICE_MODE_ANNIVERSARY, date(2024, 2, 29), date(2025, 2, 28)),
+        (pb.REPRICE_MODE_ANNIVERSARY, date(2027, 2, 28), date(2028, 2, 29)),
+        (pb.REPRICE_MODE_MONTHLY, date(2026, 1, 31), date(2026, 2, 1)),
+        (pb.REPRICE_MODE_MONTHLY, date(2026, 12, 1), date(2027, 1, 1)),
+        (pb.REPRICE_MODE_NEXT_DUE_DATE, date(2026, 3, 10), date(2026, 4, 10)),
+        (pb.REPRICE_MODE_NEXT_DUE_DATE, date(2026, 4, 10), None),
+    ],
+)
+def test_each_mode_reprices_on_its_day(
+    mode: pb.RepriceMode, since: date, expected: date | None
+) -> None:
+    published = [each.published for each in LPRS]
+    found = rates.next_repricing(mode, since, date(2024, 2, 29), DUE, published)
+    assert found == expected
+
+
+def test_a_cap_said_as_a_multiple_follows_the_prime_rate_and_never_rises_above_its_rate() -> None:
+    last = caps.shipped()[-1]
+    assert last.limit(LPRS, last.effective_from).rate == Decimal("0.12")
+    high = [Lpr(date(2026, 1, 1), Decimal("0.09"), Decimal("0.1"))]
+    assert last.limit(high, date(2028, 1, 1)).rate == Decimal("0.24")
+
+
+def test_the_length_of_a_loan_is_told_in_months() -> None:
+    def months(unit: pb.FrequencyUnit, every: int, periods: int) -> int:
+        frequency = pb.Frequency(unit=unit, every=every)
+        terms = pb.ProductTerms(schedule=pb.ScheduleTerms(frequency=frequency))
+        return rates.months_of(terms, periods)
+
+    assert months(pb.FREQUENCY_UNIT_MONTH, 3, 4) == 12
+    assert months(pb.FREQUENCY_UNIT_DAY, 15, 3) == 2
+    assert months(pb.FREQUENCY_UNIT_WEEK, 2, 26) == 13
+    assert months(pb.FREQUENCY_UNIT_UNSPECIFIED, 0, 24) == 24
+
+
+START = date(2026, 3, 2)
+TERMS = Terms(Method.EQUAL_INSTALMENT, 6, Decimal("0.12"))
+
+
+def test_a_fee_added_later_raises_what_the_loan_costs() -> None:
+    first = Disbursed(START, "1", 600_000)
+    paid = Repaid(date(2026, 4, 2), "2", 103_529)
+    loan = replay(TERMS, [first, paid], date(2026, 4, 20)).loan
+    lent = [(START, 600_000)]
+    without = caps.cost_with_fee(TERMS, loan, lent, [], 0)
+    assert abs(without.annual.apr - Decimal("0.12")) < Decimal("0.002")
+    # A fee of 1 % of what was lent, over a balance of about 58 % of it and half a year: about 3.4 %.
+    dearer = caps.cost_with_fee(TERMS, loan, lent, [], 6_000)
+    assert Decimal("0.030") < dearer.annual.apr - without.annual.apr < Decimal("0.040")
+
+
+def test_what_was_prepaid_counts_in_the_cost_with_a_later_fee() -> None:
+    first = Disbursed(START, "1", 600_000)
+    day = date(2026, 3, 20)
+    before = replay(TERMS, [first], day).loan
+    asked = cost_of(TERMS, before, 200_000).total
+    loan = replay(TERMS, [first, Prepaid(day, "2", asked, Keep.TERM)], day).loan
+    found = caps.cost_with_fee(TERMS, loan, [(START, 600_000)], [(day, asked)], 0)
+    assert abs(found.annual.apr - Decimal("0.12")) < Decimal("0.003")
