@@ -96,7 +96,10 @@ class Told(NamedTuple):
 _grown = upsert(party_balance)
 GROW = _grown.on_conflict_do_update(
     index_elements=["book_id", "code", "owner_id"],
-    set_={"balance": party_balance.c.balance + _grown.excluded.balance},
+    set_={
+        "balance": party_balance.c.balance + _grown.excluded.balance,
+        "grown": party_balance.c.grown + _grown.excluded.grown,
+    },
 )
 TELL = insert(party_movement)
 
@@ -111,7 +114,7 @@ def move(
             continue
         key = {"book_id": told.book_id, "code": found.code, "owner_id": owners[found.owner_type]}
         change = found.sign * amount
-        later.write(transaction, GROW, {**key, "balance": change})
+        later.write(transaction, GROW, {**key, "balance": change, "grown": max(change, 0)})
         if found.code not in UNTOLD:
             row = {
                 **key,

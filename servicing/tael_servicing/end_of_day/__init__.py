@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tael_servicing.end_of_day.accrue import Accrue
 from tael_servicing.end_of_day.allocate_debits import AllocateDebits
+from tael_servicing.end_of_day.amortise import Amortise
 from tael_servicing.end_of_day.catch_up import CatchUp
 from tael_servicing.end_of_day.checks import Checks
 from tael_servicing.end_of_day.classify import Classify
@@ -26,6 +27,7 @@ STEPS: tuple[Step, ...] = (
     Accrue(),
     Classify(),
     MonthEnd(),
+    Amortise(),
     Checks(),
     Snapshot(),
     Close(),

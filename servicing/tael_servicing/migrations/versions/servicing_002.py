@@ -513,6 +513,7 @@ def upgrade() -> None:
     sa.Column('code', sa.Text(collation='C'), nullable=False),
     sa.Column('owner_id', sa.Text(collation='C'), nullable=False),
     sa.Column('balance', sa.BigInteger(), nullable=False, comment="on the account's normal side"),
+    sa.Column('grown', sa.BigInteger(), nullable=False, comment='all that ever came onto it'),
     sa.PrimaryKeyConstraint('book_id', 'code', 'owner_id'),
     comment='what stands with receipts, partners, assets, deferred fees, by ledger account',
     postgresql_with={'fillfactor': 70}
