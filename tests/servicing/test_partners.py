@@ -195,8 +195,8 @@ def test_a_subsidiser_owes_its_part_of_an_instalment_and_pays_it(bank: Bank) -> 
     assert reason(record, bank, partner, "SUBSIDY_RECEIVED", 834) == "PARTNER_BALANCE"
     assert record(bank, partner, "SUBSIDY_RECEIVED", 833).subsidy.minor_units == 0
     bank.assert_books_agree()
+    too_much = repayment_pb2.Subsidy(partner_id=partner, amount=money(101))
     with pytest.raises(grpc.RpcError) as refused:
-        too_much = repayment_pb2.Subsidy(partner_id=partner, amount=money(101))
         bank.repay(loan_id, 100, subsidy=too_much)
     assert "subsidy.amount.minor_units" in violations(refused.value)
 

@@ -2,13 +2,15 @@
 
 A fee charged at the start lowers what the loan is worth to principal less fee. The effective rate is
 the one at which the payments of the plan are worth that; by it the loan is worth, on any later day,
-its payments still to come. What the books carry above that worth is the fee not yet amortised:
+its payments still to come. What the books carry above that worth is the fee not yet amortised, on a
+due date
 
-    unamortised = principal and interest earned − Σ payment · (1 + rate)^−periods to it
+    principal − Σ payment · (1 + rate)^−periods to it
 
-It starts at the fee and ends at nothing. Prepaid principal takes its part of it along. At another
-contract rate the effective rate is found anew, as if the loan had always borne that (IFRS 9 B5.4.5);
-a longer plan at the same rate makes the amortisation wait. Whole periods count alike, others by days.
+and between two of them evenly from the one to the other. It starts at the fee and ends at nothing.
+Prepaid principal takes its part of it along. At another contract rate the effective rate is found
+anew, as if the loan had always borne that (IFRS 9 B5.4.5); a longer plan at the same rate makes the
+amortisation wait. Whole periods count alike, others by their days.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from typing import NamedTuple
 from tael_servicing.arithmetic.dates import Period
 from tael_servicing.arithmetic.events import Disbursed
 from tael_servicing.arithmetic.fold import begin
-from tael_servicing.arithmetic.loan import Loan, Owed, interest_accrued
+from tael_servicing.arithmetic.loan import Loan, Owed
+from tael_servicing.arithmetic.schedules import stretch
 from tael_servicing.arithmetic.terms import Terms, Unit
 
 _CONTEXT = decimal.Context(prec=34)
@@ -52,12 +55,35 @@ def unamortised(terms: Terms, loan: Loan, fee: int) -> int:
         return 0
     with decimal.localcontext(_CONTEXT):
         discount = plan_discount(terms, loan, fee)
-        begun = 1 - _elapsed(current.instalment.period, loan.business_date)
-        flows = _flows(terms, loan.rows[loan.due_count :], begun)
-        worth = _worth(flows, discount)[0]
-        carried = loan.undue_principal + interest_accrued(terms, loan)
-        left = (carried - worth).to_integral_value(decimal.ROUND_HALF_UP)
+        start, end = _around(terms, loan, current, discount)
+        part = _elapsed(current.instalment.period, loan.business_date)
+        left = (start + (end - start) * part).to_integral_value(decimal.ROUND_HALF_UP)
     return min(max(int(left), 0), fee)
+
+
+def _around(terms: Terms, loan: Loan, current: Owed, discount: Decimal) -> tuple[Decimal, Decimal]:
+    """What is not amortised when the running period begins, of the principal it has now, and when it
+    ends.
+    """
+    later = loan.rows[loan.due_count + 1 :]
+    earned_before = sum(row.due[1] - row.instalment.accrues for row in later)
+    principal = sum(row.principal_unpaid for row in later)
+    end = principal + earned_before - _worth(_flows(terms, later), discount)[0]
+    carried = principal + current.principal_unpaid + earned_before
+    carried += current.due[1] - current.instalment.accrues
+    grown = discount ** -_length(terms, current.instalment.period)
+    start = (end - _interest(terms, loan, current) + carried * (grown - 1)) / grown
+    return start, end
+
+
+def _interest(terms: Terms, loan: Loan, current: Owed) -> Decimal:
+    """Of the running period, as if its principal had been what it is now from its first day."""
+    instalment = current.instalment
+    if not instalment.before:
+        return Decimal(instalment.accrues)
+    period = instalment.period
+    part = stretch(terms, loan.annual_rate, period, period.start, period.end)
+    return Decimal(loan.undue_principal * part[0]) / part[1]
 
 
 def plan_discount(terms: Terms, loan: Loan, fee: int) -> Decimal:
@@ -66,7 +92,7 @@ def plan_discount(terms: Terms, loan: Loan, fee: int) -> Decimal:
         replace(terms, annual_rate=loan.annual_rate),
         Disbursed(loan.rates[0].since, "", loan.principal),
     )
-    return effective_discount(loan.principal - fee, _flows(terms, plan.rows, Decimal(1)))
+    return effective_discount(loan.principal - fee, _flows(terms, plan.rows))
 
 
 def effective_discount(received: int, flows: Sequence[Flow]) -> Decimal:
@@ -101,14 +127,12 @@ def _worth(flows: Sequence[Flow], discount: Decimal) -> tuple[Decimal, Decimal]:
     return worth, slope / discount
 
 
-def _flows(terms: Terms, rows: Iterable[Owed], of_the_first: Decimal) -> list[Flow]:
-    """What rows still ask beside fees; `of_the_first`: how much of the first period lies ahead."""
-    flows, part = [], of_the_first
-    for row in rows:
-        gap = _length(terms, row.instalment.period) * part
-        flows.append(Flow(gap, row.principal_unpaid + row.interest_unpaid))
-        part = Decimal(1)
-    return flows
+def _flows(terms: Terms, rows: Iterable[Owed]) -> list[Flow]:
+    """What rows still ask beside fees, each a period after the one before."""
+    return [
+        Flow(_length(terms, row.instalment.period), row.principal_unpaid + row.interest_unpaid)
+        for row in rows
+    ]
 
 
 def _length(terms: Terms, period: Period) -> Decimal:
