@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from tael.servicing.v1 import portfolio_pb2 as pb
 from tael_runtime import idempotency
 from tael_runtime.errors import FailedPrecondition
-from tael_servicing import approvals, impairment_policies, loans
+from tael_servicing import approvals, impairment_policies
 from tael_servicing.arithmetic import classes
 from tael_servicing.arithmetic.classes import Cause, Facts, Standing
 from tael_servicing.arithmetic.events import Impaired
@@ -92,7 +92,7 @@ def override(
     after = _judged(policy, now, facts, request)
     _check_approved(now, after, request)
     if after.risk_class >= BAD and held.loan.accruing:
-        event = Impaired(day, loans.next_event_id(transaction, contract.loan_id))
+        event = Impaired(day, held.next_event_id)
         enact(transaction, held, event, day, reference=request.reason)
         after = classes.judge(policy, after, replace(facts, non_accrual=True))
     _remember(transaction, contract.book_id, {contract.loan_id: after}, [])

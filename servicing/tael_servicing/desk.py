@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from sqlalchemy import Connection
@@ -35,7 +35,7 @@ class Desk:
     def on_loan(
         self,
         rpc: str,
-        request: Message,
+        request: Any,
         answer: type[AnswerT],
         work: Callable[[Connection, Held, date], AnswerT],
     ) -> AnswerT:
@@ -44,7 +44,7 @@ class Desk:
 
         The request names its loan_id. Raises NotFound; PostingRefused; what the work raises.
         """
-        loan_id: str = request.loan_id  # type: ignore[attr-defined]  every request about a loan has it
+        loan_id: str = request.loan_id
 
         def once(transaction: Connection) -> AnswerT:
             day, held = loan_store.lock_on_open_day(transaction, loan_id)

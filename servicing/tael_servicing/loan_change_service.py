@@ -8,12 +8,13 @@ from datetime import date
 from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from sqlalchemy import Connection
 
 from tael.servicing.v1 import loan_change_pb2 as pb
 from tael.servicing.v1 import loan_change_pb2_grpc
 from tael_runtime.fields import optional_date, read_amount
-from tael_servicing import loan_changes, loans, messages
+from tael_servicing import loan_changes, messages
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.changing import Plan
 from tael_servicing.arithmetic.events import LoanEvent
@@ -22,7 +23,7 @@ from tael_servicing.desk import Desk
 from tael_servicing.enacting import enact
 from tael_servicing.loans import OWN_ACCOUNT, Held, Money
 
-AnswerT = TypeVar("AnswerT")
+AnswerT = TypeVar("AnswerT", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -242,26 +243,24 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
         self,
         rpc: str,
         request: Any,
-        answer: Callable[..., AnswerT],
+        answer: type[AnswerT],
         make: Make,
         funds: str = "",
         money: Money = OWN_ACCOUNT,
     ) -> AnswerT:
         """Enacts the event that `make` makes of a request, worth its value date."""
 
-        def work(transaction: Connection, held: Held, day: date) -> Any:
+        def work(transaction: Connection, held: Held, day: date) -> AnswerT:
             has_date = "value_date" in request.DESCRIPTOR.fields_by_name
             value_date = (optional_date(request, "value_date") if has_date else None) or day
-            event_id = loans.next_event_id(transaction, held.contract.loan_id)
-            event = make(Asked(transaction, held, value_date, event_id))
+            event = make(Asked(transaction, held, value_date, held.next_event_id))
             reference = loan_changes.reference_of(request)
             enacted = enact(
                 transaction, held, event, day, reference=reference, funds=funds, money=money
             )
             return answer(loan=messages.loan(enacted.after))
 
-        changed: AnswerT = self._desk.on_loan(rpc, request, answer, work)  # type: ignore[type-var, arg-type]  a message's class makes its messages
-        return changed
+        return self._desk.on_loan(rpc, request, answer, work)
 
 
 def _amount(held: Held, amount: Any, field: str = "amount") -> int:

@@ -152,7 +152,7 @@ def reverse(
         )
     if event_id in loans.reversed_events(transaction, loan_id):
         raise FailedPrecondition(Reason.ALREADY_REVERSED, "it was taken back before", event_id)
-    event = Reversed(day, loans.next_event_id(transaction, loan_id), event_id)
+    event = Reversed(day, held.next_event_id, event_id)
     return enact(transaction, held, event, day, reference=reference)
 
 

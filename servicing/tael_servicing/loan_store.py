@@ -53,7 +53,8 @@ from tael_servicing.tables import (
 )
 from tael_servicing.tables import loan as loans
 
-CONTRACT = [loans.c[name] for name in Contract.__dataclass_fields__]
+FIELDS = tuple(Contract.__dataclass_fields__)
+CONTRACT = [loans.c[name] for name in FIELDS]
 
 Rows = dict[tuple[Any, ...], dict[str, Any]]
 """Rows of one table by primary key."""
@@ -151,8 +152,9 @@ def _read(transaction: Connection, rows: Sequence[Any]) -> list[Held]:
 
 def contract_of(row: Any) -> Contract:
     """The contract out of the columns CONTRACT, which come first."""
-    *plain, choices, holidays, partner_id, partner_principal = row[: len(CONTRACT)]
-    return Contract(*plain, bytes(choices), tuple(holidays), partner_id, partner_principal)
+    values = dict(zip(FIELDS, row[: len(CONTRACT)], strict=True))
+    values["choices"], values["holidays"] = bytes(values["choices"]), tuple(values["holidays"])
+    return Contract(**values)
 
 
 def _today(terms: Terms, row: Any) -> Loan:

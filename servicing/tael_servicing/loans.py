@@ -123,7 +123,9 @@ class Held:
 
     @property
     def next_event_id(self) -> str:
-        """As the function of this name, of a loan that is locked and was not changed since."""
+        """The id of the event about to happen to the loan, which is locked and was not changed since:
+        ids of a loan sort in the order of arrival.
+        """
         assert self.stored is not None, "events happen to loans that are stored"
         return _id_after(self.stored.newest_event)
 
@@ -223,14 +225,6 @@ def next_event_ids(transaction: Connection, loan_ids: Sequence[str]) -> dict[str
         .group_by(loan_event.c.loan_id)
     )
     return {row.loan_id: _id_after(row.last) for row in rows}
-
-
-def next_event_id(transaction: Connection, loan_id: str) -> str:
-    """The id of the event about to happen: ids of a loan sort in the order of arrival."""
-    last: str | None = transaction.execute(
-        select(func.max(loan_event.c.event_id)).where(loan_event.c.loan_id == loan_id)
-    ).scalar()
-    return _id_after(last or "")
 
 
 def _id_after(last: str) -> str:

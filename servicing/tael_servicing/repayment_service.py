@@ -125,7 +125,7 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
 
         def work(transaction: Connection, held: Held, day: date) -> pb.RefundOverpaymentResponse:
             amount = read_amount("amount", request.amount, held.contract.currency_code)
-            event_id = loans.next_event_id(transaction, held.contract.loan_id)
+            event_id = held.next_event_id
             funds = REFUND_TO[request.destination or pb.REFUND_DESTINATION_OWN_ACCOUNT]
             event = OverpaymentRefunded(day, event_id, amount, funds)
             after = enact(transaction, held, event, day, reference=request.reference).after

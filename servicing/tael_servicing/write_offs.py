@@ -6,7 +6,7 @@ from datetime import date
 
 from sqlalchemy import Connection
 
-from tael_servicing import line_changes, loans
+from tael_servicing import line_changes
 from tael_servicing.arithmetic.events import Recovered, WrittenOff
 from tael_servicing.enacting import enact
 from tael_servicing.loans import Held
@@ -17,7 +17,7 @@ def write_off(transaction: Connection, held: Held, approval: str, day: date) -> 
 
     Raises FailedPrecondition NOT_NON_ACCRUAL.
     """
-    event = WrittenOff(day, loans.next_event_id(transaction, held.contract.loan_id))
+    event = WrittenOff(day, held.next_event_id)
     after = enact(transaction, held, event, day, reference=approval).after
     line_changes.freeze_written_off(transaction, held.contract, day)
     return after
@@ -30,6 +30,6 @@ def recover(
 
     Raises FailedPrecondition NOT_WRITTEN_OFF, RECOVERY_EXCEEDS_CLAIM.
     """
-    event = Recovered(day, loans.next_event_id(transaction, held.contract.loan_id), amount)
+    event = Recovered(day, held.next_event_id, amount)
     enacted = enact(transaction, held, event, day, reference=source)
     return enacted.after, enacted.amount("principal"), enacted.amount("interest")

@@ -45,9 +45,9 @@ class OpenDay(Step):
         """Opens the chunk's loans."""
         summary, changed, due, made = Summary(), [], [], []
         for before in loan_store.load(transaction, members(payload)):
-            loan, postings = apart(open_day, before.terms, before.loan)
+            loan, opened = apart(open_day, before.terms, before.loan)
             held = before.now(loan)
-            postings = give_back(transaction, held.contract, postings, loan.business_date)
+            postings = give_back(transaction, held.contract, opened, loan.business_date)
             made += [(held.contract, posting) for posting in postings]
             if loan != before.loan or held.state != before.state:
                 changed.append(held)
