@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpc
 from sqlalchemy import Connection
 
 from tael.risk.v1 import decision_pb2
@@ -23,8 +24,11 @@ from tael_origination import (
 from tael_origination.applications import Application, Approved
 from tael_origination.contract_pdf import ApprovalTerms
 from tael_origination.customers import CustomerFile
-from tael_origination.upstream import Risk, Servicing, loan_request
+from tael_origination.upstream import Risk, Servicing, loan_request, refusal_to_grant
 from tael_runtime.server import Runtime
+
+NO_LINE = "CREDIT_LINE"
+"""What a customer is told whose line is refused: one of risk's words for that."""
 
 
 class Approval:
@@ -104,15 +108,21 @@ class Approval:
         return decided
 
     def _granted(self, application: Application, approved: Approved) -> Application:
-        line_id = self._servicing.grant(
-            application.application_id,
-            application.customer_id,
-            application.product_code,
-            approved.limit,
-            application.currency,
-            approved.rate,
-            approved.valid_to,
-        )
+        try:
+            line_id = self._servicing.grant(
+                application.application_id,
+                application.customer_id,
+                application.product_code,
+                approved.limit,
+                application.currency,
+                approved.rate,
+                approved.valid_to,
+            )
+        except grpc.RpcError as error:
+            reason = refusal_to_grant(error)
+            if not reason:
+                raise
+            return self._not_granted(application.application_id, reason)
         with self._db.begin() as transaction:
             current = applications.get(transaction, application.application_id, lock=True)
             if current.line_id:
@@ -123,6 +133,23 @@ class Approval:
             self._file_notice(transaction, granted, approved)
             events.application_changed(transaction, granted.message())
             return granted
+
+    def _not_granted(self, application_id: str, reason: str) -> Application:
+        """Servicing grants no such line, now or later: the application ends, and another may follow."""
+        with self._db.begin() as transaction:
+            current = applications.get(transaction, application_id, lock=True)
+            if not current.awaits_line:
+                return current
+            rejected = applications.change(
+                transaction,
+                application_id,
+                state="REJECTED",
+                approved_limit=None,
+                reason_codes=[*current.reason_codes, reason],
+                customer_reasons=[*current.customer_reasons, NO_LINE],
+            )
+            events.application_changed(transaction, rejected.message())
+            return rejected
 
     def _file_notice(
         self, transaction: Connection, application: Application, approved: Approved

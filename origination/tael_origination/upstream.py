@@ -161,7 +161,14 @@ class Risk:
 
 NEVER = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
 """Answers that asking again does not change."""
-NOT_LENT = ("LINE_EXCEEDED", "LINE_FROZEN", "LINE_EXPIRED", "CUSTOMER_OVERDUE")
+NOT_LENT = (
+    "LINE_EXCEEDED",
+    "LINE_FROZEN",
+    "LINE_EXPIRED",
+    "CUSTOMER_OVERDUE",
+    "COST_OVER_CAP",
+    "PRODUCT_RETIRED",
+)
 """Refusals of DisburseLoan that its contract names: there is no loan, nor will there be."""
 
 
@@ -171,6 +178,20 @@ def refusal_to_lend(error: grpc.RpcError) -> str:
         return ""
     reason = reason_of(error)
     return reason if error.code() in NEVER or reason in NOT_LENT else ""
+
+
+NOT_GRANTED = ("PRODUCT_RETIRED", "PRODUCT_NOT_IN_FORCE", "COST_OVER_CAP")
+"""Refusals of GrantCreditLine that its contract names: there is no line, nor will there be."""
+
+
+def refusal_to_grant(error: grpc.RpcError) -> str:
+    """The reason of a final refusal of GrantCreditLine; "" where asking again may lead to a line."""
+    if not isinstance(error, grpc.Call):
+        return ""
+    reason = reason_of(error)
+    if error.code() in NEVER:
+        return reason or str(error.code().name)
+    return reason if reason in NOT_GRANTED else ""
 
 
 def loan_request(

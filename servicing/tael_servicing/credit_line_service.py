@@ -43,6 +43,8 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
             if not book_id:
                 book_id = lines.get(transaction, above).book_id
             book = books.hold_open(transaction, book_id)
+            if product:
+                products.check_lent(product, book.business_date)
             parent = lines.lock(transaction, above) if above else None
             line = line_requests.granted(request, parent, product, book)
             line = line_changes.grant(transaction, line, book.business_date)

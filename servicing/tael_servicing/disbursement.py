@@ -62,13 +62,13 @@ def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
     """Holds the line, signs the contract, books the loan and makes its payout ready.
 
     Raises FailedPrecondition LINE_EXCEEDED, LINE_FROZEN, LINE_EXPIRED, LINE_PENDING, LINE_OVERALL,
-    CUSTOMER_OVERDUE.
+    CUSTOMER_OVERDUE, PRODUCT_RETIRED, PRODUCT_NOT_IN_FORCE, COST_OVER_CAP; InvalidArgument.
     """
     book = books.hold_open(transaction, lines.get(transaction, request.line_id).book_id)
     line = lines.lock(transaction, request.line_id)
     day = book.business_date
     line.check_open(day)
-    product = products.get(transaction, line.product_code, on=day)
+    product = products.to_lend(transaction, line.product_code, day)
     contract = _contract(transaction, request, line, product, book)
     line.check_room(contract.principal)
     if loans.has_arrears(transaction, line.customer_id):

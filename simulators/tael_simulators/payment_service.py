@@ -24,7 +24,7 @@ MOST_LINES = 1000
 
 
 class Payments(payment_pb2_grpc.PaymentProviderServiceServicer):
-    """Keys: card or account token, payment id. Every card has money enough unless scripted otherwise."""
+    """Keys: card or account token, payment id. A card has money enough unless scripted otherwise."""
 
     def __init__(self, database: Database) -> None:
         self._db = database

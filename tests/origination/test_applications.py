@@ -22,7 +22,13 @@ from origination_support import (
 
 from support import House, day, refusal, rid, violations, wait_until
 from tael.origination.v1 import application_pb2, application_pb2_grpc, customer_pb2
-from tael.servicing.v1 import credit_line_pb2, credit_line_pb2_grpc
+from tael.servicing.v1 import (
+    credit_line_pb2,
+    credit_line_pb2_grpc,
+    product_pb2,
+    product_pb2_grpc,
+)
+from tael_cli.setup import product_terms
 from tael_client.values import money, to_decimal
 
 APPROVED = application_pb2.APPLICATION_STATE_APPROVED
@@ -339,3 +345,21 @@ def test_nobody_is_declined_because_risk_has_not_heard_of_the_consent(lender: Ho
             with pytest.raises(TimeoutError):
                 answer.result(LONGER_THAN_RISK_WAITS)
         assert answer.result().state == APPROVED
+
+
+def test_an_application_for_a_product_that_is_lent_no_more_ends(lender: House) -> None:
+    products = lender.client("servicing", product_pb2_grpc.ProductServiceStub)
+    products.PublishProduct(
+        product_pb2.PublishProductRequest(
+            request_id=rid(), code="gone", name="旧贷", terms=product_terms(), book_id="main"
+        )
+    )
+    products.RetireProduct(product_pb2.RetireProductRequest(request_id=rid(), code="gone"))
+    applicant = Applicant(lender).verified()
+    request = applicant.application()
+    request.product_code = "gone"
+    application = applicant.applications.SubmitApplication(request).application
+    assert (application.state, application.decided_on) == (REJECTED, day(TODAY))
+    assert not lines_of(lender, applicant.customer_id)
+    again = applicant.apply()
+    assert again.application_id != application.application_id, "none is left open"

@@ -82,7 +82,9 @@ def every_ten_days(**choices: Any) -> dict[str, Any]:
 class Bank:
     """One book with one product in a running house."""
 
-    def __init__(self, house: House, start: date = START, **terms: Any) -> None:
+    def __init__(
+        self, house: House, start: date = START, book: dict[str, Any] | None = None, **terms: Any
+    ) -> None:
         self.house = house
         self.day = start
         number = next(_numbers)
@@ -94,6 +96,7 @@ class Bank:
                 legal_entity="示范银行 Demo Bank",
                 currency_code="CNY",
                 business_date=from_date(start),
+                **(book or {}),
             )
         )
         self.products.PublishProduct(self.publication(**terms))

@@ -12,7 +12,7 @@ from servicing.bank import PAY, Bank
 from support import refusal, rid, violations, wait_until
 from tael.provider.v1.simulator_pb2 import Behaviour
 from tael.servicing.v1 import credit_line_pb2, loan_pb2
-from tael_client.values import from_date, money
+from tael_client.values import from_date, money, to_date
 
 
 def test_a_loan_is_booked_paid_out_and_occupies_its_line(bank: Bank) -> None:
@@ -83,7 +83,7 @@ def test_an_unknown_payout_is_asked_after_and_never_sent_again(bank: Bank) -> No
     assert bank.line(line.line_id) == (1_000_000, 0, 1_000_000)
 
 
-def test_a_payout_known_only_days_later_catches_its_interest_up(bank: Bank) -> None:
+def test_a_payout_known_only_days_later_bears_interest_from_the_day_it_is_known(bank: Bank) -> None:
     bank.script(PAY, "card-late", Behaviour(unknown_answers=1000))
     loan = bank.lend(card="card-late")
     bank.end_days(bank.day + timedelta(days=3))
@@ -98,9 +98,11 @@ def test_a_payout_known_only_days_later_catches_its_interest_up(bank: Bank) -> N
     wait_until(lambda: bank.loan(loan.loan_id).state == paid, what="the payout to be known")
     told = bank.told
     wait_until(lambda: all(each.entry_sequences for each in told(loan.loan_id)), what="its posting")
-    assert bank.owes(loan.loan_id)["interest_accrued"] == 968
+    assert bank.owes(loan.loan_id) == {"principal_normal": 1_000_000}
+    assert to_date(bank.loan(loan.loan_id).start_date) == bank.day
+    assert to_date(bank.schedule(loan.loan_id)[0].due_date) == date(2026, 2, 18)
     bank.end_day()
-    assert bank.owes(loan.loan_id)["interest_accrued"] == 1290
+    assert bank.owes(loan.loan_id)["interest_accrued"] == 323
     bank.assert_books_agree()
 
 

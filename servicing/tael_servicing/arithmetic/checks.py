@@ -171,7 +171,8 @@ def _returned(terms: Terms, loan: Loan, event: happened.Returned) -> None:
     check_payable(loan)
     if not loan.accruing or loan.legal_costs:
         raise FailedPrecondition(Reason.LOAN_NOT_UNTOUCHED, "it is off balance, or has legal costs")
-    if loan.overpayment or any(any(row.paid) for row in loan.rows):
+    left = loan.undue_principal + loan.overdue_principal
+    if left != loan.principal or loan.overpayment or any(any(row.paid) for row in loan.rows):
         raise FailedPrecondition(Reason.LOAN_NOT_UNTOUCHED, "something was paid on it")
     if event.amount != loan.principal:
         raise FailedPrecondition(
