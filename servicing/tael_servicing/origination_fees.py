@@ -41,7 +41,8 @@ def amortise(
             party_balance.c.owner_id == func.any(list(loan_ids)),
         )
     )
-    fees = {row.owner_id: (row.balance, row.grown) for row in rows}
+    # The account is an asset's: what is deferred stands on it below zero.
+    fees = {row.owner_id: (-row.balance, row.grown - row.balance) for row in rows}
     made: list[tuple[Contract, Posting]] = []
     for held in loan_store.load(transaction, loan_ids):
         part = _income(held, *fees[held.contract.loan_id])
@@ -52,9 +53,9 @@ def amortise(
     return [posting for _, posting in made]
 
 
-def _income(held: Held, balance: int, fee: int) -> int:
-    """What of a balance is no longer to be deferred. Off balance nothing becomes income."""
+def _income(held: Held, left: int, fee: int) -> int:
+    """What of the fee that is left is no longer to be deferred. Off balance nothing becomes income."""
     loan = held.loan
     if loan.running and loan.nonaccrual_since is not None:
         return 0
-    return balance - min(unamortised(held.terms, loan, fee), balance)
+    return left - min(unamortised(held.terms, loan, fee), left)

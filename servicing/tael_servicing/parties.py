@@ -5,6 +5,7 @@ Servicing keeps these balances beside the ledger's as it posts, and the end of t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
@@ -50,9 +51,9 @@ UNTOLD = frozenset((DEFERRED_FEES,))
 """Accounts whose movements the loan's own postings tell."""
 
 MOVES: Mapping[tuple[str, str], Move] = {
-    ("ORIGINATION_FEE_CHARGED", "fee"): Move(DEFERRED_FEES, "LOAN", 1),
-    ("ORIGINATION_FEE_CHARGED", "fee_vat"): Move(DEFERRED_FEES, "LOAN", -1),
-    ("ORIGINATION_FEE_AMORTISED", "amortisation"): Move(DEFERRED_FEES, "LOAN", -1),
+    ("ORIGINATION_FEE_CHARGED", "fee"): Move(DEFERRED_FEES, "LOAN", -1),
+    ("ORIGINATION_FEE_CHARGED", "fee_vat"): Move(DEFERRED_FEES, "LOAN", 1),
+    ("ORIGINATION_FEE_AMORTISED", "amortisation"): Move(DEFERRED_FEES, "LOAN", 1),
     ("RECEIPT_PARKED", "funds_channel"): Move(RECEIPTS, "RECEIPT", 1),
     ("RECEIPT_PARKED", "funds_transfer"): Move(RECEIPTS, "RECEIPT", 1),
     ("RECEIPT_REFUNDED", "parked"): Move(RECEIPTS, "RECEIPT", -1),
@@ -108,14 +109,14 @@ def move(
     transaction: Connection, told: Told, amounts: Mapping[str, int], owners: Mapping[str, str]
 ) -> None:
     """Moves the balances that an event's amounts move; owners by type."""
+    changes: Counter[tuple[str, str]] = Counter()
     for name, amount in amounts.items():
-        found = MOVES.get((told.event, name))
-        if found is None:
-            continue
-        key = {"book_id": told.book_id, "code": found.code, "owner_id": owners[found.owner_type]}
-        change = found.sign * amount
+        if found := MOVES.get((told.event, name)):
+            changes[found.code, owners[found.owner_type]] += found.sign * amount
+    for (code, owner_id), change in changes.items():
+        key = {"book_id": told.book_id, "code": code, "owner_id": owner_id}
         later.write(transaction, GROW, {**key, "balance": change, "grown": max(change, 0)})
-        if found.code not in UNTOLD:
+        if code not in UNTOLD:
             row = {
                 **key,
                 "movement_id": new_id("pm"),
