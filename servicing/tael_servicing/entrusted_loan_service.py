@@ -61,12 +61,11 @@ class EntrustedLoans(entrusted_loan_pb2_grpc.EntrustedLoanServiceServicer):
     ) -> pb.RepayEntrustedLoanResponse:
         """Principal and interest for the entrusting party."""
         found = self._get(request.loan_id)
-        principal, interest = (
-            read_amount(name, getattr(request, name), found.currency_code)
-            if request.HasField(name)  # type: ignore[arg-type]  both are fields of the request
-            else 0
-            for name in ("principal", "interest")
-        )
+        currency, principal, interest = found.currency_code, 0, 0
+        if request.HasField("principal"):
+            principal = read_amount("principal", request.principal, currency)
+        if request.HasField("interest"):
+            interest = read_amount("interest", request.interest, currency)
 
         def work(transaction: Connection, book: BookDay) -> pb.RepayEntrustedLoanResponse:
             loan = entrusted_loans.lock(transaction, request.loan_id)

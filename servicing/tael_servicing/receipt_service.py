@@ -72,7 +72,9 @@ class Receipts(receipt_pb2_grpc.ReceiptServiceServicer):
             parked = receipts.lock(transaction, request.receipt_id)
             amount = receipts.to_spend(parked, _wanted(request, parked))
             if request.WhichOneof("target") == "loan_id":
-                kind = repayment_pb2.RepaymentKind.Name(request.kind or 1)
+                kind = repayment_pb2.RepaymentKind.Name(
+                    request.kind or repayment_pb2.REPAYMENT_KIND_DUE
+                )
                 kind = kind.removeprefix("REPAYMENT_KIND_")
                 made = [
                     receipts.allocate_to_loan(

@@ -128,14 +128,14 @@ def ages(
         for start, limit in zip(starts, (*limits, 0), strict=True)
     ]
     rows = connection.execute(
-        select(receipts.c.parked_on, func.count().label("count"), func.sum(LEFT).label("left"))
+        select(receipts.c.parked_on, func.count().label("number"), func.sum(LEFT).label("left"))
         .join(party_balance, OF_THE_RECEIPT)
         .where(receipts.c.book_id == book_id, LEFT > 0)
         .group_by(receipts.c.parked_on)
     )
     for row in rows:
         bucket = made[bisect_left(limits, (day - row.parked_on).days)]
-        bucket.count += row.count
+        bucket.count += row.number
         bucket.left += int(row.left)
     return made
 
