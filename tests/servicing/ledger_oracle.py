@@ -43,7 +43,7 @@ def _rules() -> Rules:
     text = files("tael_ledger").joinpath("data/posting_rules.csv").read_text("utf-8")
     rules: Rules = {}
     for row in csv.DictReader(text.splitlines()):
-        if row["lender_type"] or row["vat_mode"] or row["product"]:
+        if row["lender_type"] or row["product"]:
             continue
         for status in (row["accrual_status"],) if row["accrual_status"] else ACCRUAL:
             lines = rules.setdefault((row["event"], row["amount_type"], status), [])
@@ -58,7 +58,7 @@ RULES = _rules()
 def received(posting: Posting) -> int:
     """The money a posting distributes: all that its loan parts add up to, wherever it came from."""
     parts = posting.amounts.items()
-    return sum(amount for name, amount in parts if not name.startswith("funds_"))
+    return sum(amount for name, amount in parts if not (name.startswith("funds_") or on_vat(name)))
 
 
 def account_turnover(posting: Posting) -> Counter[str]:
@@ -72,11 +72,23 @@ def account_turnover(posting: Posting) -> Counter[str]:
     return change
 
 
+def on_vat(name: str) -> bool:
+    """Whether an amount is VAT split off another."""
+    return "vat" in name
+
+
+INCOME = ("6011.01", "6011.02", "6011.03", "6021.01", "6021.02")
+NOT_DUE, OUTPUT, ADVANCED = "2221.06", "2221.01.07", "1221.03"
+"""VAT split off and not yet due; due; paid in advance on interest that is off balance."""
+
+
 class Books:
     """The accounts of one loan."""
 
     def __init__(self) -> None:
         self.accounts: Counter[str] = Counter()
+        self.split: Counter[str] = Counter()
+        """Of it, what amounts of VAT moved."""
 
     def lend(self, principal: int) -> None:
         """The disbursement, which the loan's fold leaves to the payout."""
@@ -86,6 +98,13 @@ class Books:
         """Books postings by the rules."""
         for posting in postings:
             self.accounts.update(account_turnover(posting))
+            vat = {name: amount for name, amount in posting.amounts.items() if on_vat(name)}
+            self.split.update(account_turnover(posting._replace(amounts=vat)))
+
+    def income(self) -> tuple[int, int]:
+        """Income so far, gross, and the VAT taken out of it."""
+        vat = sum(self.split[code] for code in INCOME)
+        return vat - sum(self.accounts[code] for code in INCOME), vat
 
     def balances(self) -> dict[str, int]:
         """The balances that are not zero, by the loan's names for them."""

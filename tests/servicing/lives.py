@@ -120,6 +120,7 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         interest_until=draw(st.sampled_from(Until)),
         nonaccrual_dpd=draw(st.sampled_from([30, 90])),
         cure_periods=draw(st.integers(1, 2)),
+        vat_rate=draw(st.sampled_from([Decimal(0), Decimal("0.06"), Decimal("0.03")])),
         write_off_performing=draw(st.booleans()),
     )
 
@@ -148,6 +149,7 @@ FIELDS: dict[type[LoanEvent], dict[str, st.SearchStrategy[Any]]] = {
     happened.Rescheduled: {"plan": plans},
     happened.Charged: {"amount": st.integers(1, 20_000)},
     happened.CostsAdvanced: {"amount": st.integers(1, 20_000)},
+    happened.Returned: {"amount": some_money},
     happened.Repaid: {
         "amount": some_money,
         "excess": st.one_of(st.none(), st.sampled_from(Excess)),
@@ -169,6 +171,7 @@ FIELDS: dict[type[LoanEvent], dict[str, st.SearchStrategy[Any]]] = {
     happened.WrittenOff: {},
     happened.Recovered: {"amount": some_money},
     happened.Sold: {"price": st.integers(0, 1_000_000)},
+    happened.AssetTaken: {"fair_value": some_money, "settles": st.booleans()},
     happened.Parked: {"amount": some_money},
     happened.OverpaymentRefunded: {"amount": st.integers(1, 50_000)},
 }

@@ -107,10 +107,12 @@ CARRIED: dict[str, dict[str, Any]] = {
     "repay_sweep": {"repayment": pb.RepaymentTerms(sweep=pb.REPAYMENT_SWEEP_VERTICAL)},
     "repay_order_nonaccrual": {"repayment": pb.RepaymentTerms(order_non_accrual=[5, 4, 3, 2, 1])},
     "excess": {"repayment": pb.RepaymentTerms(excess=pb.EXCESS_RULE_SPREAD)},
+    "direct_debit": {"repayment": pb.RepaymentTerms(no_direct_debit=True)},
     "prepayment": {"prepayment": pb.PrepaymentTerms(rule=pb.PREPAYMENT_RULE_KEEP_SCHEDULE)},
     "early_interest": {"prepayment": pb.PrepaymentTerms(early_interest=pb.EARLY_INTEREST_ALL)},
     "interest_until": {"prepayment": pb.PrepaymentTerms(interest_until=pb.INTEREST_UNTIL_DUE_DATE)},
     "nonaccrual_dpd": {"non_accrual": pb.NonAccrualTerms(dpd=0)},
+    "vat_rate": {"vat_rate": decimal("0.06")},
     "cure_periods": {"non_accrual": pb.NonAccrualTerms(cure_periods=0)},
     "write_off_performing": {"non_accrual": pb.NonAccrualTerms(write_off_performing=True)},
 }

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
+from tael_servicing.arithmetic.vat import BESIDE
+
 if TYPE_CHECKING:
     from tael_servicing.arithmetic.loan import Loan
 
@@ -53,4 +55,5 @@ class Journal:
         self.postings.append(Posting(event, day, loan.accruing, moved, self.cause))
         due = {name: amount for name, amount in beside.items() if amount}
         if due:
-            self.postings.append(Posting("VAT_DUE", day, loan.accruing, due, self.cause))
+            also = BESIDE.get(event, "VAT_DUE")
+            self.postings.append(Posting(also, day, loan.accruing, due, self.cause))
