@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from tael.ledger.v1 import ledger_pb2 as ledger
 from tael_runtime.errors import FailedPrecondition
 from tael_runtime.four_eyes import check_second_person
 from tael_runtime.idempotency import current_caller
-from tael_servicing import debits, differences, settlements
+from tael_servicing import debits, differences, receipts, settlements
 from tael_servicing.books import BookDay
 from tael_servicing.differences import Difference
 from tael_servicing.reasons import Reason
+from tael_servicing.receipts import Parked
 
 AT_CHANNEL = ("MISSING_AT_CHANNEL", "MISSING_HERE", "AMOUNT_DIFFERS", "DUPLICATE")
 """What stands on 1221.01 while it is open, where a settlement file brought it."""
@@ -113,10 +113,21 @@ def _hand_over(transaction: Connection, book: BookDay, found: Difference) -> Non
 
 
 def _park(transaction: Connection, book: BookDay, found: Difference) -> None:
-    """What is nobody's is held until its owner is known."""
-    amounts: Mapping[str, int] = {"funds_channel": found.theirs - found.ours}
-    owner = ledger.Owner(owner_type="RECEIPT", owner_id=found.difference_id)
-    settlements.post(transaction, book, found.difference_id, "RECEIPT_PARKED", amounts, [owner])
+    """What is nobody's is a receipt until its owner is known."""
+    amount = found.theirs - found.ours
+    receipts.park(
+        transaction,
+        Parked(
+            receipt_id=found.difference_id,
+            book_id=found.book_id,
+            currency_code=found.currency_code,
+            amount=amount,
+            funding="CHANNEL",
+            reference=found.subject,
+            parked_on=book.business_date,
+            left=amount,
+        ),
+    )
 
 
 DEEDS: Mapping[str, Callable[[Connection, BookDay, Difference], None]] = {

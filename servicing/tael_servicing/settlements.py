@@ -129,7 +129,6 @@ def post(
     request_id: str,
     event: str,
     amounts: Mapping[str, int],
-    owners: Sequence[ledger.Owner] = (),
 ) -> None:
     """Stores what a settlement or a resolution of that id posts, in a lane of its own."""
     moved = {name: amount for name, amount in amounts.items() if amount}
@@ -139,7 +138,6 @@ def post(
     told = ledger.BusinessEvent(
         event=event,
         value_date=day,
-        owners=owners,
         amounts=[ledger.EventAmount(amount_type=n, minor_units=a) for n, a in moved.items()],
         source=f"servicing/channel/{request_id}",
     )

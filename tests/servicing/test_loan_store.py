@@ -35,7 +35,7 @@ def test_reading_a_loan_costs_the_same_whatever_happened_to_it(bank: Bank) -> No
     young, held = rows_read(database, loan_id)
     with database.begin() as transaction:
         for _ in range(200):
-            event_id = loans.next_event_id(transaction, loan_id)
+            event_id = loan_store.get(transaction, loan_id).next_event_id
             loans.record(transaction, loan_id, Parked(bank.day, event_id, 1))
     old, aged = rows_read(database, loan_id)
     assert young == old == [1]
