@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
@@ -127,6 +128,24 @@ def test_a_reversed_repayment_gives_its_money_back_to_the_receipt(bank: Bank) ->
     )
     assert left(bank, receipt.receipt_id) == 50_000
     assert bank.balance("2241.04", f"RECEIPT:{receipt.receipt_id}") == 50_000
+    bank.assert_books_agree()
+
+
+def test_a_receipt_that_several_people_spend_at_once_is_spent_once(bank: Bank) -> None:
+    loan_ids = [bank.lend().loan_id for _ in range(4)]
+    receipt = park(bank, 25_000)
+
+    def spend(loan_id: str) -> str:
+        try:
+            allocate(bank, receipt.receipt_id, loan_id=loan_id, amount=money(10_000))
+        except grpc.RpcError as error:
+            return refusal(error)[1]
+        return "OK"
+
+    with ThreadPoolExecutor(4) as people:
+        told = list(people.map(spend, loan_ids))
+    assert sorted(told) == ["OK", "OK", "RECEIPT_EXCEEDED", "RECEIPT_EXCEEDED"]
+    assert left(bank, receipt.receipt_id) == 5_000
     bank.assert_books_agree()
 
 

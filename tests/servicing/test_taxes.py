@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -83,8 +83,8 @@ class TaxBook:
 
 
 @pytest.fixture(scope="module")
-def house(open_house: Callable[..., House]) -> Iterator[House]:
-    yield open_house("simulators", "ledger", "servicing")
+def house(open_house: Callable[..., House]) -> House:
+    return open_house("simulators", "ledger", "servicing")
 
 
 def test_a_month_s_vat_and_surtaxes_are_transferred_accrued_and_paid(house: House) -> None:
