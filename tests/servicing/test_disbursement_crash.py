@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,17 +20,22 @@ from tael.provider.v1.simulator_pb2 import Behaviour
 from tael.servicing.v1 import loan_pb2
 from tael_client.values import money
 
-QUERY = "tael.provider.v1.PaymentProviderService/QueryPayment"
-RECORD = "tael.ledger.v1.LedgerService/RecordEvents"
+PATIENT = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.UNKNOWN,
+)
+"""What a caller is told whose server goes away."""
 PAID, FAILED = loan_pb2.PAYOUT_STATE_PAID, loan_pb2.PAYOUT_STATE_FAILED
 
 
 @pytest.fixture(scope="module")
-def bank(open_house: Callable[..., House]) -> Iterator[Bank]:
+def bank(open_house: Callable[..., House]) -> Bank:
     """A bank whose servicing is a process that can be killed."""
     house = open_house("simulators", "ledger")
     house.spawn("servicing")
-    yield Bank(house, **TRANCHES)
+    return Bank(house, **TRANCHES)
 
 
 def strike(bank: Bank) -> None:
@@ -59,12 +64,8 @@ def insist(call: Callable[[], Any]) -> Any:
         try:
             return call()
         except grpc.RpcError as error:
-            assert error.code() in (
-                grpc.StatusCode.UNAVAILABLE,
-                grpc.StatusCode.CANCELLED,
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                grpc.StatusCode.UNKNOWN,
-            ), error
+            if error.code() not in PATIENT:
+                raise
             return None
 
     return wait_until(answered, 60, "an answer")
@@ -80,6 +81,11 @@ def state_of(bank: Bank, payment_id: str) -> str:
         number=int(number[0]) if number else 1,
     )
     return rows[0].state if rows else ""
+
+
+def assert_books_agree(bank: Bank) -> None:
+    """The day's end compares servicing's balances with the ledger's."""
+    bank.end_day()
 
 
 def assert_paid_once(bank: Bank, loan_id: str, account: str, number: int) -> None:
@@ -111,7 +117,7 @@ def test_killed_between_sending_a_tranche_and_learning_of_it_pays_once(bank: Ban
     assert_paid_once(bank, loan_id, "acct-k", 2)
     assert bank.loan(loan_id).disbursed == 1_000_000
     assert bank.line(line_id) == (1_000_000, 0, 1_000_000)
-    bank.assert_books_agree()
+    assert_books_agree(bank)
 
 
 def test_killed_between_booking_and_sending_an_entrusted_payment_pays_once(bank: Bank) -> None:
@@ -130,7 +136,7 @@ def test_killed_between_booking_and_sending_an_entrusted_payment_pays_once(bank:
     loan_id = insist(lambda: bank.loans.DisburseLoan(request)).loan.loan_id
     assert_paid_once(bank, loan_id, "acct-b", 1)
     assert bank.line(line_id) == (1_000_000, 0, 1_000_000)
-    bank.assert_books_agree()
+    assert_books_agree(bank)
 
 
 def test_killed_after_a_failure_gives_all_back_once(bank: Bank) -> None:
@@ -148,12 +154,12 @@ def test_killed_after_a_failure_gives_all_back_once(bank: Bank) -> None:
     locked = [each["principal"] for each in bank.posted(loan_id, "ENTRUSTED_PAYMENT_LOCKED")]
     assert locked == [1_000_000, -1_000_000]
     assert bank.line(line_id) == (0, 0, 2_000_000)
-    bank.assert_books_agree()
+    assert_books_agree(bank)
 
 
 def test_killed_at_any_moment_each_loan_and_each_tranche_is_paid_once(bank: Bank) -> None:
     dice = random.Random(62)
-    line_id = bank.grant(limit=10_000_000).line_id
+    line_id = bank.grant(limit=6_000_000).line_id
 
     def life(number: int) -> str:
         first = bank.disbursement(
@@ -167,8 +173,8 @@ def test_killed_at_any_moment_each_loan_and_each_tranche_is_paid_once(bank: Bank
         return loan_id
 
     with ThreadPoolExecutor(4) as pool:
-        lives = [pool.submit(life, number) for number in range(10)]
-        for _ in range(4):
+        lives = [pool.submit(life, number) for number in range(6)]
+        for _ in range(3):
             time.sleep(dice.uniform(0, 0.6))
             strike(bank)
         loan_ids = [each.result() for each in lives]
@@ -177,5 +183,5 @@ def test_killed_at_any_moment_each_loan_and_each_tranche_is_paid_once(bank: Bank
         (payment,) = bank.payments(f"card-{number}")
         assert (payment.minor_units, payment.times_sent) == (400_000, 1)
         assert bank.loan(loan_id).disbursed == 1_000_000
-    assert bank.line(line_id) == (10_000_000, 0, 0)
-    bank.assert_books_agree()
+    assert bank.line(line_id) == (6_000_000, 0, 0)
+    assert_books_agree(bank)

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from servicing.bank import DUE_TOMORROW, PAY, START, Bank, decimal
+from servicing.test_partners import lend_jointly, record, register
 
 from support import refusal, rid, violations, wait_until
 from tael.ledger.v1 import ledger_pb2
@@ -169,7 +170,7 @@ def test_a_fee_is_charged_beside_the_payout_and_deferred(new_bank: Callable[...,
         ("1303.04", "Cr", 28_302),
         ("2221.01.07", "Cr", 1_698),
     ]
-    assert bank.balance("1303.04", f"LOAN:{loan.loan_id}") == 28_302
+    assert bank.balance("1303.04", f"LOAN:{loan.loan_id}") == -28_302
     bank.end_days(bank.day + timedelta(days=2))
     bank.assert_books_agree()
     assert cancel(bank, loan.loan_id).state == RETURNED
@@ -412,3 +413,37 @@ def test_money_worth_an_earlier_day_than_the_return_is_held_for_the_customer(ban
     assert bank.owes(loan_id) == {"overpayment": 10_000}
     assert bank.line(line.line_id) == (0, 0, 2_000_000)
     bank.assert_books_agree()
+
+
+def test_a_tranche_that_comes_after_the_loan_was_settled_opens_it_again(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(**TRANCHES)
+    line = bank.grant()
+    loan_id = bank.lend(line.line_id, "card-again", principal=money(400_000)).loan_id
+    bank.script(PAY, "card-again", Behaviour(unknown_answers=1000))
+    bank.loans.DisburseTranche(tranche(loan_id))
+    bank.end_day()
+    bank.repay(loan_id, bank.day_payoff(loan_id), "SETTLE")
+    bank.end_day()
+    assert bank.loan(loan_id).state == loan_pb2.LOAN_STATE_CLOSED_EARLY
+    known(bank, "card-again")
+    await_payout(bank, loan_id, "PAID")
+    loan = bank.loan(loan_id)
+    assert (loan.state, loan.balances.principal_normal) == (NORMAL, 600_000)
+    assert bank.line(line.line_id) == (600_000, 0, 1_400_000)
+    bank.end_day()
+    bank.assert_books_agree()
+
+
+def test_a_joint_loan_that_comes_back_gives_the_partner_its_part_again(bank: Bank) -> None:
+    partner = register(bank, "JOINT_LENDER")
+    record(bank, partner, "JOINT_FUNDS_RECEIVED", 700_000)
+    line = bank.grant()
+    loan = lend_jointly(bank, partner, line_id=line.line_id)
+    bank.end_day()
+    assert cancel(bank, loan.loan_id).state == RETURNED
+    assert bank.balance("2241.05", f"PARTNER:{partner}") == 700_000
+    assert bank.line(line.line_id) == (0, 0, 2_000_000)
+    bank.assert_books_agree()
+    assert reason(lambda: lend_jointly(bank, partner, **entrusted("acct-j"))) == "INVALID_FIELD"
