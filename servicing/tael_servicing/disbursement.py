@@ -37,6 +37,8 @@ from tael_servicing import (
     payout_orders,
     payouts,
     products,
+    rates,
+    repricing,
     tranches,
 )
 from tael_servicing.arithmetic.dates import later
@@ -168,15 +170,21 @@ def begin_loan(transaction: Connection, held: Held, payout: Payout, day: date) -
 
 
 def _begun_anew(transaction: Connection, held: Held, day: date) -> Held:
-    """The contract as of a later first day; a first due date that has passed moves on by periods."""
+    """The contract as of a later first day: a first due date that has passed moves on by periods, and
+    a floating rate is that day's.
+    """
     terms, contract = held.terms, held.contract
     product = products.get(transaction, contract.product_code, contract.product_version)
     choices = product_pb2.LoanChoices.FromString(contract.choices)
     if terms.first_due is not None:
         choices.first_due_date.CopyFrom(from_date(_after(terms, terms.first_due, day)))
     off = holidays.of_loan(transaction, product.terms, day, contract.periods)
+    rate = contract.annual_rate
+    if product.terms.HasField("floating_rate"):
+        rate = repricing.rate_on(rates.known(transaction), contract, product.terms, day)
     contract = replace(
         contract,
+        annual_rate=rate,
         start_date=day,
         choices=choices.SerializeToString(deterministic=True),
         holidays=tuple(sorted(off)),

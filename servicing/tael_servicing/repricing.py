@@ -82,14 +82,14 @@ def _anniversary(day: date) -> ColumnElement[bool]:
 
 def repriced(lprs: Sequence[Lpr], held: Held, terms: pb.ProductTerms, day: date) -> Repriced | None:
     """The event by which a loan takes the rate of the day; None where it has it already."""
-    rate = _rate(lprs, held.contract, terms, day)
+    rate = rate_on(lprs, held.contract, terms, day)
     if rate == held.loan.annual_rate:
         return None
     kept = terms.floating_rate.keep == pb.PREPAYMENT_RULE_KEEP_INSTALMENT
     return Repriced(day, held.next_event_id, rate, Keep.INSTALMENT if kept else Keep.TERM)
 
 
-def _rate(lprs: Sequence[Lpr], contract: Contract, terms: pb.ProductTerms, day: date) -> Decimal:
+def rate_on(lprs: Sequence[Lpr], contract: Contract, terms: pb.ProductTerms, day: date) -> Decimal:
     """The prime rate of the day with the spread the loan was signed with."""
     months = rates.months_of(terms, contract.periods)
     floating = terms.floating_rate

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from servicing.bank import DUE_TOMORROW, PAY, START, Bank, decimal
 from servicing.test_partners import lend_jointly, record, register
+from servicing.test_repricing import floating, publish
 
 from support import refusal, rid, violations, wait_until
 from tael.ledger.v1 import ledger_pb2
@@ -447,3 +448,17 @@ def test_a_joint_loan_that_comes_back_gives_the_partner_its_part_again(bank: Ban
     assert bank.line(line.line_id) == (0, 0, 2_000_000)
     bank.assert_books_agree()
     assert reason(lambda: lend_jointly(bank, partner, **entrusted("acct-j"))) == "INVALID_FIELD"
+
+
+def test_a_floating_loan_that_begins_late_bears_the_rate_of_its_first_day(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = floating(new_bank, product_pb2.REPRICE_MODE_ANNIVERSARY)
+    bank.script(PAY, "card-float", Behaviour(unknown_answers=1000))
+    loan_id = bank.lend(card="card-float").loan_id
+    publish(bank, START + timedelta(days=1), "0.028")
+    bank.end_days(START + timedelta(days=2))
+    known(bank, "card-float")
+    await_payout(bank, loan_id, "PAID")
+    assert bank.loan(loan_id).annual_rate.value == "0.118"
+    bank.assert_books_agree()
