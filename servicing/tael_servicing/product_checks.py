@@ -271,6 +271,8 @@ def _interest(terms: pb.ProductTerms) -> Iterator[Violation]:
         yield "interest.partial_period", "is a part of a nominal period; the basis is REAL_DAYS"
     if given.interest_on == pb.INTEREST_ON_ACTUAL and flat:
         yield "interest.interest_on", "a flat rate is on what was lent, not on the balance"
+    if given.cumulative and terms.overdue.mode == pb.OVERDUE_MODE_CONTRACT:
+        yield "interest.cumulative", "needs a plan that stands; CONTRACT makes it anew when late"
     if given.interest_free_periods > terms.max_periods:
         yield "interest.interest_free_periods", f"is more than max_periods, {terms.max_periods}"
 

@@ -77,6 +77,7 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         Unit.WEEK: st.integers(1, 4),
         Unit.MONTH: st.sampled_from([1, 1, 1, 2, 3, 12]),
     }[unit]
+    overdue = draw(st.sampled_from(Overdue))
     return Terms(
         method=draw(st.sampled_from(Method)),
         periods=count,
@@ -87,7 +88,7 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         partial=draw(st.sampled_from(Partial)),
         rate_places=draw(st.sampled_from([0, 0, 6])),
         interest_on=draw(st.sampled_from(InterestOn)),
-        cumulative_interest=draw(st.booleans()),
+        cumulative_interest=overdue is not Overdue.CONTRACT and draw(st.booleans()),
         annuity=draw(st.sampled_from([None, *Annuity])),
         instalment=draw(st.sampled_from([0, 0, 0, 5_000, 90_000])),
         multiple=draw(st.sampled_from([1, 1, 100])),
@@ -107,7 +108,7 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         month_end=draw(st.sampled_from(MonthEnd)),
         shift=draw(st.sampled_from(Shift)),
         holidays=WEEKENDS,
-        overdue=draw(st.sampled_from(Overdue)),
+        overdue=overdue,
         penalty_multiplier=draw(st.sampled_from([Decimal("1.3"), Decimal("1.5"), Decimal(2)])),
         compound_enabled=draw(st.booleans()),
         grace_days=draw(st.integers(0, 3)),

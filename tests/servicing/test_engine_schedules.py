@@ -28,7 +28,6 @@ from tael_servicing.arithmetic.terms import (
     Maturity,
     Method,
     MonthEnd,
-    Overdue,
     Residue,
     Shift,
     Terms,
@@ -95,9 +94,6 @@ def test_every_schedule_repays_the_principal_and_no_row_is_negative(
 def test_the_nights_of_a_life_sum_to_the_interest_of_its_schedule(
     terms: Terms, principal: int
 ) -> None:
-    if terms.overdue is Overdue.CONTRACT:
-        # Each due date makes the rest anew, and with it the sums that are rounded.
-        terms = replace(terms, cumulative_interest=False)
     schedule = build_schedule(terms, principal, START)
     events: list[LoanEvent] = [Disbursed(START, "000", principal)]
     for number, row in enumerate(schedule.instalments, 1):

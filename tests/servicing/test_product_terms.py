@@ -216,6 +216,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"overdue": pb.OverdueTerms(misuse_multiplier=decimal("2.1"))}, "overdue.misuse_multiplier"),
     ({"overdue": pb.OverdueTerms(mode=pb.OVERDUE_MODE_NOTHING)}, "penalty_multiplier"),
     ({"annual_rate": None}, "annual_rate"),
+    (
+        {
+            "penalty_multiplier": None,
+            "overdue": pb.OverdueTerms(mode=pb.OVERDUE_MODE_CONTRACT),
+            **interest(cumulative=True),
+        },
+        "interest.cumulative",
+    ),
     ({"annual_rate": decimal("12 %")}, "annual_rate"),
     ({"non_accrual": pb.NonAccrualTerms(never=True, dpd=90)}, "non_accrual.dpd"),
     ({"grace_days": 3, "non_accrual": pb.NonAccrualTerms(dpd=2)}, "non_accrual.dpd"),

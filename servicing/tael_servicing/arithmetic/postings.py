@@ -48,12 +48,14 @@ class Journal:
         moved = {name: amount for name, amount in amounts.items() if amount}
         if not moved:
             return
-        day, beside = value_date or loan.business_date, {}
-        if loan.vat is not None and (loan.accruing or event != "INTEREST_ACCRUED"):
-            own, beside = loan.vat.split(event, moved)
-            moved.update({name: amount for name, amount in own.items() if amount})
-        self.postings.append(Posting(event, day, loan.accruing, moved, self.cause))
+        day, accruing = value_date or loan.business_date, loan.accruing
+        posting = Posting(event, day, accruing, moved, self.cause)
+        self.postings.append(posting)
+        if loan.vat is None or (event == "INTEREST_ACCRUED" and not accruing):
+            return
+        own, beside = loan.vat.split(event, moved)
+        moved.update({name: amount for name, amount in own.items() if amount})
         due = {name: amount for name, amount in beside.items() if amount}
         if due:
             also = BESIDE.get(event, "VAT_DUE")
-            self.postings.append(Posting(also, day, loan.accruing, due, self.cause))
+            self.postings.append(posting._replace(event=also, amounts=due))
