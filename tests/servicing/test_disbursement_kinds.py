@@ -400,6 +400,12 @@ def test_a_loan_on_which_something_was_repaid_is_not_cancelled(bank: Bank) -> No
     bank.reverse(loan_id, repaid.repayment_id)
     assert cancel(bank, loan_id).state == RETURNED
     bank.assert_books_agree()
+    last = bank.history(loan_id)[-1]
+    assert last.kind == "Returned"
+    taken_back = {"event_id": last.event_id, "approval": "case-7"}
+    assert (
+        reason(lambda: bank.change("ReverseLoanChange", loan_id, **taken_back)) == "NOT_REVERSIBLE"
+    )
 
 
 def test_money_worth_an_earlier_day_than_the_return_is_held_for_the_customer(bank: Bank) -> None:
