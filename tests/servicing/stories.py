@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 from tael_servicing.arithmetic.fold import end_day
 from tael_servicing.arithmetic.loan import Loan, balances
@@ -54,3 +55,28 @@ def totals(postings: Iterable[Posting]) -> Mapping[tuple[str, str], int]:
 def day_after(day: date, days: int) -> date:
     """`days` later."""
     return day + timedelta(days=days)
+
+
+def half_up(exact: Fraction) -> int:
+    """Whole minor units."""
+    return int(exact + Fraction(1, 2))
+
+
+def level(principal: int, factors: list[Fraction]) -> Fraction:
+    """The exact instalment that these factors, one a period, repay."""
+    worth, discount = Fraction(0), Fraction(1)
+    for factor in factors:
+        discount /= 1 + factor
+        worth += discount
+    return principal / worth
+
+
+def repaid(principal: int, factors: list[Fraction], share: int) -> list[tuple[int, int, int]]:
+    """(principal, interest, balance) of rows that all pay `share`, the last what is left."""
+    rows, balance = [], principal
+    for number, factor in enumerate(factors, 1):
+        interest = half_up(balance * factor)
+        part = balance if number == len(factors) else share - interest
+        balance -= part
+        rows.append((part, interest, balance))
+    return rows

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servicing.lives import START, WEEKENDS, any_terms, principals
-from servicing.stories import amounts
+from servicing.stories import amounts, half_up, level, repaid
 
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Repaid
 from tael_servicing.arithmetic.fold import replay
@@ -35,30 +35,6 @@ from tael_servicing.arithmetic.terms import (
 )
 
 MANY = settings(max_examples=300, deadline=None)
-
-
-def half_up(exact: Fraction) -> int:
-    return int(exact + Fraction(1, 2))
-
-
-def level(principal: int, factors: list[Fraction]) -> Fraction:
-    """The exact instalment that these factors, one a period, repay."""
-    worth, discount = Fraction(0), Fraction(1)
-    for factor in factors:
-        discount /= 1 + factor
-        worth += discount
-    return principal / worth
-
-
-def repaid(principal: int, factors: list[Fraction], share: int) -> list[tuple[int, int, int]]:
-    """(principal, interest, balance) of rows that all pay `share`, the last what is left."""
-    rows, balance = [], principal
-    for number, factor in enumerate(factors, 1):
-        interest = half_up(balance * factor)
-        part = balance if number == len(factors) else share - interest
-        balance -= part
-        rows.append((part, interest, balance))
-    return rows
 
 
 def rows(schedule: Schedule) -> list[tuple[int, int, int]]:

@@ -1,0 +1,305 @@
+"""What changes a loan, against figures worked out by hand or with Fractions.
+
+The loan of most of them: 10,000.00 over twelve months at 12 %, level instalments of 888.49; a night
+bears 12 %/360 of what is not yet due and 18 %/360 of what is overdue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+from servicing.stories import HARD, START, amounts, day_after, half_up, level, repaid, totals
+
+from tael_servicing.arithmetic import events as happened
+from tael_servicing.arithmetic.changing import Plan, projected
+from tael_servicing.arithmetic.difference import refolded
+from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Prepaid, Repaid
+from tael_servicing.arithmetic.fold import replay
+from tael_servicing.arithmetic.loan import Loan
+from tael_servicing.arithmetic.prepaying import payoff
+from tael_servicing.arithmetic.terms import (
+    Annuity,
+    Basis,
+    DayCount,
+    EarlyInterest,
+    Excess,
+    Fee,
+    FeeAt,
+    FeeOn,
+    Keep,
+    Method,
+    Overdue,
+    Part,
+    Partial,
+    Shift,
+    Terms,
+)
+
+PLAIN = replace(HARD, compound_enabled=False)
+LENT = Disbursed(START, "00", 1_000_000)
+FIRST_DUE = date(2026, 2, 15)
+PAID_FIRST = Repaid(FIRST_DUE, "01", 88_849)
+LEFT = 921_151
+"""Principal after the first instalment."""
+MONTH = Fraction(1, 100)
+NIGHT, LATE_NIGHT = Fraction(12, 36_000), Fraction(18, 36_000)
+
+
+def loan_on(day: date, *events: LoanEvent, terms: Terms = HARD, lent: Disbursed = LENT) -> Loan:
+    return replay(terms, [lent, *events], day).loan
+
+
+def ahead(loan: Loan) -> list[tuple[int, int, int]]:
+    """(principal, interest, balance after) of what is not yet due."""
+    rows = [row.instalment for row in loan.rows[loan.due_count :]]
+    return [(row.principal, row.interest, row.balance_after) for row in rows]
+
+
+def running(
+    balance: int, own: int, factors: Sequence[Fraction], share: int
+) -> list[tuple[int, int, int]]:
+    """Rows that pay `share`, the first of which bears the interest `own`."""
+    left = balance - (share - own)
+    return [(share - own, own, left), *repaid(left, list(factors), share)]
+
+
+THIRTY = Terms(
+    Method.EQUAL_INSTALMENT,
+    6,
+    Decimal("0.12"),
+    basis=Basis.REAL_DAYS,
+    day_count=DayCount.ACT_360,
+    annuity=Annuity.THIRTY_DAYS,
+)
+SPRING = Disbursed(date(2026, 3, 10), "00", 600_000)
+"""Due on 10 April (31 nights), May (30), June (31), July (30), August (31), September (31)."""
+AFTER_APRIL = [Fraction(days * 12, 36_000) for days in (30, 31, 30, 31, 31)]
+
+
+def test_prepaying_makes_a_thirty_day_instalment_smaller_or_the_term_shorter() -> None:
+    share = half_up(level(600_000, [MONTH] * 6))
+    first = share - half_up(600_000 * NIGHT * 31)
+    left = 600_000 - first - 200_000
+    day = date(2026, 4, 10)
+    paid = Repaid(day, "01", share)
+    smaller = loan_on(day, paid, Prepaid(day, "02", 200_000, Keep.TERM), terms=THIRTY, lent=SPRING)
+    less = half_up(level(left, [MONTH] * 5))
+    assert ahead(smaller) == repaid(left, AFTER_APRIL, less)
+    shorter = loan_on(
+        day, paid, Prepaid(day, "02", 200_000, Keep.INSTALMENT), terms=THIRTY, lent=SPRING
+    )
+    rows, balance = [], left
+    for factor in AFTER_APRIL:
+        interest = half_up(balance * factor)
+        part = min(balance, share - interest)
+        balance -= part
+        rows.append((part, interest, balance))
+        if not balance:
+            break
+    assert len(rows) == 3
+    assert ahead(shorter) == rows
+
+
+def test_a_payoff_inside_a_period_bears_its_days_or_its_share_of_the_month() -> None:
+    day = date(2026, 2, 1)
+    by_days = payoff(PLAIN, loan_on(day, terms=PLAIN))
+    assert by_days.interest_to_date == half_up(1_000_000 * NIGHT * 17) == 5667
+    pro_rata = replace(PLAIN, partial=Partial.PRO_RATA)
+    shared = payoff(pro_rata, loan_on(day, terms=pro_rata))
+    assert shared.interest_to_date == half_up(10_000 * Fraction(17, 31)) == 5484
+
+
+def test_a_rate_learned_late_makes_a_repayment_after_it_pay_less_interest() -> None:
+    """6 % from the sixteenth night on: 53.33 and 15 nights' 25.00 instead of 100.00."""
+    known = [LENT, PAID_FIRST]
+    late = happened.Repriced(date(2026, 1, 31), "09", Decimal("0.06"))
+    as_of = date(2026, 2, 20)
+    before = replay(PLAIN, known, as_of, nightly_from=START)
+    loan, adjusting = refolded(PLAIN, known, late, as_of)
+    share = half_up(level(1_000_000, [Fraction(1, 200)] * 12))
+    own = 5333 + 2500
+    left = 1_000_000 - (share - own)
+    assert loan.rows[0].paid[:2] == [share - own, own]
+    assert loan.overpayment == 88_849 - share
+    second = half_up(left * Fraction(1, 200))
+    assert ahead(loan)[0] == (share - second, second, left - (share - second))
+    sums = totals([*before.postings, *adjusting])
+    assert sums["INTEREST_DUE", "interest"] == own
+    earned = own + half_up(second * Fraction(5, 28))
+    assert (
+        sums["INTEREST_ACCRUED", "interest"] + sums.get(("INTEREST_TRUED_UP", "interest"), 0)
+        == earned
+    )
+
+
+def test_overdue_principal_at_the_contract_rate_and_the_plan_if_it_is_paid_today() -> None:
+    """4,000.00 in four parts: 1,000.00 is ten nights late, and bears interest with the 3,000.00."""
+    terms = Terms(
+        Method.EQUAL_PRINCIPAL, 4, Decimal("0.12"), overdue=Overdue.CONTRACT, nonaccrual_dpd=1000
+    )
+    lent, day = Disbursed(START, "00", 400_000), date(2026, 2, 25)
+    loan = loan_on(day, terms=terms, lent=lent)
+    assert ahead(loan)[0][1] == half_up(400_000 * MONTH)
+    assert payoff(terms, loan).interest_to_date == 1333
+    if_paid = [3133, 2000, 1000]
+    assert [row[1] for row in ahead(projected(terms, loan))] == if_paid
+    paid = loan_on(day, Repaid(day, "01", 104_000), terms=terms, lent=lent)
+    assert [row[1] for row in ahead(paid)] == if_paid
+    assert sum(row.due[Part.PENALTY] for row in loan.rows) == 0
+
+
+def test_a_tranche_on_a_due_date_joins_whole_periods() -> None:
+    loan = loan_on(FIRST_DUE, Disbursed(FIRST_DUE, "02", 300_000), terms=PLAIN)
+    first, *rest = loan.rows
+    assert not first.settled
+    share = half_up(level(LEFT + 300_000, [MONTH] * 11))
+    assert [
+        (row.instalment.principal, row.instalment.interest, row.instalment.balance_after)
+        for row in rest
+    ] == repaid(LEFT + 300_000, [MONTH] * 11, share)
+
+
+def test_a_tranche_inside_a_period_bears_its_own_nights() -> None:
+    """Ten nights of 28 on what was there, eighteen on both."""
+    day = date(2026, 2, 25)
+    loan = loan_on(day, PAID_FIRST, Disbursed(day, "02", 300_000), terms=PLAIN)
+    balance = LEFT + 300_000
+    own = half_up(LEFT * NIGHT * 10) + half_up(balance * NIGHT * 18)
+    share = half_up(level(balance, [MONTH] * 11))
+    assert ahead(loan) == running(balance, own, [MONTH] * 10, share)
+
+
+def test_a_refund_of_goods_after_a_down_payment_is_spread_over_the_parts_and_taken_back() -> None:
+    terms = Terms(Method.EQUAL_PRINCIPAL, 3, Decimal("0.12"), down_payment=Decimal("0.25"))
+    lent, day = Disbursed(START, "00", 400_000), date(2026, 1, 20)
+    down = Repaid(START, "01", 100_000)
+    refund = happened.GoodsRefunded(day, "02", 90_000, Excess.SPREAD)
+    known: list[LoanEvent] = [lent, down, refund]
+    loan = replay(terms, known, day).loan
+    assert [row.due[0] for row in loan.rows] == [100_000] * 4
+    assert [row.paid[0] for row in loan.rows] == [100_000, 30_000, 30_000, 30_000]
+    as_of = date(2026, 2, 20)  # five nights late
+    back = happened.Reversed(as_of, "03", "02")
+    after, adjusting = refolded(terms, known, back, as_of)
+    assert after == replay(terms, [lent, down], as_of).loan
+    assert after.arrears[0].owed == 100_000 + 3_000 + 250
+    assert {
+        key: amount for key, amount in totals(adjusting).items() if key[0] == "GOODS_REFUNDED"
+    } == {("GOODS_REFUNDED", "principal_normal"): -90_000}
+
+
+def test_a_claim_grows_by_a_repayment_that_did_not_happen_after_all() -> None:
+    """Without it the loan has been off balance since 17 May, and the first row is owed too."""
+    day = date(2026, 6, 14)
+    known: list[LoanEvent] = [LENT, PAID_FIRST, happened.WrittenOff(day, "02")]
+    before = replay(HARD, known, day).loan
+    assert before.claim is not None
+    assert before.claim.principal == LEFT
+    after = refolded(HARD, known, happened.Reversed(day, "03", "01"), day).loan
+    assert after.claim is not None
+    assert after.claim.principal == 1_000_000
+    parts = repaid(1_000_000, [MONTH] * 12, 88_849)[:4]
+    contract = sum(interest for _, interest, _ in parts) + half_up(6_798 * Fraction(30, 31))
+    charges = 0
+    # Nights up to 17 May, on the balance sheet; 28 more off it, from whole cents on.
+    for nights, (principal, interest, _) in zip((91, 63, 32, 2), parts, strict=True):
+        for base in (principal, interest):
+            on_balance = half_up(base * nights * LATE_NIGHT)
+            charges += half_up(on_balance + base * 28 * LATE_NIGHT)
+    assert after.claim.interest == contract + charges
+
+
+def test_a_late_fee_falls_due_when_grace_ends_unkept() -> None:
+    """5.00 and 1 % of what is unpaid of 888.49."""
+    fee = Fee("late", FeeAt.LATE, amount=500, rate=Decimal("0.01"), on=FeeOn.INSTALMENT)
+    terms = replace(HARD, grace_days=3, fees=(fee,))
+    kept = replay(terms, [LENT, Repaid(date(2026, 2, 18), "01", 88_849)], date(2026, 2, 19))
+    assert amounts(kept.postings, "FEE_DUE") == []
+    missed = replay(terms, [LENT], date(2026, 2, 19))
+    assert amounts(missed.postings, "FEE_DUE") == [{"fee": 1_388}]
+    partly = replay(terms, [LENT, Repaid(date(2026, 2, 18), "01", 48_849)], date(2026, 2, 19))
+    assert amounts(partly.postings, "FEE_DUE") == [{"fee": 900}]
+
+
+PARTS = Terms(Method.EQUAL_PRINCIPAL, 3, Decimal("0.12"))
+THREE = Disbursed(START, "00", 300_000)
+
+
+def test_a_prepayment_pays_the_interest_of_what_it_repays() -> None:
+    """600.00 for ten nights: 2.00; what stays bears its whole month."""
+    day = date(2026, 1, 25)
+    loan, posted = replay(PARTS, [THREE, Prepaid(day, "01", 60_200, Keep.TERM)], day)
+    assert posted[-1].amounts == {"principal_normal": 60_000, "interest_accrued": 200}
+    assert ahead(loan) == [(80_000, 2400, 160_000), (80_000, 1600, 80_000), (80_000, 800, 0)]
+
+
+def test_a_prepayment_may_clear_all_interest_to_date() -> None:
+    """Ten nights of 3,000.00: 10.00; 21 nights of 2,400.00 are left: 16.80."""
+    terms, day = replace(PARTS, early_interest=EarlyInterest.ALL), date(2026, 1, 25)
+    loan, posted = replay(terms, [THREE, Prepaid(day, "01", 61_000, Keep.TERM)], day)
+    assert posted[-1].amounts == {"principal_normal": 60_000, "interest_accrued": 1_000}
+    assert [row[1] for row in ahead(loan)] == [1_000 + 1_680, 1600, 800]
+    assert loan.rows[0].paid[Part.INTEREST] == 1_000
+    due = loan_on(FIRST_DUE, Prepaid(day, "01", 61_000, Keep.TERM), terms=terms, lent=THREE)
+    assert due.arrears[0].owed == 80_000 + 1_680
+
+
+def test_days_past_due_count_from_the_working_day_a_due_date_moved_to() -> None:
+    """15 February 2026 is a Sunday; the 16th and 17th are new year's holidays here."""
+    holidays = frozenset(date(2026, 2, day) for day in (15, 16, 17))
+    terms = replace(HARD, shift=Shift.FOLLOWING, holidays=holidays)
+    assert loan_on(date(2026, 2, 17), terms=terms).arrears == []
+    assert loan_on(date(2026, 2, 18), terms=terms).days_past_due == 0
+    late = loan_on(date(2026, 2, 20), terms=terms)
+    assert late.days_past_due == 2
+    principal = late.arrears[0].principal_unpaid
+    assert late.arrears[0].due[Part.PENALTY] == half_up(principal * 2 * LATE_NIGHT)
+
+
+def test_re_ageing_spreads_overdue_principal_and_asks_interest_and_charges_with_the_next_row() -> (
+    None
+):
+    """Twenty nights late. Of the running 28, twenty are on 9,211.51 and eight on all of it."""
+    day = date(2026, 3, 7)
+    loan = loan_on(day, happened.Rescheduled(day, "01", Plan(re_age=True)))
+    own = half_up(LEFT * NIGHT * 20) + half_up(1_000_000 * NIGHT * 8)
+    share = half_up(level(1_000_000, [MONTH] * 11))
+    assert ahead(loan) == running(1_000_000, own, [MONTH] * 10, share)
+    current = loan.current
+    assert current is not None
+    assert current.due == [share - own, own + 10_000, 788, 100, 0]
+    assert (loan.days_past_due, loan.overdue_principal) == (0, 0)
+
+
+def test_acceleration_makes_everything_due_with_interest_to_the_day() -> None:
+    day = date(2026, 2, 25)
+    loan = loan_on(day, PAID_FIRST, happened.Accelerated(day, "02"))
+    interest = half_up(LEFT * NIGHT * 10)
+    assert loan.amount_due == LEFT + interest
+    assert loan.current is None
+    late = replay(HARD, [LENT, PAID_FIRST, happened.Accelerated(day, "02")], day_after(day, 7)).loan
+    charges = half_up(LEFT * 7 * LATE_NIGHT) + half_up(interest * 7 * LATE_NIGHT)
+    assert late.amount_due == LEFT + interest + charges
+
+
+def test_two_instalments_paid_when_due_after_the_arrears_bring_a_loan_back() -> None:
+    """Off balance on 14 June and paid up that day; the sixth of them leaves 5,149.20, whose first
+    night of 31 is 1.66 of 51.49.
+    """
+    off = date(2026, 6, 14)
+    owed = loan_on(off, PAID_FIRST).amount_due
+    on_time = [Repaid(date(2026, month, 15), f"0{month}", 88_849) for month in (6, 7)]
+    events: list[LoanEvent] = [LENT, PAID_FIRST, Repaid(off, "02", owed), *on_time]
+    waiting = replay(HARD, events, date(2026, 7, 15)).loan
+    assert waiting.nonaccrual_since == off
+    back, posted = replay(HARD, events, date(2026, 7, 16))
+    assert back.nonaccrual_since is None
+    assert amounts(posted, "NON_ACCRUAL_LEFT") == [
+        {"principal_normal": 514_920, "interest_accrued": 166}
+    ]
+    missed = replay(HARD, [*events[:3], on_time[1]], date(2026, 7, 16)).loan
+    assert (missed.nonaccrual_since, missed.clean_periods) == (off, 0)
