@@ -82,10 +82,12 @@ COLUMNS = [debits.c[name] for name in Debit.__dataclass_fields__]
 
 
 def owed(held: Held) -> int:
-    """What a debit may ask of a loan: due and unpaid, of one that still runs; for both lenders of
-    a joint one.
+    """What a debit may ask of a loan: due and unpaid, of one that still runs and whose product has it
+    debited; for both lenders of a joint one.
     """
-    return joint.whole(held.contract, held.loan.amount_due) if held.loan.running else 0
+    if not held.loan.running or not held.terms.direct_debit:
+        return 0
+    return joint.whole(held.contract, held.loan.amount_due)
 
 
 def prepare(

@@ -19,6 +19,7 @@ from tael_servicing import (
     outgoing,
     statements,
 )
+from tael_servicing.arithmetic.changing import projected
 from tael_servicing.loans import Held
 from tael_servicing.tables import loan_posting
 
@@ -44,7 +45,8 @@ class LoanReads(loan_pb2_grpc.LoanServiceServicer):
             held = loan_store.get(connection, request.loan_id)
             then = loan_history.as_of(connection, held, day, known_on)
         return pb.GetLoanAsOfResponse(
-            loan=messages.loan(then), instalments=messages.schedule(then.loan)
+            loan=messages.loan(then),
+            instalments=messages.schedule(projected(then.terms, then.loan)),
         )
 
     def ListLoans(
@@ -65,7 +67,8 @@ class LoanReads(loan_pb2_grpc.LoanServiceServicer):
     ) -> pb.GetScheduleResponse:
         """The schedule with what was paid."""
         held = self._held(request.loan_id)
-        return pb.GetScheduleResponse(instalments=messages.schedule(held.loan))
+        shown = projected(held.terms, held.loan)
+        return pb.GetScheduleResponse(instalments=messages.schedule(shown))
 
     def GetStatement(
         self, request: pb.GetStatementRequest, context: grpc.ServicerContext

@@ -89,6 +89,11 @@ def instalment(number: int, row: Owed, state: InstalmentState) -> pb.Instalment:
         planned.fee_paid,
     ) = row.paid
     planned.state = pb.InstalmentState.Value(f"INSTALMENT_STATE_{state.name}")
+    not_due = state is InstalmentState.NOT_DUE
+    planned.paid_in_advance = sum(row.paid) if not_due else row.in_advance
+    planned.paid_late = row.late
+    if row.settled and row.paid_on is not None:
+        planned.paid_on.CopyFrom(from_date(row.paid_on))
     return planned
 
 

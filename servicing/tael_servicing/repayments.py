@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -148,12 +148,29 @@ def book(
 
     The loan is locked and stands on `day`. Raises FailedPrecondition where it takes no such money.
     """
+    if held.loan.claim is not None:
+        receipt = _recovery(held.contract, receipt)
     own = joint.own_part(held.contract, receipt.amount)
     if receipt.kind == "OVERDUE_ONLY" and own > held.loan.amount_due:
         raise FailedPrecondition(
             Reason.MORE_THAN_OVERDUE, f"{held.loan.amount_due} is due and unpaid"
         )
     return _take(transaction, held, receipt, day, day, checked=True)
+
+
+def _recovery(contract: Contract, receipt: Receipt) -> Receipt:
+    """Money on a written-off loan, which comes by transfer, and for what the loan owed alone.
+
+    Raises FailedPrecondition LOAN_WRITTEN_OFF.
+    """
+    plain = receipt.kind in EXCESSES and not receipt.subsidy and not contract.partner_id
+    if not plain or receipt.funding not in ("OWN_ACCOUNT", "TRANSFER"):
+        raise FailedPrecondition(
+            Reason.LOAN_WRITTEN_OFF,
+            "the loan is written off; what comes on it is a recovery, by transfer",
+            contract.loan_id,
+        )
+    return replace(receipt, funding="TRANSFER")
 
 
 def park(

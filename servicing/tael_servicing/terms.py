@@ -315,6 +315,7 @@ def _repayment(terms: pb.ProductTerms) -> dict[str, Any]:
         or NONACCRUAL_ORDER,
         "repay_sweep": SWEEPS[given.sweep],
         "excess": EXCESSES[given.excess],
+        "direct_debit": not given.no_direct_debit,
         "prepayment": KEEPS[early.rule],
         "early_interest": EARLY_INTERESTS[early.early_interest],
         "interest_until": UNTILS[early.interest_until],

@@ -117,8 +117,10 @@ def assert_written_off_and_recovered(bank: Bank, loan_id: str, other: str) -> No
     with pytest.raises(grpc.RpcError) as refused:
         recover(bank, loan_id, interest)
     assert refusal(refused.value) == ("FAILED_PRECONDITION", "RECOVERY_EXCEEDS_CLAIM")
+    repaid = bank.repay(loan_id, 100).repayment
+    assert (repaid.allocation.interest, repaid.funding) == (100, repayment_pb2.FUNDING_TRANSFER)
     with pytest.raises(grpc.RpcError) as closed:
-        bank.repay(loan_id, 100)
+        bank.repay(loan_id, 100, "SETTLE")
     assert refusal(closed.value) == ("FAILED_PRECONDITION", "LOAN_WRITTEN_OFF")
     bank.end_day()
     bank.assert_books_agree()

@@ -11,7 +11,14 @@ from math import lcm
 from tael_servicing.arithmetic.dates import Period, later, shifted
 from tael_servicing.arithmetic.loan import Loan, Owed, RateStep, charge_rate, current_accrual
 from tael_servicing.arithmetic.postings import Journal
-from tael_servicing.arithmetic.replanning import bearing_also, earned, replan
+from tael_servicing.arithmetic.replanning import (
+    ask_on_top,
+    bearing_also,
+    earned,
+    lent_in_rows,
+    on_top,
+    replan,
+)
 from tael_servicing.arithmetic.schedules import (
     Instalment,
     Running,
@@ -62,6 +69,10 @@ def add_tranche(terms: Terms, loan: Loan, journal: Journal, principal: int) -> N
         journal.post("NON_ACCRUAL_ENTERED", loan, principal_normal=principal)
     down = down_payment(terms, principal)
     stands = earned(terms, loan)
+    if loan.due_count and loan.rows[loan.due_count - 1].due_date == loan.business_date:
+        row = loan.own(loan.due_count - 1)
+        left = row.instalment.balance_after + principal
+        row.instalment = row.instalment._replace(balance_after=left)
     loan.rows[-1].due[Part.PRINCIPAL] += principal - down
     if down:
         _insert_down_payment(loan, down)
@@ -238,11 +249,18 @@ def _respread(
     balance = sum(row.principal_unpaid for row in rows)
     early = [row.paid[Part.PRINCIPAL] for row in rows]
     made = spread(
-        terms, loan.annual_rate, balance, over, fixed_share=fixed_share, early=early, grown=True
+        terms,
+        loan.annual_rate,
+        balance,
+        over,
+        fixed_share=fixed_share,
+        early=early,
+        lent=lent_in_rows(terms, loan),
+        grown=True,
     )
     fresh = [Owed.of(instalment) for instalment in made.instalments]
     for row, old in zip(fresh, rows, strict=False):
-        row.paid = old.paid
+        row.continues(old)
     loan.rows[first:] = fresh
     loan.share = made.share
 
@@ -294,7 +312,7 @@ def accelerate(terms: Terms, loan: Loan, journal: Journal) -> None:
         loan.business_date,
     )
     row = Owed.of(last)
-    row.paid = current.paid
+    row.continues(current)
     row.paid[Part.PRINCIPAL] = early
     row.carried = current.carried
     row.due[Part.INTEREST] += current.carried
@@ -314,21 +332,24 @@ def projected(terms: Terms, loan: Loan) -> Loan:
     shown = loan.copy()
     current = shown.current
     assert current is not None
-    periods = [row.instalment.period for row in shown.rows[shown.due_count :]]
+    old = shown.rows[shown.due_count :]
+    periods = [row.instalment.period for row in old]
+    lent = on_top(old)
     made = spread(
         terms,
         shown.annual_rate,
-        shown.undue_principal,
+        shown.undue_principal - lent,
         periods,
         fixed_share=shown.share,
-        running=Running(shown.business_date, earned(terms, loan), 0, shown.deferred)
+        running=Running(shown.business_date, earned(terms, loan), lent, shown.deferred)
         if shown.business_date > periods[0].start
         else None,
-        early=[row.paid[Part.PRINCIPAL] for row in shown.rows[shown.due_count :]],
+        early=[row.paid[Part.PRINCIPAL] for row in old],
+        lent=lent_in_rows(terms, loan),
     )
-    old = shown.rows[shown.due_count :]
     fresh = [Owed.of(instalment) for instalment in made.instalments]
     for row, was in zip(fresh, old, strict=False):
-        row.paid = was.paid
+        row.continues(was)
+    ask_on_top(fresh[0], lent)
     shown.rows[shown.due_count :] = fresh
     return shown

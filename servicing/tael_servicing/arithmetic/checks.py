@@ -11,7 +11,7 @@ from typing import Any
 from tael_runtime.errors import FailedPrecondition
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.events import LoanEvent
-from tael_servicing.arithmetic.loan import Loan
+from tael_servicing.arithmetic.loan import Claim, Loan
 from tael_servicing.arithmetic.prepaying import current_amount, payoff, principal_for
 from tael_servicing.arithmetic.terms import Part, Terms
 from tael_servicing.reasons import Reason
@@ -30,8 +30,16 @@ def check_payable(loan: Loan) -> None:
         raise FailedPrecondition(Reason.LOAN_WRITTEN_OFF, "the loan is written off")
 
 
-def _payable(terms: Terms, loan: Loan, event: LoanEvent) -> None:
+def _payable(_terms: Terms, loan: Loan, _event: LoanEvent) -> None:
     check_payable(loan)
+
+
+def _repaid(_terms: Terms, loan: Loan, event: happened.Repaid) -> None:
+    """Money on a claim is a recovery."""
+    if loan.claim is not None:
+        _check_claim(loan, loan.claim, event.amount)
+    else:
+        check_payable(loan)
 
 
 def check_prepayable(loan: Loan) -> None:
@@ -86,7 +94,7 @@ def _settled(terms: Terms, loan: Loan, event: happened.Settled) -> None:
         )
 
 
-def _waived(terms: Terms, loan: Loan, event: happened.Waived) -> None:
+def _waived(_terms: Terms, loan: Loan, event: happened.Waived) -> None:
     check_payable(loan)
     asked = {
         Part.INTEREST: event.interest,
@@ -102,28 +110,32 @@ def _waived(terms: Terms, loan: Loan, event: happened.Waived) -> None:
             )
 
 
-def _written_off(terms: Terms, loan: Loan, event: happened.WrittenOff) -> None:
+def _written_off(terms: Terms, loan: Loan, _event: happened.WrittenOff) -> None:
     check_payable(loan)
     if loan.nonaccrual_since is None and not terms.write_off_performing:
         raise FailedPrecondition(Reason.NOT_NON_ACCRUAL, f"the loan is {loan.status.name}")
 
 
-def _recovered(terms: Terms, loan: Loan, event: happened.Recovered) -> None:
+def _recovered(_terms: Terms, loan: Loan, event: happened.Recovered) -> None:
     if loan.claim is None:
         raise FailedPrecondition(Reason.NOT_WRITTEN_OFF, f"the loan is {loan.status.name}")
-    left = loan.claim.principal + loan.claim.interest
-    if event.amount > left:
+    _check_claim(loan, loan.claim, event.amount)
+
+
+def _check_claim(loan: Loan, claim: Claim, amount: int) -> None:
+    left = claim.principal + claim.interest + loan.legal_costs
+    if amount > left:
         raise FailedPrecondition(Reason.RECOVERY_EXCEEDS_CLAIM, f"the claim is {left}")
 
 
-def _refunded(terms: Terms, loan: Loan, event: happened.OverpaymentRefunded) -> None:
+def _refunded(_terms: Terms, loan: Loan, event: happened.OverpaymentRefunded) -> None:
     if event.amount > loan.overpayment:
         raise FailedPrecondition(
             Reason.OVERPAYMENT_EXCEEDED, f"{loan.overpayment} is held for the customer"
         )
 
 
-def _sold(terms: Terms, loan: Loan, event: happened.Sold) -> None:
+def _sold(_terms: Terms, loan: Loan, _event: happened.Sold) -> None:
     if loan.closure is not None:
         raise FailedPrecondition(Reason.LOAN_CLOSED, f"the loan is closed: {loan.closure.name}")
 
@@ -139,7 +151,7 @@ def _asset_taken(terms: Terms, loan: Loan, event: happened.AssetTaken) -> None:
         )
 
 
-def _replanned(terms: Terms, loan: Loan, event: happened.Rescheduled) -> None:
+def _replanned(_terms: Terms, loan: Loan, event: happened.Rescheduled) -> None:
     check_payable(loan)
     ahead = [row.due_date for row in loan.rows[loan.due_count :]]
     wanted = event.plan.from_due
@@ -153,7 +165,7 @@ def _replanned(terms: Terms, loan: Loan, event: happened.Rescheduled) -> None:
         )
 
 
-def _still_ahead(terms: Terms, loan: Loan, event: LoanEvent) -> None:
+def _still_ahead(_terms: Terms, loan: Loan, _event: LoanEvent) -> None:
     check_payable(loan)
     if loan.current is None:
         raise FailedPrecondition(Reason.LOAN_MATURED, "all is due")
@@ -167,7 +179,7 @@ def _lent_more(terms: Terms, loan: Loan, event: happened.Disbursed) -> None:
         )
 
 
-def _returned(terms: Terms, loan: Loan, event: happened.Returned) -> None:
+def _returned(_terms: Terms, loan: Loan, event: happened.Returned) -> None:
     check_payable(loan)
     if not loan.accruing or loan.legal_costs:
         raise FailedPrecondition(Reason.LOAN_NOT_UNTOUCHED, "it is off balance, or has legal costs")
@@ -187,6 +199,7 @@ def _any(terms: Terms, loan: Loan, event: LoanEvent) -> None:
 CHECKS: Mapping[type[LoanEvent], Callable[[Terms, Loan, Any], None]] = {
     happened.Disbursed: _lent_more,
     happened.Returned: _returned,
+    happened.Repaid: _repaid,
     happened.Prepaid: _prepaid,
     happened.CurrentPaid: _current,
     happened.Settled: _settled,

@@ -22,7 +22,7 @@ def transfer_overdue(terms: Terms, loan: Loan, journal: Journal) -> None:
     date, on what is unpaid now. Off balance the principal already stands at impaired, so that
     nothing is posted.
     """
-    if not loan.running:
+    if loan.settled_count == loan.due_count or not loan.running:
         return
     principal = fees = 0
     for row in loan.arrears:
@@ -121,7 +121,7 @@ def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
     """
     if not loan.running:
         return
-    fell_due = fall_due(terms, loan, journal)
+    fell_due = fall_due(loan, journal)
     apply_overpayment(terms, loan, journal)
     if fell_due and bearing_also(terms, loan) and loan.current is not None:
         replan(terms, loan, journal, fixed_share=loan.share, cut=False)
@@ -134,7 +134,7 @@ def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
         _cure(terms, loan, journal, fell_due=fell_due)
 
 
-def fall_due(terms: Terms, loan: Loan, journal: Journal) -> bool:
+def fall_due(loan: Loan, journal: Journal) -> bool:
     """Moves what falls due today among the due instalments (INTEREST_DUE, FEE_DUE); whether any."""
     fell_due = False
     while loan.due_count < len(loan.rows):
@@ -142,13 +142,15 @@ def fall_due(terms: Terms, loan: Loan, journal: Journal) -> bool:
         if row.instalment.period.end > loan.business_date:
             break
         fell_due = True
+        row.in_advance = sum(row.paid)
         instalment = row.instalment
         loan.deferred += instalment.accrues - instalment.interest
         loan.due_count += 1
         if loan.nonaccrual_since is None:
             interest = row.due[1] - row.paid[1] - row.carried
             journal.post("INTEREST_DUE", loan, interest=interest)
-        journal.post("FEE_DUE", loan, fee=instalment.fee)
+        if instalment.fee:
+            journal.post("FEE_DUE", loan, fee=instalment.fee)
     if fell_due:
         skip_settled(loan)
         close_if_repaid(loan)

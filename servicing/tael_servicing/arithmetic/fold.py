@@ -49,7 +49,7 @@ def replay(
         raise ValueError(f"a loan begins with its disbursement, not with {first}")  # noqa: TRY004 - the order is wrong, not a type
     journal = Journal()
     loan = begin(terms, first)
-    day.fall_due(terms, loan, journal)
+    day.fall_due(loan, journal)
     for event in rest:
         advance_in_place(terms, loan, journal, event.value_date, nightly_from)
         apply(terms, loan, journal, event)
@@ -148,19 +148,18 @@ def _guarantor(terms: Terms, loan: Loan, journal: Journal, event: happened.Guara
         loan.closure = Closure.GUARANTOR
 
 
-def _charged(terms: Terms, loan: Loan, journal: Journal, event: happened.Charged) -> None:
-    row = loan.rows[loan.due_count - 1] if loan.due_count else loan.rows[0]
-    row.due[Part.FEE] += event.amount
+def _charged(_terms: Terms, loan: Loan, journal: Journal, event: happened.Charged) -> None:
+    loan.own(max(loan.due_count - 1, 0)).due[Part.FEE] += event.amount
     loan.settled_count = min(loan.settled_count, max(loan.due_count - 1, 0))
     journal.post("FEE_DUE", loan, fee=event.amount)
 
 
-def _costs(terms: Terms, loan: Loan, journal: Journal, event: happened.CostsAdvanced) -> None:
+def _costs(_terms: Terms, loan: Loan, journal: Journal, event: happened.CostsAdvanced) -> None:
     loan.legal_costs += event.amount
     journal.post("LEGAL_COSTS_ADVANCED", loan, legal_costs=event.amount)
 
 
-def _waived(terms: Terms, loan: Loan, journal: Journal, event: happened.Waived) -> None:
+def _waived(_terms: Terms, loan: Loan, journal: Journal, event: happened.Waived) -> None:
     parts = {
         Part.INTEREST: event.interest,
         Part.PENALTY: event.penalty,
@@ -170,12 +169,12 @@ def _waived(terms: Terms, loan: Loan, journal: Journal, event: happened.Waived) 
     leaving.waive(loan, journal, parts)
 
 
-def _accelerated(terms: Terms, loan: Loan, journal: Journal, event: LoanEvent) -> None:
+def _accelerated(terms: Terms, loan: Loan, journal: Journal, _event: LoanEvent) -> None:
     changing.accelerate(terms, loan, journal)
-    day.fall_due(terms, loan, journal)
+    day.fall_due(loan, journal)
 
 
-def _impaired(terms: Terms, loan: Loan, journal: Journal, event: LoanEvent) -> None:
+def _impaired(terms: Terms, loan: Loan, journal: Journal, _event: LoanEvent) -> None:
     if loan.nonaccrual_since is None:
         day.enter_nonaccrual(terms, loan, journal)
 
@@ -198,16 +197,16 @@ HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
     ),
     happened.Accelerated: _accelerated,
     happened.Impaired: _impaired,
-    happened.AllowanceAdjusted: lambda t, loan, j, e: leaving.adjust_allowance(
+    happened.AllowanceAdjusted: lambda _t, loan, j, e: leaving.adjust_allowance(
         loan, j, e.allowance
     ),
-    happened.WrittenOff: lambda t, loan, j, e: leaving.write_off(t, loan, j),
+    happened.WrittenOff: lambda t, loan, j, _e: leaving.write_off(t, loan, j),
     happened.Recovered: lambda t, loan, j, e: leaving.recover(t, loan, j, e.amount),
     happened.Sold: lambda t, loan, j, e: leaving.sell(t, loan, j, e.price),
     happened.AssetTaken: lambda t, loan, j, e: foreclosing.take_asset(
         t, loan, j, e.fair_value, settles=e.settles
     ),
-    happened.Parked: lambda t, loan, j, e: leaving.park(loan, j, e.amount),
+    happened.Parked: lambda _t, loan, j, e: leaving.park(loan, j, e.amount),
     happened.OverpaymentRefunded: lambda t, loan, j, e: leaving.refund_overpayment(
         t, loan, j, e.amount, e.funds
     ),

@@ -13,9 +13,16 @@ from tael_servicing.arithmetic.loan import (
     Loan,
     balances,
 )
-from tael_servicing.arithmetic.paying import close_if_repaid, pay_part, receive, skip_settled
+from tael_servicing.arithmetic.paying import (
+    close_if_repaid,
+    pay_part,
+    receive,
+    show_recovered,
+    skip_settled,
+)
 from tael_servicing.arithmetic.postings import Journal
-from tael_servicing.arithmetic.terms import Part, Terms
+from tael_servicing.arithmetic.replanning import earned, replan
+from tael_servicing.arithmetic.terms import Method, Part, Terms
 
 
 def adjust_allowance(loan: Loan, journal: Journal, target: Allowance) -> None:
@@ -77,6 +84,7 @@ def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
     left = amount - costs - principal - interest
     loan.legal_costs -= costs
     loan.claim = Claim(loan.claim.principal - principal, loan.claim.interest - interest)
+    show_recovered(loan, principal, interest)
     journal.post(
         "RECOVERY_RECEIVED", loan, principal=principal, interest=interest, legal_costs=costs
     )
@@ -86,13 +94,13 @@ def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
 def take_back(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
     """What was paid out came back: what the loan earned and is not paid is taken back in red ink.
 
-    What another past shows as repaid is held for the customer; a loan that it shows off balance takes
-    the amount as a repayment.
+    What another past shows as repaid is held for the customer; a loan that it shows off balance, or
+    with more lent, takes the amount as a repayment.
     """
-    if not loan.accruing or loan.legal_costs:
+    held = balances(terms, loan)
+    if not loan.accruing or loan.legal_costs or amount < held.principal:
         recover(terms, loan, journal, amount)
         return
-    held = balances(terms, loan)
     earned = held.interest_accrued + held.interest_due
     journal.post("PRINCIPAL_OVERDUE", loan, principal=-held.principal_overdue)
     journal.post("INTEREST_DUE", loan, interest=-held.interest_due)
@@ -129,9 +137,13 @@ def refund_overpayment(terms: Terms, loan: Loan, journal: Journal, amount: int, 
     if loan.claim is not None or loan.closure is not None or loan.current is None:
         loan.overpayment -= lent
         return
+    to_date = earned(terms, loan)
     stands = "principal_normal" if loan.nonaccrual_since is None else "principal_impaired"
     journal.post("REPAYMENT_RECEIVED", loan, **{stands: -lent}, overpayment=lent)
     loan.current.due[Part.PRINCIPAL] += lent
+    loan.current.lent += lent
+    if terms.method is not Method.FLAT:
+        replan(terms, loan, journal, fixed_share=loan.share, cut=True, stands=to_date)
 
 
 def waive(loan: Loan, journal: Journal, amounts: Mapping[Part, int]) -> None:

@@ -65,6 +65,15 @@ class Owed:
     compound_exact: int = 0
     carried: int = 0
     """Of its interest, what was due before and is payable with it after a rescheduling."""
+    paid_on: date | None = None
+    """When something was paid of it last."""
+    in_advance: int = 0
+    """Paid before the day it fell due; counted on that day."""
+    late: int = 0
+    """Paid after the day it fell due."""
+    lent: int = 0
+    """Of its principal, what was paid back to the customer and was owed after all: it is asked with the
+    row, whatever the schedule keeps fixed."""
 
     @classmethod
     def of(cls, instalment: Instalment) -> Owed:
@@ -81,7 +90,24 @@ class Owed:
             self.penalty_exact,
             self.compound_exact,
             self.carried,
+            self.paid_on,
+            self.in_advance,
+            self.late,
+            self.lent,
         )
+
+    def continues(self, old: Owed) -> None:
+        """Takes over what was paid of the row whose place it takes."""
+        self.paid, self.paid_on = old.paid, old.paid_on
+        self.in_advance, self.late = old.in_advance, old.late
+
+    def pay(self, part: Part, amount: int, day: date) -> None:
+        """Something is paid of it on a day."""
+        self.paid[part] += amount
+        if amount:
+            self.paid_on = day
+            if day > self.due_date:
+                self.late += amount
 
     @property
     def number(self) -> int:
@@ -218,6 +244,11 @@ class Loan:
             self.last_event,
             self.vat.copy() if self.vat else None,
         )
+
+    def own(self, index: int) -> Owed:
+        """A row that may be changed though it is settled: copies of the loan share those."""
+        self.rows[index] = self.rows[index].copy()
+        return self.rows[index]
 
     @property
     def annual_rate(self) -> Decimal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from itertools import product
 
 from tael_servicing.arithmetic.loan import Closure, Loan, Owed, by_account
@@ -20,6 +21,8 @@ from tael_servicing.arithmetic.terms import (
 )
 
 GOODS_PAY = ("principal_normal", "principal_overdue", "interest_due")
+CHARGES = (Part.INTEREST, Part.PENALTY, Part.COMPOUND, Part.FEE)
+"""What a claim's interest consists of."""
 
 
 def allocate(
@@ -32,12 +35,11 @@ def allocate(
         walk = ((index, part) for part in order for index in range(len(owed)))
     for index, part in walk:
         row = owed[index]
-        here = min(amount, row.due[part] - row.paid[part])
-        if here:
+        unpaid = row.due[part] - row.paid[part]
+        if unpaid and amount:
+            here = min(amount, unpaid)
             yield index, part, here
             amount -= here
-            if not amount:
-                return
 
 
 def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]:
@@ -47,14 +49,13 @@ def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]
     loan.legal_costs -= costs
     left = amount - costs
     arrears = loan.arrears
-    taken = [0] * len(Part)
-    overdue = 0
+    taken = [0, 0, 0, 0, 0]
+    overdue = moved = 0
     if loan.nonaccrual_since is None:
         order, sweep = terms.repay_order, terms.repay_sweep
     else:
         # Principal of every instalment before any interest: always vertical off balance.
         order, sweep = terms.repay_order_nonaccrual, Sweep.VERTICAL
-    moved = 0
     for index, part, here in allocate(left, arrears, order, sweep):
         row = arrears[index]
         pay_part(loan, row, part, here)
@@ -70,9 +71,27 @@ def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]
     return left - moved, accounts
 
 
+def show_recovered(loan: Loan, principal: int, interest: int) -> None:
+    """What comes in on a claim is paid of its rows, oldest first: principal of all of them, then
+    interest and charges of what was due, then interest of the period that ran.
+    """
+    for row in loan.rows[loan.settled_count :]:
+        here = min(principal, row.principal_unpaid)
+        pay_part(loan, row, Part.PRINCIPAL, here)
+        principal -= here
+    begun = [(row, part) for row in loan.arrears for part in CHARGES]
+    if loan.current is not None:
+        begun.append((loan.current, Part.INTEREST))
+    for row, part in begun:
+        here = min(interest, row.unpaid(part))
+        pay_part(loan, row, part, here)
+        interest -= here
+    skip_settled(loan)
+
+
 def pay_part(loan: Loan, row: Owed, part: Part, amount: int) -> None:
     """Pays a part of a row; what clears a penalty takes its fraction of a minor unit with it."""
-    row.paid[part] += amount
+    row.pay(part, amount, loan.business_date)
     if row.paid[part] == row.due[part]:
         if part is Part.PENALTY:
             row.penalty_exact = row.due[part] * loan.charge[1]
@@ -95,6 +114,8 @@ def close_if_repaid(loan: Loan) -> None:
     ahead = loan.rows[loan.due_count :]
     if any(row.due != row.paid for row in ahead):
         return
+    for row in ahead:
+        row.in_advance = sum(row.paid)
     loan.due_count = loan.settled_count = len(loan.rows)
     if any(row.overdue for row in loan.rows):
         loan.closure = Closure.PAID_OVERDUE
@@ -164,34 +185,37 @@ def pay_ahead(loan: Loan, amount: int, rule: Excess) -> int:
     principal = min(amount, loan.undue_principal)
     if not principal:
         return 0
-    last = loan.rows[loan.due_count - 1] if loan.due_count else None
     if rule is Excess.PRINCIPAL:
-        _to_the_running(loan, last, ahead, principal)
+        _to_the_running(loan, ahead, principal)
         return principal
     if rule is Excess.SPREAD:
-        _spread_evenly([row for row in ahead if row.principal_unpaid], principal)
+        _spread_evenly(ahead, principal, loan.business_date)
         return principal
     left = principal
     for row in reversed(ahead) if rule is Excess.LAST else ahead:
         here = min(left, row.principal_unpaid)
-        row.paid[Part.PRINCIPAL] += here
+        row.pay(Part.PRINCIPAL, here, loan.business_date)
         left -= here
     return principal
 
 
-def _to_the_running(loan: Loan, last: Owed | None, ahead: Sequence[Owed], principal: int) -> None:
+def _to_the_running(loan: Loan, ahead: Sequence[Owed], principal: int) -> None:
     """On a due date its instalment becomes larger; on another day the running one is paid ahead.
 
     What the later rows then ask less is the replanning's to find.
     """
-    if last is not None and last.due_date == loan.business_date and last.settled:
-        last.due[Part.PRINCIPAL] += principal
-        last.paid[Part.PRINCIPAL] += principal
+    last = loan.due_count - 1
+    if last >= 0 and loan.rows[last].due_date == loan.business_date and loan.rows[last].settled:
+        row = loan.own(last)
+        row.due[Part.PRINCIPAL] += principal
+        row.pay(Part.PRINCIPAL, principal, loan.business_date)
+        left = row.instalment.balance_after - principal
+        row.instalment = row.instalment._replace(balance_after=left)
         _take(ahead, principal)
         return
     first = ahead[0]
     more = principal - min(principal, first.principal_unpaid)
-    first.paid[Part.PRINCIPAL] += principal
+    first.pay(Part.PRINCIPAL, principal, loan.business_date)
     first.due[Part.PRINCIPAL] += more
     _take(ahead[1:], more)
 
@@ -204,7 +228,7 @@ def _take(rows: Sequence[Owed], principal: int) -> None:
         principal -= here
 
 
-def _spread_evenly(rows: Sequence[Owed], principal: int) -> None:
+def _spread_evenly(rows: Sequence[Owed], principal: int, day: date) -> None:
     """Equal parts, none more than its row; the cents in the last. What short rows leave is spread
     again.
     """
@@ -213,7 +237,7 @@ def _spread_evenly(rows: Sequence[Owed], principal: int) -> None:
         rows = [row for row in rows if row.principal_unpaid]
         for index, row in enumerate(rows):
             part = min(_rounded_part(left, len(rows) - index), left, row.principal_unpaid)
-            row.paid[Part.PRINCIPAL] += part
+            row.pay(Part.PRINCIPAL, part, day)
             left -= part
 
 

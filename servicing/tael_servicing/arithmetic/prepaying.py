@@ -182,7 +182,7 @@ def _last_row(loan: Loan, current: Owed, quote: Payoff) -> None:
     )
     row = Owed.of(last)
     row.due[Part.PENALTY], row.due[Part.COMPOUND] = current.due[2], current.due[3]
-    row.paid = row.due.copy()
+    row.paid, row.paid_on = row.due.copy(), loan.business_date
     loan.rows[loan.due_count :] = [row]
     loan.due_count = loan.settled_count = len(loan.rows)
 
@@ -267,7 +267,7 @@ def _reduce(terms: Terms, loan: Loan, journal: Journal, made: Prepayment, keep: 
     all_paid = terms.early_interest is EarlyInterest.ALL
     actual = terms.interest_on is InterestOn.ACTUAL
     if all_paid:
-        current.paid[1] += made.interest
+        current.pay(Part.INTEREST, made.interest, loan.business_date)
     if keep is Keep.SCHEDULE or actual:
         pay_ahead(loan, made.principal, Excess.NEXT if keep is Keep.SCHEDULE else Excess.PRINCIPAL)
     else:
@@ -368,7 +368,7 @@ def _close_period(terms: Terms, loan: Loan, journal: Journal, current: Owed, was
         )
     )
     paid_row.due = [current.due[0], current.paid[1], current.due[2], current.due[3], current.due[4]]
-    paid_row.paid = paid_row.due.copy()
+    paid_row.paid, paid_row.paid_on = paid_row.due.copy(), loan.business_date
     loan.rows[loan.due_count] = paid_row
     loan.due_count += 1
     loan.settled_count = loan.due_count

@@ -21,6 +21,18 @@ def bearing_also(terms: Terms, loan: Loan) -> int:
     return loan.overdue_principal if bears else 0
 
 
+def lent_in_rows(terms: Terms, loan: Loan) -> int | None:
+    """What flat interest, and fees on what was lent, are reckoned on: all principal that the schedule
+    asks beside down payments, without what was prepaid. None where nothing is reckoned on it.
+    """
+    if not terms.on_what_was_lent:
+        return None
+    fell_due = [row for row in loan.rows[: loan.due_count] if row.number]
+    # A due row asks more than its plan where more was prepaid on the day.
+    asked = sum(min(row.due[0], row.instalment.principal) for row in fell_due)
+    return asked + sum(row.due[0] for row in loan.rows[loan.due_count :])
+
+
 def earned(terms: Terms, loan: Loan) -> int:
     """Contract interest of the running period up to the business date, on what bears it.
 
@@ -40,6 +52,9 @@ def earned_on(terms: Terms, loan: Loan, principal: int) -> int:
     current = loan.current
     if current is None or not principal:
         return 0
+    lent = lent_in_rows(terms, loan)
+    if terms.method is Method.FLAT and lent:
+        return rounded(current_accrual(terms, loan) * principal, lent, terms.rounding)
     before = current.instalment.before
     if before:
         before = rounded(before * principal, loan.undue_principal, terms.rounding)
@@ -86,8 +101,10 @@ def replan(
         return
     before = current_accrual(terms, loan) if was is None else was
     periods = [row.instalment.period for row in undue] if over is None else list(over)
-    schedule = _spread(terms, loan, undue, periods, fixed_share, cut=cut, stands=stands)
+    lent = on_top(undue) if fixed_share is not None else 0
+    schedule = _spread(terms, loan, undue, periods, fixed_share, lent, cut=cut, stands=stands)
     loan.rows[loan.due_count :] = _rows(undue, schedule)
+    ask_on_top(loan.rows[loan.due_count], lent)
     loan.share = schedule.share
     change = current_accrual(terms, loan) + interest_paid - before
     if loan.accruing:
@@ -102,12 +119,13 @@ def _spread(
     undue: Sequence[Owed],
     periods: Sequence[Period],
     fixed_share: int | None,
+    lent: int,
     *,
     cut: bool,
     stands: int,
 ) -> Schedule:
     first = undue[0].instalment
-    also = bearing_also(terms, loan)
+    also = bearing_also(terms, loan) + lent
     begun = loan.business_date > periods[0].start
     running = None
     if cut and begun:
@@ -115,7 +133,8 @@ def _spread(
     elif also or loan.deferred:
         running = Running(first.since, first.before, also, loan.deferred)
     early = [row.paid[Part.PRINCIPAL] for row in undue][: len(periods)]
-    balance = loan.undue_principal
+    balance = loan.undue_principal - lent
+    base = lent_in_rows(terms, loan)
     # The running instalment of a loan that bears interest day by day stays as large as it was.
     holds = fixed_share is None and cut and begun and terms.interest_on is InterestOn.ACTUAL
     if not holds or len(periods) == 1:
@@ -127,6 +146,7 @@ def _spread(
             fixed_share=fixed_share,
             running=running,
             early=early,
+            lent=base,
             grown=True,
         )
     head = spread(
@@ -137,20 +157,33 @@ def _spread(
         fixed_share=loan.share,
         running=running,
         early=early,
+        lent=base,
     ).instalments[0]
     if not head.balance_after:
         return Schedule((head,), loan.share)
+    left = head.balance_after - sum(early[1:])
     rest = spread(
-        terms, loan.annual_rate, head.balance_after, periods[1:], early=early[1:], grown=True
+        terms, loan.annual_rate, left, periods[1:], early=early[1:], lent=base, grown=True
     )
     return Schedule((head, *rest.instalments), rest.share)
+
+
+def on_top(undue: Sequence[Owed]) -> int:
+    """Of the running row, what is asked on top of the plan and not paid."""
+    return min(undue[0].lent, undue[0].principal_unpaid)
+
+
+def ask_on_top(row: Owed, lent: int) -> None:
+    """The running row of a plan made anew asks it still."""
+    row.lent = lent
+    row.due[Part.PRINCIPAL] += lent
 
 
 def _rows(undue: Sequence[Owed], schedule: Schedule) -> list[Owed]:
     """The new rows, with what was paid of the old ones and what they carry."""
     rows = [Owed.of(instalment) for instalment in schedule.instalments]
     for row, old in zip(rows, undue, strict=False):
-        row.paid = old.paid
+        row.continues(old)
         row.carried = old.carried
         row.due[Part.INTEREST] += old.carried
         row.due[Part.PENALTY], row.due[Part.COMPOUND] = (

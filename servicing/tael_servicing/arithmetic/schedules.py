@@ -40,6 +40,7 @@ class Instalment(NamedTuple):
     interest: int
     """Falls due with the row; during grace on interest it is carried to a later row."""
     balance_after: int
+    """Principal that falls due after it, what is paid of that in advance included."""
     fee: int = 0
     accrues: int = 0
     """Interest of the row's own period."""
@@ -128,20 +129,23 @@ def spread(
     fixed_share: int | None = None,
     running: Running | None = None,
     early: Sequence[int] = (),
+    lent: int | None = None,
     grown: bool = False,
 ) -> Schedule:
     """`balance` minor units spread over the periods; ends early where a given share repays sooner.
 
     `early`: principal already paid of each period's row, on top of the balance; a row is never less.
+    `lent`: what flat interest, and fees on what was lent, are reckoned on; the balance where not given.
     `grown`: the loan was changed since it began, and what was agreed for its first schedule alone
     (a given instalment) holds no more.
     """
     share_ = fixed_share
     if share_ is None:
         share_ = _share(terms, annual_rate, balance, over, early, grown=grown)
-    made = _rows(terms, annual_rate, balance, over, share_, running, early)
+    base = balance if lent is None else lent
+    made = _rows(terms, annual_rate, balance, over, share_, running, early, base)
     if fixed_share is None and terms.even_out and terms.method is Method.EQUAL_INSTALMENT:
-        return _evened(terms, annual_rate, balance, over, made, running, early)
+        return _evened(terms, annual_rate, balance, over, made, running, early, base)
     return made
 
 
@@ -153,6 +157,7 @@ def _evened(
     made: Schedule,
     running: Running | None,
     early: Sequence[int],
+    lent: int,
 ) -> Schedule:
     """The level instalment moved once by its share of what the last row differs, if that helps."""
     off = made.instalments[-1].amount - made.share
@@ -160,7 +165,7 @@ def _evened(
     if 2 * abs(off) <= count:
         return made
     moved = made.share + rounded(off, count, terms.rounding)
-    other = _rows(terms, annual_rate, balance, over, moved, running, early)
+    other = _rows(terms, annual_rate, balance, over, moved, running, early, lent)
     better = abs(other.instalments[-1].amount - moved) < abs(off)
     return other if better else made
 
@@ -173,23 +178,24 @@ def _rows(
     share_: int,
     running: Running | None,
     early: Sequence[int],
+    lent: int,
 ) -> Schedule:
     """The rows for a share; the last takes the balance that is left."""
     rows: list[Instalment] = []
     mode, method = terms.rounding, terms.method
-    flat, last = balance, over[-1]
+    last = over[-1]
     exact: Ratio = (0, 1)
     carried = running.carried if running else 0
     for index, period in enumerate(over):
         if running is not None and index == 0:
             since, before = running.since, running.before
-            base = (flat if method is Method.FLAT else balance) + running.also
+            base = (lent if method is Method.FLAT else balance) + running.also
             rest = stretch(terms, annual_rate, period, since, period.end)
             accrues = before + rounded(base * rest[0], rest[1], mode)
         else:
             since, before = interest_from(terms, period), 0
             factor = interest_factor(terms, annual_rate, period)
-            base = flat if method is Method.FLAT else balance
+            base = lent if method is Method.FLAT else balance
             if terms.cumulative_interest:
                 grown = _plus(exact, (base * factor[0], factor[1]))
                 accrues = rounded(*grown, mode) - rounded(*exact, mode)
@@ -203,12 +209,13 @@ def _rows(
         principal = _principal(terms, annual_rate, balance, period, accrues, share_, paid)
         if period is last or principal > balance:
             principal = balance
-            if terms.residue is Residue.LAST_INTEREST and period is last and _level(terms):
+            if period is last and _plugs(terms, share_ - balance - accrues):
                 accrues = interest = max(share_ - balance, 0)
         balance -= principal
-        fee = _fee(terms, flat, balance + principal, principal, interest)
+        fee = _fee(terms, lent, balance + principal, principal, interest)
+        after = balance + sum(early[index + 1 :])
         rows.append(
-            Instalment(period, principal + paid, interest, balance, fee, accrues, before, since)
+            Instalment(period, principal + paid, interest, after, fee, accrues, before, since)
         )
         if balance == 0 and period is not last and not any(early[index + 1 :]):
             rows[-1] = _closing(rows[-1], carried)
@@ -223,8 +230,12 @@ def _closing(row: Instalment, carried: int) -> Instalment:
     return row._replace(interest=row.interest + carried)
 
 
-def _level(terms: Terms) -> bool:
-    return terms.method is Method.EQUAL_INSTALMENT
+def _plugs(terms: Terms, differs: int) -> bool:
+    """Whether the last row's interest takes what it differs from the others: what rounding leaves,
+    never more. The last row of a loan that ends sooner is a small one.
+    """
+    level = terms.method is Method.EQUAL_INSTALMENT and terms.residue is Residue.LAST_INTEREST
+    return level and abs(differs) <= 2 * terms.periods * terms.multiple
 
 
 def _plus(one: Ratio, other: Ratio) -> Ratio:
@@ -384,9 +395,7 @@ def _fee(terms: Terms, lent: int, balance: int, principal: int, interest: int) -
     )
 
 
-def row_fee(
-    terms: Terms, fee: Fee, lent: int, balance: int, principal: int, interest: int
-) -> int:
+def row_fee(terms: Terms, fee: Fee, lent: int, balance: int, principal: int, interest: int) -> int:
     """One fee of a row whose period begins with `balance`, minor units."""
     base = {
         FeeOn.PRINCIPAL: lent,

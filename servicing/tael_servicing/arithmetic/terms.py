@@ -18,7 +18,7 @@ class Method(Enum):
     EQUAL_PRINCIPAL = "等额本金"
     BULLET = "利随本清, and each drawdown of 随借随还"
     INTEREST_ONLY = "分期付息到期还本"
-    FLAT = "interest on what was lent, principal in equal parts: for books taken over"
+    FLAT = "interest on what was lent less what was prepaid, principal in equal parts: for books taken over"
 
 
 class Unit(Enum):
@@ -38,7 +38,7 @@ class Frequency:
 
 
 class DayCount(Enum):
-    """How much of a year lies between two days; the first day counts, the last does not (算头不算尾)."""
+    """How much of a year lies between two days; the first day counts, the last not (算头不算尾)."""
 
     THIRTY_360 = "months of 30 days, years of 360"
     ACT_360 = "actual days over 360"
@@ -189,7 +189,7 @@ class FeeAt(Enum):
 class FeeOn(Enum):
     """What a fee's rate is taken of."""
 
-    PRINCIPAL = "what was lent; of a late fee, the instalment's unpaid principal"
+    PRINCIPAL = "what was lent less what was prepaid; of a late fee, the instalment's unpaid principal"
     BALANCE = "principal outstanding when the period begins; of a prepayment, what is prepaid"
     INSTALMENT = "principal and interest of the instalment; of a late fee, what is unpaid of them"
     INTEREST = "interest of the instalment; of a late fee, what is unpaid of it"
@@ -284,6 +284,8 @@ class Terms:
     repay_sweep: Sweep = Sweep.HORIZONTAL
     repay_order_nonaccrual: tuple[Part, ...] = NONACCRUAL_ORDER
     excess: Excess = Excess.PARK
+    direct_debit: bool = True
+    """What is due is asked of the bound card; else the customer pays of their own accord."""
     prepayment: Keep = Keep.TERM
     early_interest: EarlyInterest = EarlyInterest.ON_REPAID
     interest_until: Until = Until.PAYMENT
@@ -311,6 +313,10 @@ class Terms:
                 max(self.grace_principal, self.grace_interest) < self.periods,
                 "grace on principal or interest leaves at least one period",
             ),
+            (
+                not (self.cumulative_interest and self.overdue is Overdue.CONTRACT),
+                "cumulative_interest needs a plan that stands: not with overdue CONTRACT",
+            ),
             (set(self.repay_order) == set(Part), "repay_order names every part once"),
             (set(self.repay_order_nonaccrual) == set(Part), "repay_order_nonaccrual likewise"),
         )
@@ -325,6 +331,14 @@ class Terms:
             return self.annuity
         real = self.basis is Basis.REAL_DAYS or self.first_period is FirstPeriod.EQUAL
         return Annuity.PERIODS if real else Annuity.NOMINAL
+
+    @cached_property
+    def on_what_was_lent(self) -> bool:
+        """Rows ask something that is reckoned on what was lent, whatever is repaid of it."""
+        fees = [
+            fee for fee in self.fees if fee.at is FeeAt.INSTALMENT and fee.on is FeeOn.PRINCIPAL
+        ]
+        return self.method is Method.FLAT or any(fee.rate for fee in fees)
 
     @cached_property
     def prepayment_fees(self) -> tuple[Fee, ...]:
