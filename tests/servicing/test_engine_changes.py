@@ -303,3 +303,31 @@ def test_two_instalments_paid_when_due_after_the_arrears_bring_a_loan_back() -> 
     ]
     missed = replay(HARD, [*events[:3], on_time[1]], date(2026, 7, 16)).loan
     assert (missed.nonaccrual_since, missed.clean_periods) == (off, 0)
+
+
+FLAT = Terms(Method.FLAT, 4, Decimal("0.12"))
+FOUR = Disbursed(START, "00", 400_000)
+FLAT_PAID = Repaid(FIRST_DUE, "01", 104_000)
+
+
+def test_flat_interest_is_on_what_was_lent_less_what_was_prepaid() -> None:
+    """4,000.00 in four parts; 600.00 is prepaid: 1 % of 3,400.00 a month from then on."""
+    prepaid = Prepaid(FIRST_DUE, "02", 60_000, Keep.TERM)
+    more = Repaid(FIRST_DUE, "01", 164_000, Excess.PRINCIPAL)
+    for events in ([FLAT_PAID, prepaid], [more]):
+        loan = loan_on(FIRST_DUE, *events, terms=FLAT, lent=FOUR)
+        assert [row[:2] for row in ahead(loan)] == [(80_000, 3_400)] * 3
+
+
+def test_flat_interest_of_what_is_prepaid_inside_a_period_is_its_part_of_the_nights() -> None:
+    """Ten nights of 31 on 40.00 are 12.90; 600.00 of 4,000.00 is 15 % of it."""
+    day = date(2026, 1, 25)
+    loan, posted = replay(FLAT, [FOUR, Prepaid(day, "01", 60_194, Keep.TERM)], day)
+    assert posted[-1].amounts == {"principal_normal": 60_000, "interest_accrued": 194}
+    assert [row[:2] for row in ahead(loan)] == [(85_000, 3_400)] * 4
+
+
+def test_another_flat_rate_is_on_what_was_lent_too() -> None:
+    lower = happened.Repriced(FIRST_DUE, "02", Decimal("0.06"))
+    loan = loan_on(FIRST_DUE, FLAT_PAID, lower, terms=FLAT, lent=FOUR)
+    assert [row[:2] for row in ahead(loan)] == [(100_000, 2_000)] * 3

@@ -32,7 +32,7 @@ def apart(work: Work, terms: Terms, loan: Loan) -> Step:
 def happen(terms: Terms, loan: Loan, event: LoanEvent) -> Step:
     """The loan after an event dated on its business date, and the postings."""
     assert event.value_date == loan.business_date, (event, loan.business_date)
-    return apart(lambda *loan_: apply(*loan_, event), terms, loan)
+    return apart(lambda t, own, journal: apply(t, own, journal, event), terms, loan)
 
 
 def replay(
@@ -66,7 +66,7 @@ def begin(terms: Terms, event: Disbursed) -> Loan:
 
 def advance(terms: Terms, loan: Loan, to: date) -> Step:
     """The loan on a later business date if nothing happens to it until then."""
-    return apart(lambda *loan_: advance_in_place(*loan_, to, None), terms, loan)
+    return apart(lambda t, own, journal: advance_in_place(t, own, journal, to, None), terms, loan)
 
 
 def end_day(terms: Terms, loan: Loan) -> Step:

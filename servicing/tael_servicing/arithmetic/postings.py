@@ -41,7 +41,9 @@ class Journal:
         self.cause = ""
         """Of what is posted from now on."""
 
-    def post(self, event: str, loan: Loan, value_date: date | None = None, **amounts: int) -> None:
+    def post(
+        self, event: str, loan: Loan, value_date: date | None = None, /, **amounts: int
+    ) -> None:
         """The event on this loan, on its business date where no other is given; nothing where no
         amount moves.
         """

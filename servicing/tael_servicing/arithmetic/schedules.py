@@ -103,6 +103,8 @@ class Running:
     """Principal that bears interest with the balance: overdue, and still at the contract rate."""
     carried: int = 0
     """Interest of earlier periods that falls due with the first one that pays interest."""
+    bears: Ratio | None = None
+    """What the whole period bears by its rates, where another one came in the midst of it."""
 
 
 def build_schedule(terms: Terms, principal: int, start: date) -> Schedule:
@@ -141,7 +143,8 @@ def spread(
     """
     share_ = fixed_share
     if share_ is None:
-        share_ = _share(terms, annual_rate, balance, over, early, grown=grown)
+        bears = running.bears if running else None
+        share_ = _share(terms, annual_rate, balance, over, early, bears, grown=grown)
     base = balance if lent is None else lent
     made = _rows(terms, annual_rate, balance, over, share_, running, early, base)
     if fixed_share is None and terms.even_out and terms.method is Method.EQUAL_INSTALMENT:
@@ -197,7 +200,7 @@ def _rows(
             factor = interest_factor(terms, annual_rate, period)
             base = lent if method is Method.FLAT else balance
             if terms.cumulative_interest:
-                grown = _plus(exact, (base * factor[0], factor[1]))
+                grown = plus(exact, (base * factor[0], factor[1]))
                 accrues = rounded(*grown, mode) - rounded(*exact, mode)
                 exact = grown
             else:
@@ -238,7 +241,8 @@ def _plugs(terms: Terms, differs: int) -> bool:
     return level and abs(differs) <= 2 * terms.periods * terms.multiple
 
 
-def _plus(one: Ratio, other: Ratio) -> Ratio:
+def plus(one: Ratio, other: Ratio) -> Ratio:
+    """The sum of two factors."""
     if one[1] == other[1]:
         return one[0] + other[0], one[1]
     return one[0] * other[1] + other[0] * one[1], one[1] * other[1]
@@ -279,6 +283,7 @@ def _share(
     balance: int,
     over: Sequence[Period],
     early: Sequence[int],
+    bears: Ratio | None,
     *,
     grown: bool,
 ) -> int:
@@ -287,7 +292,8 @@ def _share(
     if terms.method is Method.EQUAL_INSTALMENT:
         if terms.instalment and not grown:
             return terms.instalment
-        return level_instalment(terms, annual_rate, balance, paying)
+        first = bears if paying[0] is over[0] else None
+        return level_instalment(terms, annual_rate, balance, paying, first)
     if terms.method in (Method.EQUAL_PRINCIPAL, Method.FLAT):
         return _to_multiple(balance, len(paying), terms.multiple, terms.principal_rounding)
     return 0
@@ -310,15 +316,15 @@ def stretch(terms: Terms, annual_rate: Decimal, period: Period, start: date, end
     """
     if period.number <= terms.interest_free_periods:
         return NOTHING
-    start = min(max(start, interest_from(terms, period)), end)
-    rate = ratio_of(annual_rate)
+    if terms.interest_free_days:
+        start = min(max(start, interest_from(terms, period)), end)
     if period.whole and terms.basis is Basis.NOMINAL and terms.frequency.unit is Unit.MONTH:
         if start == period.start and end == period.end:
             return nominal(terms, annual_rate)
         if terms.partial is Partial.PRO_RATA:
             whole = nominal(terms, annual_rate)
             return whole[0] * (end - start).days, whole[1] * period.days
-    year = year_fraction(terms.day_count, start, end)
+    rate, year = ratio_of(annual_rate), year_fraction(terms.day_count, start, end)
     return rate[0] * year[0], rate[1] * year[1]
 
 
@@ -355,12 +361,20 @@ def _annuity_factor(terms: Terms, annual_rate: Decimal, period: Period) -> Ratio
 
 
 def level_instalment(
-    terms: Terms, annual_rate: Decimal, balance: int, over: Sequence[Period]
+    terms: Terms,
+    annual_rate: Decimal,
+    balance: int,
+    over: Sequence[Period],
+    first: Ratio | None = None,
 ) -> int:
-    """A = P ÷ Σ 1/[(1+f₁)…(1+f_k)]; with all f = i this is P·i·(1+i)^n ÷ ((1+i)^n − 1)."""
+    """A = P ÷ Σ 1/[(1+f₁)…(1+f_k)]; with all f = i this is P·i·(1+i)^n ÷ ((1+i)^n − 1).
+
+    `first`: f₁ where the first period has more than one rate.
+    """
     with decimal.localcontext(_WIDE):
         if terms.level_by is Annuity.PERIODS or terms.frequency.unit is not Unit.MONTH:
-            total = _present(_annuity_factor(terms, annual_rate, period) for period in over)
+            factors = [_annuity_factor(terms, annual_rate, period) for period in over]
+            total = _present([first or factors[0], *factors[1:]])
         else:
             total = _uniform(_annuity_factor(terms, annual_rate, over[0]), len(over))
         exact = balance / (total * terms.multiple)

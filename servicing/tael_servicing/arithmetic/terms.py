@@ -18,7 +18,7 @@ class Method(Enum):
     EQUAL_PRINCIPAL = "等额本金"
     BULLET = "利随本清, and each drawdown of 随借随还"
     INTEREST_ONLY = "分期付息到期还本"
-    FLAT = "interest on what was lent less what was prepaid, principal in equal parts: for books taken over"
+    FLAT = "interest on what was lent less what was prepaid, principal in equal parts; taken over"
 
 
 class Unit(Enum):
@@ -189,7 +189,9 @@ class FeeAt(Enum):
 class FeeOn(Enum):
     """What a fee's rate is taken of."""
 
-    PRINCIPAL = "what was lent less what was prepaid; of a late fee, the instalment's unpaid principal"
+    PRINCIPAL = (
+        "what was lent less what was prepaid; of a late fee, the instalment's unpaid principal"
+    )
     BALANCE = "principal outstanding when the period begins; of a prepayment, what is prepaid"
     INSTALMENT = "principal and interest of the instalment; of a late fee, what is unpaid of them"
     INTEREST = "interest of the instalment; of a late fee, what is unpaid of it"
