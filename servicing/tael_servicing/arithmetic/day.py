@@ -159,7 +159,7 @@ def fall_due(loan: Loan, journal: Journal) -> bool:
 
 def apply_overpayment(terms: Terms, loan: Loan, journal: Journal) -> None:
     """Pays the arrears out of what the customer paid too much (OVERPAYMENT_APPLIED)."""
-    if not loan.overpayment or not loan.amount_due or not loan.running:
+    if not loan.overpayment or not loan.anything_due or not loan.running:
         return
     loan.overpayment, accounts = pay_due(terms, loan, loan.overpayment)
     accounts.pop("principal_paid_late", 0)

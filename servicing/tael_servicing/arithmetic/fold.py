@@ -98,7 +98,7 @@ def _next_break(terms: Terms, loan: Loan, to: date) -> date:
     if not loan.running:
         return to
     today, until = loan.business_date, to
-    if loan.overpayment and loan.amount_due:
+    if loan.overpayment and loan.anything_due:
         # Money held pays what is due at the next opening.
         return today + DAY
     current = loan.current

@@ -106,7 +106,7 @@ class Owed:
         self.paid[part] += amount
         if amount:
             self.paid_on = day
-            if day > self.due_date:
+            if day > self.instalment.period.end:
                 self.late += amount
 
     @property
@@ -284,6 +284,11 @@ class Loan:
     def overdue_principal(self) -> int:
         """Principal due and unpaid."""
         return sum([row.due[0] - row.paid[0] for row in self.arrears])
+
+    @property
+    def anything_due(self) -> bool:
+        """Something is due and unpaid."""
+        return self.settled_count < self.due_count or self.legal_costs > 0
 
     @property
     def amount_due(self) -> int:
