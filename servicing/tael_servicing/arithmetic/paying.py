@@ -92,11 +92,10 @@ def show_recovered(loan: Loan, principal: int, interest: int) -> None:
 def pay_part(loan: Loan, row: Owed, part: Part, amount: int) -> None:
     """Pays a part of a row; what clears a penalty takes its fraction of a minor unit with it."""
     row.pay(part, amount, loan.business_date)
-    if row.paid[part] == row.due[part]:
-        if part is Part.PENALTY:
-            row.penalty_exact = row.due[part] * loan.charge[1]
-        elif part is Part.COMPOUND:
-            row.compound_exact = row.due[part] * loan.charge[1]
+    if part is Part.PENALTY and row.paid[part] == row.due[part]:
+        row.penalty_exact = row.due[part] * loan.charge[1]
+    elif part is Part.COMPOUND and row.paid[part] == row.due[part]:
+        row.compound_exact = row.due[part] * loan.charge[1]
 
 
 def skip_settled(loan: Loan) -> None:
@@ -255,6 +254,6 @@ def after_early(
     if early and rule is Excess.PRINCIPAL:
         keeps = {Keep.TERM: None, Keep.INSTALMENT: loan.share, Keep.SCHEDULE: loan.share}
         share = keeps[terms.prepayment]
-        replan(terms, loan, journal, fixed_share=share, cut=actual, stands=stands)
+        replan(terms, loan, journal, fixed_share=share, cut=actual, stands=stands, paid=True)
     elif terms.method is not Method.FLAT and (actual or terms.overdue is Overdue.CONTRACT):
         replan(terms, loan, journal, fixed_share=loan.share, cut=True, stands=stands)

@@ -284,6 +284,7 @@ def _reduce(terms: Terms, loan: Loan, journal: Journal, made: Prepayment, keep: 
         stands=stands,
         interest_paid=0 if actual or all_paid else made.interest,
         was=was,
+        paid=True,
     )
 
 

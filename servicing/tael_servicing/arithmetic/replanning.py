@@ -8,8 +8,15 @@ from datetime import date
 from tael_servicing.arithmetic.dates import Period
 from tael_servicing.arithmetic.loan import Loan, Owed, current_accrual
 from tael_servicing.arithmetic.postings import Journal
-from tael_servicing.arithmetic.rounding import rounded
-from tael_servicing.arithmetic.schedules import Running, Schedule, spread, stretch
+from tael_servicing.arithmetic.rounding import Ratio, rounded
+from tael_servicing.arithmetic.schedules import (
+    NOTHING,
+    Running,
+    Schedule,
+    plus,
+    spread,
+    stretch,
+)
 from tael_servicing.arithmetic.terms import InterestOn, Method, Overdue, Part, Terms
 
 
@@ -88,13 +95,14 @@ def replan(
     stands: int = 0,
     interest_paid: int = 0,
     was: int | None = None,
+    paid: bool = False,
 ) -> None:
     """Spreads the principal not yet due over its periods, or over others, from today on.
 
     `fixed_share`: as it is kept; None finds another. `cut`: `stands` is what the running period
     has earned, and only the rest is reckoned anew; else the whole period is. `interest_paid`: of that
     period's interest, what leaves it with principal that is paid now; `was`: what it had accrued
-    before that. The difference to what the nights accrued is trued up.
+    before that. `paid`: money that was paid early is why. The difference to what the nights accrued is trued up.
     """
     undue = loan.rows[loan.due_count :]
     if not undue:
@@ -102,7 +110,9 @@ def replan(
     before = current_accrual(terms, loan) if was is None else was
     periods = [row.instalment.period for row in undue] if over is None else list(over)
     lent = on_top(undue) if fixed_share is not None else 0
-    schedule = _spread(terms, loan, undue, periods, fixed_share, lent, cut=cut, stands=stands)
+    schedule = _spread(
+        terms, loan, undue, periods, fixed_share, lent, cut=cut, stands=stands, paid=paid
+    )
     loan.rows[loan.due_count :] = _rows(undue, schedule)
     ask_on_top(loan.rows[loan.due_count], lent)
     loan.share = schedule.share
@@ -123,20 +133,23 @@ def _spread(
     *,
     cut: bool,
     stands: int,
+    paid: bool,
 ) -> Schedule:
     first = undue[0].instalment
     also = bearing_also(terms, loan) + lent
     begun = loan.business_date > periods[0].start
     running = None
     if cut and begun:
-        running = Running(loan.business_date, stands, also, loan.deferred)
+        bears = _by_its_rates(terms, loan, periods[0])
+        running = Running(loan.business_date, stands, also, loan.deferred, bears)
     elif also or loan.deferred:
         running = Running(first.since, first.before, also, loan.deferred)
     early = [row.paid[Part.PRINCIPAL] for row in undue][: len(periods)]
     balance = loan.undue_principal - lent
     base = lent_in_rows(terms, loan)
-    # The running instalment of a loan that bears interest day by day stays as large as it was.
-    holds = fixed_share is None and cut and begun and terms.interest_on is InterestOn.ACTUAL
+    # Of a loan that bears interest day by day the running instalment stays as large as it was.
+    actual = terms.interest_on is InterestOn.ACTUAL
+    holds = paid and fixed_share is None and cut and begun and actual
     if not holds or len(periods) == 1:
         return spread(
             terms,
@@ -166,6 +179,19 @@ def _spread(
         terms, loan.annual_rate, left, periods[1:], early=early[1:], lent=base, grown=True
     )
     return Schedule((head, *rest.instalments), rest.share)
+
+
+def _by_its_rates(terms: Terms, loan: Loan, period: Period) -> Ratio | None:
+    """What a whole period bears by the rates that came in the midst of it; None where none did."""
+    midst = [step for step in loan.rates if period.start < step.since < period.end]
+    if not midst:
+        return None
+    rate = [step.annual_rate for step in loan.rates if step.since <= period.start][-1]
+    total, start = NOTHING, period.start
+    for step in midst:
+        total = plus(total, stretch(terms, rate, period, start, step.since))
+        rate, start = step.annual_rate, step.since
+    return plus(total, stretch(terms, rate, period, start, period.end))
 
 
 def on_top(undue: Sequence[Owed]) -> int:
