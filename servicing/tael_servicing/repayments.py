@@ -40,14 +40,16 @@ FUNDS = {
     "PARKED": "funds_parked",
 }
 PARTS = {
-    "principal": ("principal_normal", "principal_overdue", "principal_impaired"),
-    "interest": ("interest_due", "interest_accrued", "offbalance_interest"),
+    "principal": ("principal_normal", "principal_overdue", "principal_impaired", "principal"),
+    "interest": ("interest_due", "interest_accrued", "offbalance_interest", "interest"),
     "penalty": ("penalty", "offbalance_penalty"),
     "compound": ("compound", "offbalance_compound"),
     "fee": ("prepayment_fee", "fee", "legal_costs"),
     "overpayment": ("overpayment",),
     "partner_share": ("partner_share",),
 }
+PAYS = ("REPAYMENT_RECEIVED", "RECOVERY_RECEIVED")
+"""Events that say how money was spread."""
 KEEPS = {
     "PREPAY_KEEP_TERM": Keep.TERM,
     "PREPAY_KEEP_INSTALMENT": Keep.INSTALMENT,
@@ -260,7 +262,11 @@ def _keep(
         **receipt.kept,
     }
     later.write(transaction, KEEP, row)
-    caused = [each.amounts for each in enacted.postings if each.cause == event.event_id]
+    caused = [
+        each.amounts
+        for each in enacted.postings
+        if each.cause == event.event_id and each.event in PAYS
+    ]
     repayment = _message(made, contract, receipt.kept, value_date, _parts(caused))
     events.repayment_received(transaction, day, enacted.after, repayment)
     return enacted.after, repayment
@@ -301,7 +307,7 @@ def _spread(transaction: Connection, loan_id: str) -> defaultdict[str, list[Mapp
         select(loan_posting.c.cause, loan_posting.c.amounts).where(
             loan_posting.c.loan_id == loan_id,
             loan_posting.c.cause != "",
-            loan_posting.c.event.in_(("REPAYMENT_RECEIVED", "RECOVERY_RECEIVED")),
+            loan_posting.c.event.in_(PAYS),
         )
     )
     found: defaultdict[str, list[Mapping[str, int]]] = defaultdict(list)
