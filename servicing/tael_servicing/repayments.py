@@ -22,6 +22,7 @@ from tael_servicing.arithmetic.events import (
     LoanEvent,
     Parked,
     Prepaid,
+    Recovered,
     Repaid,
     Reversed,
     Settled,
@@ -152,6 +153,8 @@ def book(
     """
     if held.loan.claim is not None:
         receipt = _recovery(held.contract, receipt)
+        recovered = Recovered(day, held.next_event_id, receipt.amount)
+        return _keep(transaction, held, receipt, day, day, recovered, checked=True)
     own = joint.own_part(held.contract, receipt.amount)
     if receipt.kind == "OVERDUE_ONLY" and own > held.loan.amount_due:
         raise FailedPrecondition(
