@@ -23,7 +23,6 @@ from tael_servicing.tables import book_day
 from tael_servicing.tables import product as products
 from tael_servicing.tables import product_retirement as retirements
 
-
 VAT_RATE = "0.06"
 """Of financial services (财税〔2016〕36号)."""
 

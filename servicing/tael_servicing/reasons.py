@@ -46,10 +46,14 @@ class Reason(ReasonEnum):
         " allows; the message has both figures."
     )
     PRODUCT_RETIRED = "Nothing is lent under the product's code any more; take another product."
-    PRODUCT_NOT_IN_FORCE = "No version of the product is in force on that day; the message names it."
+    PRODUCT_NOT_IN_FORCE = (
+        "No version of the product is in force on that day; the message names it."
+    )
     CUSTOMER_OVERDUE = "The customer has a loan past due; nothing is lent until it is paid."
     LOAN_NOT_OPEN = "The loan is not paid out: its payout is under way, or it failed."
-    NO_TRANCHES = "The loan is paid out at once: its product has no tranches, or a partner funds it."
+    NO_TRANCHES = (
+        "The loan is paid out at once: its product has no tranches, or a partner funds it."
+    )
     PAYOUT_UNDER_WAY = "A payout of the loan is under way; wait until it is known."
     LOAN_NOT_UNTOUCHED = (
         "Only a loan on which nothing was repaid is cancelled; settle it, or refund the goods."
@@ -82,5 +86,7 @@ class Reason(ReasonEnum):
     ASSET_EXCEEDS_DEBT = "The asset is worth more than the debt it is taken for."
     TAX_RECORDED = "That step was booked for the period before."
     TAX_PERIOD_OPEN = "The period has not ended; wait for its last day."
-    TAX_NOTHING_DUE = "Nothing is to be booked; what input VAT is left over waits for the next month."
+    TAX_NOTHING_DUE = (
+        "Nothing is to be booked; what input VAT is left over waits for the next month."
+    )
     TAX_EXCEEDED = "It is more than what is owed for the period."

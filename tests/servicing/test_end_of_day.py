@@ -31,10 +31,12 @@ def test_a_day_end_tells_its_steps_in_order_and_what_they_did(bank: Bank) -> Non
         "accrue",
         "classify",
         "month_end",
+        "amortise",
         "checks",
         "snapshot",
         "close",
         "open_day",
+        "reprice",
         "expire_lines",
         "finish",
     ]

@@ -361,7 +361,7 @@ def test_the_running_instalment_is_paid_early_with_the_interest_the_product_says
 @pytest.mark.parametrize(
     ("kind", "instalments"),
     [
-        ("FIXED_AMOUNT", 5),
+        ("FIXED_AMOUNT", 6),
         ("ADVANCE_NEXT", 6),
         ("ADVANCE_LAST", 6),
         ("ADVANCE_SPREAD", 6),

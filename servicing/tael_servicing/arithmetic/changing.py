@@ -163,7 +163,7 @@ def reschedule(terms: Terms, loan: Loan, journal: Journal, plan: Plan) -> None:
         _respread_tail(terms, loan, plan, first)
     else:
         was = current_accrual(terms, loan)
-        over = _periods(terms, loan.rows[first:], plan)
+        over = _periods(terms, loan, first, plan)
         _with_grace(terms, loan, journal, plan, over, stands, was)
     loan.restructured = loan.business_date
 
@@ -175,9 +175,11 @@ def _first_changed(loan: Loan, plan: Plan) -> int:
     return next((i for i in ahead if loan.rows[i].due_date >= plan.from_due), len(loan.rows) - 1)
 
 
-def _periods(terms: Terms, rows: Sequence[Owed], plan: Plan) -> list[Period]:
-    """The periods of rows, with some left out, some added and another due day."""
-    periods = [row.instalment.period for row in rows]
+def _periods(terms: Terms, loan: Loan, first: int, plan: Plan) -> list[Period]:
+    """The periods from a row on, with some left out, some added and another due day; none falls due
+    before tomorrow.
+    """
+    periods = [row.instalment.period for row in loan.rows[first:]]
     count = len(periods) + plan.more_periods
     seed = periods[0].end
     anchor = plan.repay_day or max(period.end.day for period in periods)
@@ -188,7 +190,7 @@ def _periods(terms: Terms, rows: Sequence[Owed], plan: Plan) -> list[Period]:
         else _later(terms, periods, index + plan.skip_periods)
         for index in range(count)
     ]
-    if ends[0] <= periods[0].start:
+    while shifted(terms, ends[0]) <= max(periods[0].start, loan.business_date):
         ends = [later(terms.frequency, end, 1, anchor, terms.month_end) for end in ends]
     changed = bool(plan.skip_periods or plan.repay_day)
     made, start = [], periods[0].start
@@ -232,7 +234,7 @@ def _with_grace(
 
 def _respread_tail(terms: Terms, loan: Loan, plan: Plan, first: int) -> None:
     """Rows from one that has not begun on, over the periods of the plan."""
-    over = _periods(terms, loan.rows[first:], plan)
+    over = _periods(terms, loan, first, plan)
     fixed = loan.share if plan.keep is Keep.INSTALMENT else None
     grace = min(plan.grace_principal, len(over) - 1)
     if grace:

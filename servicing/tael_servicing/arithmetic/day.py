@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tael_servicing.arithmetic.loan import DAY, Loan, Owed, balances, current_accrual
-from tael_servicing.arithmetic.paying import close_if_repaid, pay_due, skip_settled
+from tael_servicing.arithmetic.paying import close_if_repaid, pay_arrears, skip_settled
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import bearing_also, replan
 from tael_servicing.arithmetic.rounding import ratio_of, rounded, share
@@ -144,6 +144,9 @@ def fall_due(loan: Loan, journal: Journal) -> bool:
         fell_due = True
         row.in_advance = sum(row.paid)
         instalment = row.instalment
+        if instalment.period.start == instalment.period.end:
+            # No night earns it: what falls due on the day its period begins is earned at once.
+            journal.post("INTEREST_ACCRUED", loan, interest=instalment.accrues)
         loan.deferred += instalment.accrues - instalment.interest
         loan.due_count += 1
         if loan.nonaccrual_since is None:
@@ -161,8 +164,7 @@ def apply_overpayment(terms: Terms, loan: Loan, journal: Journal) -> None:
     """Pays the arrears out of what the customer paid too much (OVERPAYMENT_APPLIED)."""
     if not loan.overpayment or not loan.anything_due or not loan.running:
         return
-    loan.overpayment, accounts = pay_due(terms, loan, loan.overpayment)
-    accounts.pop("principal_paid_late", 0)
+    loan.overpayment, accounts = pay_arrears(terms, loan, journal, loan.overpayment)
     journal.post("OVERPAYMENT_APPLIED", loan, **accounts)
     close_if_repaid(loan)
 

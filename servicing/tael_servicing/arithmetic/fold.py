@@ -17,7 +17,7 @@ from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, order, standing
 from tael_servicing.arithmetic.loan import DAY, Closure, Loan
 from tael_servicing.arithmetic.postings import Journal, Step
-from tael_servicing.arithmetic.terms import FeeAt, Part, Terms
+from tael_servicing.arithmetic.terms import Excess, FeeAt, InterestOn, Part, Terms
 
 Work = Callable[[Terms, Loan, Journal], Any]
 
@@ -131,18 +131,36 @@ def apply(terms: Terms, loan: Loan, journal: Journal, event: LoanEvent) -> None:
 
 
 def _repaid(terms: Terms, loan: Loan, journal: Journal, event: happened.Repaid) -> None:
-    paying.receive(terms, loan, journal, event.amount, excess=event.excess)
+    rule = event.excess or terms.excess
+    _money(terms, loan, journal, event.amount, rule, "REPAYMENT_RECEIVED")
 
 
 def _goods(terms: Terms, loan: Loan, journal: Journal, event: happened.GoodsRefunded) -> None:
-    paying.receive(terms, loan, journal, event.amount, event="GOODS_REFUNDED", excess=event.excess)
+    """Who returns goods owes no fee for prepaying."""
+    _money(_free(terms), loan, journal, event.amount, event.excess, "GOODS_REFUNDED")
+
+
+def _money(
+    terms: Terms, loan: Loan, journal: Journal, amount: int, rule: Excess, event: str
+) -> None:
+    """What is more than due, and principal at once, is a prepayment where the schedule's balance
+    bears the interest.
+    """
+    if rule is Excess.PRINCIPAL and terms.interest_on is InterestOn.SCHEDULED:
+        prepaying.prepay(terms, loan, journal, amount, terms.prepayment, event=event)
+    else:
+        paying.receive(terms, loan, journal, amount, event=event, excess=rule)
+
+
+def _free(terms: Terms) -> Terms:
+    """The terms without the fees for prepaying."""
+    return replace(terms, fees=tuple(f for f in terms.fees if f.at is not FeeAt.PREPAYMENT))
 
 
 def _guarantor(terms: Terms, loan: Loan, journal: Journal, event: happened.GuarantorPaid) -> None:
     """A guarantor owes no fee for prepaying, and the debtor's own money stays the debtor's."""
-    free = replace(terms, fees=tuple(f for f in terms.fees if f.at is not FeeAt.PREPAYMENT))
     held, loan.overpayment = loan.overpayment, 0
-    prepaying.settle(free, loan, journal, event.amount, event="GUARANTOR_PAID")
+    prepaying.settle(_free(terms), loan, journal, event.amount, event="GUARANTOR_PAID")
     loan.overpayment += held
     if loan.closure is not None:
         loan.closure = Closure.GUARANTOR

@@ -20,7 +20,9 @@ from tael_servicing.arithmetic.terms import (
     Terms,
 )
 
-GOODS_PAY = ("principal_normal", "principal_overdue", "interest_due")
+GOODS_PAY = ("principal_normal", "principal_overdue", "interest_due", "interest_accrued")
+LATE = "principal_paid_late"
+"""Of what `pay_due` paid: principal that bore contract interest though it was due."""
 CHARGES = (Part.INTEREST, Part.PENALTY, Part.COMPOUND, Part.FEE)
 """What a claim's interest consists of."""
 
@@ -67,7 +69,7 @@ def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]
     accounts = by_account(loan, taken, overdue)
     accounts["legal_costs"] = costs
     if bore and taken[Part.PRINCIPAL] and loan.current is not None:
-        accounts["principal_paid_late"] = taken[Part.PRINCIPAL]
+        accounts[LATE] = taken[Part.PRINCIPAL]
     return left - moved, accounts
 
 
@@ -122,6 +124,17 @@ def close_if_repaid(loan: Loan) -> None:
         loan.closure = Closure.PAID_EARLY if ahead else Closure.PAID_NORMAL
 
 
+def pay_arrears(
+    terms: Terms, loan: Loan, journal: Journal, amount: int
+) -> tuple[int, dict[str, int]]:
+    """As `pay_due`; where principal that is late bore contract interest, the plan is made anew."""
+    stands = earned_now(terms, loan)
+    left, accounts = pay_due(terms, loan, amount)
+    if accounts.pop(LATE, 0):
+        after_early(terms, loan, journal, Excess.PARK, stands, 0)
+    return left, accounts
+
+
 def receive(
     terms: Terms,
     loan: Loan,
@@ -132,9 +145,8 @@ def receive(
     excess: Excess | None = None,
 ) -> None:
     """Money for what is due, oldest first; what is more goes where `excess`, or the terms, say."""
-    was = earned_now(terms, loan)
-    left, accounts = pay_due(terms, loan, amount)
-    late = accounts.pop("principal_paid_late", 0)
+    left, accounts = pay_arrears(terms, loan, journal, amount)
+    stands = earned_now(terms, loan)
     rule = excess or terms.excess
     early = 0
     if left and rule is not Excess.PARK and loan.accruing:
@@ -143,8 +155,8 @@ def receive(
     accounts["principal_normal"] = accounts.get("principal_normal", 0) + early
     loan.overpayment += left
     post_money(loan, journal, event, accounts, left)
-    if early or late:
-        after_early(terms, loan, journal, rule, was, early)
+    if early:
+        after_early(terms, loan, journal, rule, stands, early)
     close_if_repaid(loan)
 
 
@@ -254,6 +266,6 @@ def after_early(
     if early and rule is Excess.PRINCIPAL:
         keeps = {Keep.TERM: None, Keep.INSTALMENT: loan.share, Keep.SCHEDULE: loan.share}
         share = keeps[terms.prepayment]
-        replan(terms, loan, journal, fixed_share=share, cut=actual, stands=stands, paid=True)
+        replan(terms, loan, journal, fixed_share=share, cut=True, stands=stands, paid=True)
     elif terms.method is not Method.FLAT and (actual or terms.overdue is Overdue.CONTRACT):
         replan(terms, loan, journal, fixed_share=loan.share, cut=True, stands=stands)

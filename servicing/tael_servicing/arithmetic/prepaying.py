@@ -7,7 +7,7 @@ from datetime import date
 
 from tael_servicing.arithmetic.dates import Period, months_after
 from tael_servicing.arithmetic.loan import Closure, Loan, Owed, by_account, current_accrual
-from tael_servicing.arithmetic.paying import close_if_repaid, pay_ahead, pay_due, post_money
+from tael_servicing.arithmetic.paying import close_if_repaid, pay_ahead, pay_arrears, post_money
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import earned, earned_on, replan
 from tael_servicing.arithmetic.rounding import ratio_of, share
@@ -120,8 +120,7 @@ def settle(terms: Terms, loan: Loan, journal: Journal, amount: int, *, event: st
         return
     held = loan.overpayment
     loan.overpayment = 0
-    _, accounts = pay_due(terms, loan, quote.gross)
-    accounts.pop("principal_paid_late", 0)
+    _, accounts = pay_arrears(terms, loan, journal, quote.gross)
     current = loan.current
     if current is not None:
         _true_up(terms, loan, journal, current, quote.interest_to_date)
@@ -241,8 +240,7 @@ def prepay(
     """Pays what is due, and then as much principal, with its interest and fee, as the rest is good
     for; what that leaves is held for the customer.
     """
-    left, accounts = pay_due(terms, loan, amount)
-    accounts.pop("principal_paid_late", 0)
+    left, accounts = pay_arrears(terms, loan, journal, amount)
     made = Prepayment(0, 0, 0)
     if left and loan.current is not None and loan.accruing and not loan.arrears:
         made = cost_of(terms, loan, principal_for(terms, loan, left))
@@ -300,8 +298,7 @@ def pay_current(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None
     """Pays what is due and the running instalment before its due date (提前还当期), with its interest
     to today or of the whole period as the terms say; more is held for the customer.
     """
-    left, accounts = pay_due(terms, loan, amount)
-    accounts.pop("principal_paid_late", 0)
+    left, accounts = pay_arrears(terms, loan, journal, amount)
     current = loan.current
     asked = current_amount(terms, loan)
     if current is None or not loan.accruing or loan.arrears or left < asked.total:

@@ -102,7 +102,8 @@ def replan(
     `fixed_share`: as it is kept; None finds another. `cut`: `stands` is what the running period
     has earned, and only the rest is reckoned anew; else the whole period is. `interest_paid`: of that
     period's interest, what leaves it with principal that is paid now; `was`: what it had accrued
-    before that. `paid`: money that was paid early is why. The difference to what the nights accrued is trued up.
+    before that. `paid`: money that was paid early is why. The difference to what the nights accrued
+    is trued up.
     """
     undue = loan.rows[loan.due_count :]
     if not undue:

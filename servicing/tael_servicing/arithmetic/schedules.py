@@ -213,7 +213,8 @@ def _rows(
         if period is last or principal > balance:
             principal = balance
             if period is last and _plugs(terms, share_ - balance - accrues):
-                accrues = interest = max(share_ - balance, 0)
+                plug = max(share_ - balance, 0) - accrues
+                accrues, interest = accrues + plug, interest + plug
         balance -= principal
         fee = _fee(terms, lent, balance + principal, principal, interest)
         after = balance + sum(early[index + 1 :])
