@@ -33,7 +33,7 @@ BUCKETS = {
     "written_off_principal": "7101",
     "written_off_interest": "7102",
 }
-"""LoanBalances field → the GL code of its control account (DOMAIN.md §2.3, invariant 2)."""
+"""LoanBalances field → the GL code of its control account."""
 
 
 def run(services: Services, console: Console, book: str) -> bool:

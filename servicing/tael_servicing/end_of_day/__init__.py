@@ -1,4 +1,4 @@
-"""The end of a day: the steps in their order (DOMAIN.md §7), and what runs them."""
+"""The end of a day: the steps in their order, and what runs them."""
 
 from __future__ import annotations
 
