@@ -25,7 +25,7 @@ from tael_gateway.http_rules import Binding, Routes, bindings
 from tael_gateway.openapi import document
 from tael_gateway.streams import streamed
 from tael_gateway.transcode import IDEMPOTENCY_KEY, identify, json_of, request_of
-from tael_runtime.errors import Internal, Reason, TaelError
+from tael_runtime.errors import Internal, NotFound, Reason, TaelError
 from tael_runtime.settings import Settings
 from tael_runtime.telemetry import configure_logging
 
@@ -120,6 +120,13 @@ async def _fault(request: Request, _error: Exception) -> Response:
     return refused(fault, traceparent_of(request.headers).split("-")[1])
 
 
+async def _nowhere(request: Request, _error: Exception) -> Response:
+    """A path that no route takes, a line break in it for one."""
+    return refused(
+        NotFound("route", request.url.path), traceparent_of(request.headers).split("-")[1]
+    )
+
+
 def build(settings: Settings) -> Starlette:
     """The application of given settings."""
     bridge = Bridge(settings)
@@ -130,7 +137,7 @@ def build(settings: Settings) -> Starlette:
             Route("/healthz", bridge.healthz),
             Route("/{path:path}", bridge.handle, methods=ANY_VERB),
         ],
-        exception_handlers={Exception: _fault},
+        exception_handlers={404: _nowhere, Exception: _fault},
         lifespan=bridge.lifespan,
     )
 

@@ -51,7 +51,8 @@ def install(engine: Engine) -> None:
         send(connection)
 
     def dropped(connection: Connection) -> None:
-        connection.info.pop(WAITING, None)
+        if not connection.invalidated:  # a lost connection took what waited with it
+            connection.info.pop(WAITING, None)
 
     event.listen(engine, "before_cursor_execute", ahead)
     event.listen(engine, "commit", ahead)

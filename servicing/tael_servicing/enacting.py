@@ -60,13 +60,15 @@ def enact(
     funds: str = "",
     money: Money = OWN_ACCOUNT,
     checked: bool = True,
+    tells: bool = True,
 ) -> Enacted:
     """Does what the event says to a locked loan that stands on `day`.
 
     `funds`: the amount type that says where all of the event's money comes from; none where the
     customer's own account pays. `money`: what it brings where that is not all. `checked`: refused
     where the loan forbids it today; money that has come already, and what another past brings, is
-    taken as it can be.
+    taken as it can be. `tells`: of the loan's new state; a caller that has something to tell before
+    that tells it after.
 
     Raises FailedPrecondition with the arithmetic's reasons; InvalidArgument for a value date after
     the business date or before the loan.
@@ -86,7 +88,8 @@ def enact(
         f"loan:{contract.loan_id}:{event.event_id}", contract.book_id, contract.loan_id, day
     )
     bookings.post(transaction, batch, contract, *postings)
-    events.state_changed(transaction, day, held.state, after)
+    if tells:
+        events.state_changed(transaction, day, held.state, after)
     return Enacted(event, held, after, postings, batch.request_id)
 
 

@@ -254,6 +254,7 @@ def _keep(
         reference=receipt.reference,
         money=receipt.money(contract),
         checked=checked,
+        tells=False,
     )
     made = new_id("rp")
     row = {
@@ -272,6 +273,7 @@ def _keep(
     ]
     repayment = _message(made, contract, receipt.kept, value_date, _parts(caused))
     events.repayment_received(transaction, day, enacted.after, repayment)
+    events.state_changed(transaction, day, held.state, enacted.after)
     return enacted.after, repayment
 
 

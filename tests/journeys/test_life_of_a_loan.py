@@ -210,7 +210,7 @@ def test_l2_is_quoted_prepays_and_settles_to_the_cent(life: Life) -> None:
 
 def test_the_write_off_takes_the_principal_off_and_keeps_the_claim(life: Life) -> None:
     top_up, principal, memo = [sides(e) for e in life.entries(life.story.l1, "LOAN_WRITTEN_OFF")]
-    assert top_up == {"6702": 921_151, "1304.03": -921_151}
+    assert top_up == {"6702": 368_460, "1304.03": -368_460}
     assert (principal["1304.03"], principal["1303.03"], principal["7101"]) == (
         921_151,
         -921_151,

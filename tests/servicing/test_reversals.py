@@ -111,7 +111,7 @@ def test_a_line_drawn_again_in_the_meantime_is_over_used_and_not_drawn_further(b
     loan_id = bank.lend(line_id, periods=6).loan_id
     paid = bank.repay(loan_id, 400_000, "FIXED_AMOUNT").repayment
     bank.lend(line_id, principal=money(390_000), periods=6)
-    assert bank.line(line_id) == (990_000, 0, 10_000)
+    assert bank.line(line_id) == (993_960, 0, 6_040), "1 % of what is prepaid is the fee"
 
     bank.reverse(loan_id, paid.repayment_id)
 
@@ -122,7 +122,7 @@ def test_a_line_drawn_again_in_the_meantime_is_over_used_and_not_drawn_further(b
     assert refused(draw) == "LINE_EXCEEDED"
     bank.assert_books_agree()
     bank.repay(loan_id, 400_000, "FIXED_AMOUNT")
-    assert bank.line(line_id) == (990_000, 0, 10_000)
+    assert bank.line(line_id) == (993_960, 0, 6_040), "1 % of what is prepaid is the fee"
     bank.end_day()
     bank.assert_books_agree()
 

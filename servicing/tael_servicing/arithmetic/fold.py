@@ -112,9 +112,9 @@ def _next_break(terms: Terms, loan: Loan, to: date) -> date:
                 until = end
         if loan.nonaccrual_since is None:
             oldest = loan.rows[loan.settled_count].due_date
-            off = oldest + timedelta(days=terms.nonaccrual_dpd + 1)
-            if today < off < until:
-                until = off
+            # What falls due late, by a fee on an old instalment, may be past the limit at once.
+            off = max(oldest + timedelta(days=terms.nonaccrual_dpd + 1), today + DAY)
+            until = min(until, off)
     return until
 
 
