@@ -9,9 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support import House
 from tael_runtime.embedded_postgres import EmbeddedPostgres
+
+# The suite draws the same examples every time; TAEL_HYPOTHESIS=explore draws others.
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("TAEL_HYPOTHESIS", "suite"))
 
 FOLDER = "TAEL_TEST_FOLDER"
 
