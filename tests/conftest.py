@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from support import House
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 
 # The suite draws the same examples every time; TAEL_HYPOTHESIS=explore draws others.
-settings.register_profile("suite", derandomize=True, deadline=None)
-settings.register_profile("explore", deadline=None)
+# Slow machines and picky strategies are no failures.
+PATIENT = (HealthCheck.filter_too_much, HealthCheck.too_slow)
+settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=PATIENT)
+settings.register_profile("explore", deadline=None, suppress_health_check=PATIENT)
 settings.load_profile(os.environ.get("TAEL_HYPOTHESIS", "suite"))
 
 FOLDER = "TAEL_TEST_FOLDER"
