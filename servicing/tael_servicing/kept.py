@@ -1,14 +1,13 @@
 """A loan and its events as the store keeps them: JSON of the arithmetic's own dataclasses.
 
 A field that the arithmetic gains needs no column: what was kept before it came is read with its
-default. Numbers keep their exactness: integers of any size, decimals and fractions as texts.
+default. Numbers keep their exactness: integers of any size, decimals as texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -20,20 +19,8 @@ COMMON = ("value_date", "event_id")
 """What every event has; kept in columns of its own."""
 
 
-def _written(value: Any) -> str:
-    if isinstance(value, Fraction):
-        return str(value)
-    raise NotImplementedError(f"a {type(value).__name__} is not kept")
-
-
-def _read(kind: type, value: Any) -> Any:
-    if kind is Fraction:
-        return Fraction(value)
-    raise NotImplementedError(f"a {kind.__name__} is not kept")
-
-
-_encoder = msgspec.json.Encoder(enc_hook=_written)
-_decoder = msgspec.json.Decoder(Loan, dec_hook=_read)
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Loan)
 
 
 def loan_text(loan: Loan) -> str:
@@ -48,11 +35,11 @@ def loan_from(kept: str) -> Loan:
 
 def event_content(event: LoanEvent) -> dict[str, Any]:
     """The event's own fields, for a JSON column."""
-    content: dict[str, Any] = msgspec.to_builtins(event, enc_hook=_written)
+    content: dict[str, Any] = msgspec.to_builtins(event)
     return {name: value for name, value in content.items() if name not in COMMON}
 
 
 def event_from(kind: str, value_date: date, event_id: str, content: Mapping[str, Any]) -> LoanEvent:
     """The event again. KeyError for a kind that this version does not know."""
     fields = {"value_date": value_date, "event_id": event_id, **content}
-    return msgspec.convert(fields, KINDS[kind], dec_hook=_read)
+    return msgspec.convert(fields, KINDS[kind])
