@@ -88,6 +88,7 @@ def test_what_is_paid_too_much_is_parked_and_pays_the_next_instalment(bank: Bank
     bank.fails("card-parked", times=1)
     loan_id = bank.lend(card="card-parked").loan_id
     bank.end_days(date(2026, 2, 15))
+    bank.await_debit(loan_id, "FAILED")
     answer = bank.repay(loan_id, 90_000, funding=repayment_pb2.FUNDING_TRANSFER)
     assert answer.repayment.allocation.overpayment == 1_151
     assert bank.vouchers(loan_id, "REPAYMENT_RECEIVED")[:2] == [
