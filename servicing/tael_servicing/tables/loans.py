@@ -1,0 +1,240 @@
+"""Loans: the contract, its payouts and events, and the rows that questions and nights read."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Numeric,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from tael_runtime.tables import APPEND_ONLY, KEPT
+from tael_servicing.tables.columns import SORTED, amounts, none_negative, own
+
+loan = Table(
+    "loan",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("customer_id", SORTED, nullable=False),
+    Column("line_id", SORTED, nullable=False),
+    Column("book_id", SORTED, nullable=False),
+    Column("product_code", SORTED, nullable=False),
+    Column("product_version", Integer, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("principal", BigInteger, nullable=False),
+    Column("annual_rate", Numeric(9, 6), nullable=False),
+    Column("periods", Integer, nullable=False),
+    Column("repay_day", Integer, nullable=False),
+    Column("start_date", Date, nullable=False),
+    Column("card_token", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("choices", LargeBinary, nullable=False, comment="tael.servicing.v1.LoanChoices"),
+    Column("holidays", ARRAY(Date), nullable=False, comment="that its due dates keep clear of"),
+    Column("partner_id", SORTED, nullable=False, comment="of a joint loan; else empty"),
+    Column("partner_principal", BigInteger, nullable=False, comment="its part, beside ours"),
+    # A customer's loans, oldest first.
+    Index("loan_customer", "customer_id", "loan_id"),
+    comment="the contract; it begins anew on the day its payout is known, and never changes again",
+    info=KEPT,
+)
+
+payout = Table(
+    "payout",
+    own,
+    Column("loan_id", SORTED, ForeignKey("loan.loan_id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("principal", BigInteger, nullable=False, comment="our part of the amount"),
+    Column("amount", BigInteger, nullable=False),
+    Column("ordered_on", Date, nullable=False),
+    Column("known_on", Date, comment="the business date on which it became PAID or FAILED"),
+    Column("account_token", Text, nullable=False, comment="the provider's: of a card or merchant"),
+    Column("merchant_id", SORTED, nullable=False, comment="of an entrusted payment; else empty"),
+    Column("banks_with_us", Boolean, nullable=False, comment="the merchant's account is with us"),
+    Column("purpose_proof", Text, nullable=False),
+    Column("fee_funds", Text, nullable=False, comment="the ledger's amount type; empty: deposit"),
+    Column("source", Text, nullable=False, comment="the drawdown it comes from"),
+    Column("state", Text, nullable=False, server_default="READY"),
+    Column("failure_code", Text, nullable=False, server_default=""),
+    Column("reference", Text, nullable=False, server_default="", comment="the provider's"),
+    Column("sent_at", DateTime(timezone=True)),
+    Column("touched_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN ('READY', 'SENT', 'PAID', 'FAILED')", name="payout_state"),
+    CheckConstraint("principal > 0 AND amount >= principal", name="payout_amounts"),
+    # What is still to be known.
+    Index("payout_open", "touched_at", postgresql_where=text("state IN ('READY', 'SENT')")),
+    # One at a time on a loan.
+    Index(
+        "payout_alone", "loan_id", unique=True, postgresql_where=text("state IN ('READY', 'SENT')")
+    ),
+    comment="what is paid out on a loan: number 1 is its own, the others are tranches",
+)
+
+LOAN_STATES = (
+    "PAYING",
+    "NORMAL",
+    "OVERDUE",
+    "NON_ACCRUAL",
+    "WRITTEN_OFF",
+    "CLOSED_NORMAL",
+    "CLOSED_EARLY",
+    "CLOSED_OVERDUE",
+    "CLOSED_GUARANTOR",
+    "CLOSED_TRANSFERRED",
+    "CLOSED_ASSET",
+    "CLOSED_RETURNED",
+    "CANCELLED",
+)
+RUNNING = ("NORMAL", "OVERDUE", "NON_ACCRUAL")
+"""Earns interest."""
+
+loan_state = Table(
+    "loan_state",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("kept", Text, nullable=False, comment="the whole loan, when something last happened"),
+    Column("changes", BigInteger, nullable=False, comment="how often it was written"),
+    Column("nonaccrual_since", Date),
+    Column("oldest_due", Date, comment="due date of the oldest unpaid due instalment"),
+    Column("next_due", Date, comment="due date of the instalment whose period runs"),
+    Column("annual_rate", Numeric(9, 6), nullable=False, comment="the rate that holds"),
+    Column("restructured", Date, comment="when it was last rescheduled"),
+    CheckConstraint(f"state IN {LOAN_STATES!r}", name="loan_state_state"),
+    # What falls due on a day, and who is to be reminded of it.
+    Index("loan_state_next_due", "book_id", "next_due"),
+    # Who is in arrears.
+    Index(
+        "loan_state_oldest_due",
+        "book_id",
+        "oldest_due",
+        postgresql_where=text("oldest_due IS NOT NULL"),
+    ),
+    # Who may be under observation.
+    Index(
+        "loan_state_restructured",
+        "book_id",
+        "restructured",
+        postgresql_where=text("restructured IS NOT NULL"),
+    ),
+    # The members of a day's accrual, and loans by state.
+    Index("loan_state_members", "book_id", "state", "loan_id"),
+    postgresql_with={"fillfactor": 80},
+)
+
+BALANCES = (
+    "principal_normal",
+    "principal_overdue",
+    "principal_impaired",
+    "interest_accrued",
+    "interest_due",
+    "penalty",
+    "compound",
+    "fee",
+    "legal_costs",
+    "offbalance_interest",
+    "offbalance_penalty",
+    "offbalance_compound",
+    "written_off_principal",
+    "written_off_interest",
+    "allowance_stage1",
+    "allowance_stage2",
+    "allowance_stage3",
+    "overpayment",
+)
+
+EARNED = ("earned_interest", "earned_penalty", "earned_compound")
+"""Income over the loan's life where its VAT is split off, gross."""
+
+loan_balance = Table(
+    "loan_balance",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
+    *amounts(*BALANCES),
+    *amounts(*EARNED),
+    Column("vat_numerator", BigInteger, nullable=False, comment="VAT in a gross amount; 0 = none"),
+    Column("vat_denominator", BigInteger, nullable=False),
+    Column("postings", BigInteger, nullable=False, server_default="0"),
+    Column("accrued_to", Date, nullable=False, comment="nights before this date are accrued"),
+    none_negative("loan_balance", *BALANCES[:-1]),
+    comment="what the loan owes by ledger account",
+    # Changes every night; room on the page keeps its versions together (HOT).
+    postgresql_with={"fillfactor": 50},
+)
+
+instalment = Table(
+    "instalment",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("period_start", Date, nullable=False),
+    Column("due_date", Date, nullable=False),
+    *amounts("principal", "interest", "fee", "balance_after"),
+    *amounts("principal_paid", "interest_paid", "fee_paid"),
+    Column("overdue", Boolean, nullable=False),
+    CheckConstraint("principal_paid BETWEEN 0 AND principal", name="instalment_principal_paid"),
+    CheckConstraint("interest_paid BETWEEN 0 AND interest", name="instalment_interest_paid"),
+    comment="the rows of the kept loans, for questions over many loans",
+)
+
+accrual_position = Table(
+    "accrual_position",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("instalment", Integer, primary_key=True, autoincrement=False),
+    Column("since", Date, nullable=False, comment="the last break of the line"),
+    Column("carry", BigInteger, nullable=False, comment="exact numerator at the break"),
+    Column("per_night", BigInteger, nullable=False, comment="numerator a night adds"),
+    Column("denominator", BigInteger, nullable=False),
+    Column("posted", BigInteger, nullable=False),
+    Column("rounding", Text, nullable=False),
+    CheckConstraint("kind IN ('INTEREST', 'PENALTY', 'COMPOUND')", name="accrual_position_kind"),
+    CheckConstraint("carry >= 0 AND per_night <> 0", name="accrual_position_numerators"),
+    CheckConstraint("denominator > 0", name="accrual_position_denominator"),
+    comment="lines that grow: (carry + nights * per_night) / denominator, by instalment",
+    postgresql_with={"fillfactor": 50},
+)
+
+loan_event = Table(
+    "loan_event",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("event_id", SORTED, primary_key=True),
+    Column("value_date", Date, nullable=False),
+    Column("booked_on", Date, nullable=False, comment="the business date it became known on"),
+    Column("kind", Text, nullable=False),
+    Column("content", JSONB, nullable=False, comment="the event's own fields"),
+    Column("reference", Text, nullable=False, comment="the approval, the payer, the drawdown"),
+    comment="what the loan is the fold of",
+    info=APPEND_ONLY,
+)
+
+repayment = Table(
+    "repayment",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("repayment_id", SORTED, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("funding", Text, nullable=False),
+    Column("value_date", Date, nullable=False),
+    Column("event_id", SORTED, nullable=False, comment="what it is to the loan"),
+    Column("reference", Text, nullable=False),
+    Column("request_id", SORTED, nullable=False, comment="of the outgoing posting"),
+    info=APPEND_ONLY,
+)
