@@ -10,7 +10,7 @@ import csv
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
@@ -20,7 +20,6 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tael.servicing.v1 import product_pb2, rate_pb2
 from tael_client.values import from_date, from_decimal, to_decimal
-from tael_servicing.arithmetic.dates import months_after
 from tael_servicing.tables import lpr as lprs
 
 BASIS_POINT = Decimal("0.0001")
@@ -125,25 +124,3 @@ def months_of(terms: product_pb2.ProductTerms, periods: int) -> int:
     if frequency.unit in days:
         return -(-count * days[frequency.unit] // 30)
     return count
-
-
-def next_repricing(
-    mode: int, since: date, start: date, due_dates: Sequence[date], published: Sequence[date]
-) -> date | None:
-    """The first day after `since` on which a floating loan takes the rate of the day.
-
-    `start`: its disbursement. `due_dates`: of the instalments to come, oldest first. `published`: the
-    days of the loan prime rates known, oldest first. None where none is known yet, or none is left.
-    """
-    if mode == product_pb2.REPRICE_MODE_IMMEDIATELY:
-        return next((day for day in published if day > since), None)
-    if mode == product_pb2.REPRICE_MODE_NEXT_JANUARY:
-        return date(since.year + 1, 1, 1)
-    if mode == product_pb2.REPRICE_MODE_ANNIVERSARY:
-        years = 1
-        while (day := months_after(start, 12 * years, start.day)) <= since:
-            years += 1
-        return day
-    if mode == product_pb2.REPRICE_MODE_MONTHLY:
-        return (since.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return next((day for day in due_dates if day > since), None)

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, extract, false, select, true
+from sqlalchemy import ColumnElement, Connection, extract, select, true
 
 from tael.servicing.v1 import product_pb2 as pb
 from tael_servicing import products, rates
@@ -30,7 +31,9 @@ def candidates(transaction: Connection, book_id: str, day: date) -> list[str]:
     found: set[str] = set()
     for version in _floating(transaction, book_id):
         terms = products.get(transaction, version.code, version.version).terms
-        when = _when(terms.floating_rate.reprice, lprs, day)
+        whose = turn(terms.floating_rate.reprice, lprs, day)
+        if whose is Turn.NONE:
+            continue
         rows = transaction.execute(
             select(loan_state.c.loan_id)
             .join(loans, loans.c.loan_id == loan_state.c.loan_id)
@@ -40,7 +43,7 @@ def candidates(transaction: Connection, book_id: str, day: date) -> list[str]:
                 loan_state.c.next_due.is_not(None),
                 loans.c.product_code == version.code,
                 loans.c.product_version == version.version,
-                when,
+                _takes(whose, day),
             )
         )
         found.update(rows.scalars())
@@ -55,29 +58,48 @@ def _floating(transaction: Connection, book_id: str) -> Sequence[Any]:
     ).all()
 
 
-def _when(mode: int, lprs: Sequence[Lpr], day: date) -> ColumnElement[bool]:
-    """Whether a loan takes a rate on the day, by the mode of its product."""
-    if mode == pb.REPRICE_MODE_NEXT_JANUARY:
-        return true() if (day.month, day.day) == (1, 1) else false()
-    if mode == pb.REPRICE_MODE_MONTHLY:
-        return true() if day.day == 1 else false()
+class Turn(Enum):
+    """Which loans of a product take the rate of a day."""
+
+    NONE = "none"
+    ALL = "all"
+    ANNIVERSARIES = "those disbursed on that day of an earlier year"
+    DUE = "those of which an instalment falls due"
+
+
+def turn(mode: int, lprs: Sequence[Lpr], day: date) -> Turn:
+    """Whose turn it is on a day, by the mode of the product; a prime rate's day where it has none."""
     if mode == pb.REPRICE_MODE_ANNIVERSARY:
-        return _anniversary(day)
+        return Turn.ANNIVERSARIES
     if mode == pb.REPRICE_MODE_NEXT_DUE_DATE:
+        return Turn.DUE
+    if mode == pb.REPRICE_MODE_NEXT_JANUARY:
+        return Turn.ALL if (day.month, day.day) == (1, 1) else Turn.NONE
+    if mode == pb.REPRICE_MODE_MONTHLY:
+        return Turn.ALL if day.day == 1 else Turn.NONE
+    return Turn.ALL if any(each.published == day for each in lprs) else Turn.NONE
+
+
+def anniversary_days(day: date) -> list[int]:
+    """Days of the month of disbursement whose anniversary a day is: 28 February of a common year is
+    that of the 29th too.
+    """
+    last_of_month = (day + DAY).month != day.month
+    return [day.day, *(range(day.day + 1, 32) if last_of_month else ())]
+
+
+def _takes(whose: Turn, day: date) -> ColumnElement[bool]:
+    """Whether it is a loan's turn, in the store."""
+    if whose is Turn.ANNIVERSARIES:
+        started = loans.c.start_date
+        month = extract("month", started) == day.month
+        return month & extract("day", started).in_(anniversary_days(day)) & (started < day)
+    if whose is Turn.DUE:
         falls_due = select(instalment.c.number).where(
             instalment.c.loan_id == loan_state.c.loan_id, instalment.c.due_date == day
         )
         return falls_due.exists()
-    return true() if any(each.published == day for each in lprs) else false()
-
-
-def _anniversary(day: date) -> ColumnElement[bool]:
-    """Of the disbursement; one on 29 February comes on 28 February of a common year."""
-    months = extract("month", loans.c.start_date) == day.month
-    days = [day.day]
-    if (day + DAY).month != day.month:
-        days += range(day.day + 1, 32)
-    return months & extract("day", loans.c.start_date).in_(days) & (loans.c.start_date < day)
+    return true()
 
 
 def repriced(lprs: Sequence[Lpr], held: Held, terms: pb.ProductTerms, day: date) -> Repriced | None:

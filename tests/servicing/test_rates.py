@@ -8,15 +8,15 @@ from decimal import Decimal
 import pytest
 
 from tael.servicing.v1 import product_pb2 as pb
-from tael_servicing import caps, rates
+from tael_servicing import caps, rates, repricing
 from tael_servicing.arithmetic.events import Disbursed, Prepaid, Repaid
 from tael_servicing.arithmetic.fold import replay
 from tael_servicing.arithmetic.prepaying import cost_of
 from tael_servicing.arithmetic.terms import Keep, Method, Terms
 from tael_servicing.rates import Lpr, NoRateKnown
+from tael_servicing.repricing import Turn
 
 LPRS = rates.shipped()
-DUE = [date(2026, 3, 10), date(2026, 4, 10)]
 
 
 def test_a_loan_prime_rate_holds_from_the_day_it_is_published() -> None:
@@ -48,25 +48,44 @@ def test_a_spread_may_lie_below_the_prime_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "since", "expected"),
+    ("mode", "turns"),
     [
-        (pb.REPRICE_MODE_IMMEDIATELY, date(2025, 1, 1), date(2025, 5, 20)),
-        (pb.REPRICE_MODE_IMMEDIATELY, date(2025, 5, 20), None),
-        (pb.REPRICE_MODE_NEXT_JANUARY, date(2026, 1, 1), date(2027, 1, 1)),
-        (pb.REPRICE_MODE_ANNIVERSARY, date(2024, 2, 29), date(2025, 2, 28)),
-        (pb.REPRICE_MODE_ANNIVERSARY, date(2027, 2, 28), date(2028, 2, 29)),
-        (pb.REPRICE_MODE_MONTHLY, date(2026, 1, 31), date(2026, 2, 1)),
-        (pb.REPRICE_MODE_MONTHLY, date(2026, 12, 1), date(2027, 1, 1)),
-        (pb.REPRICE_MODE_NEXT_DUE_DATE, date(2026, 3, 10), date(2026, 4, 10)),
-        (pb.REPRICE_MODE_NEXT_DUE_DATE, date(2026, 4, 10), None),
+        (pb.REPRICE_MODE_IMMEDIATELY, {date(2025, 5, 20): Turn.ALL}),
+        (pb.REPRICE_MODE_NEXT_JANUARY, {date(2026, 1, 1): Turn.ALL}),
+        (
+            pb.REPRICE_MODE_MONTHLY,
+            dict.fromkeys([date(2025, 6, 1), date(2025, 7, 1), date(2026, 1, 1)], Turn.ALL),
+        ),
     ],
 )
-def test_each_mode_reprices_on_its_day(
-    mode: pb.RepriceMode, since: date, expected: date | None
+def test_each_mode_reprices_all_loans_on_its_days(
+    mode: pb.RepriceMode, turns: dict[date, Turn]
 ) -> None:
-    published = [each.published for each in LPRS]
-    found = rates.next_repricing(mode, since, date(2024, 2, 29), DUE, published)
-    assert found == expected
+    days = [date(2025, 5, 19), date(2025, 5, 20), date(2025, 6, 1), date(2025, 7, 1)]
+    days += [date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2)]
+    found = {day: repricing.turn(mode, LPRS, day) for day in days}
+    assert {day: whose for day, whose in found.items() if whose is not Turn.NONE} == turns
+
+
+def test_anniversaries_and_due_dates_are_each_loans_own() -> None:
+    day = date(2026, 3, 10)
+    assert repricing.turn(pb.REPRICE_MODE_ANNIVERSARY, LPRS, day) is Turn.ANNIVERSARIES
+    assert repricing.turn(pb.REPRICE_MODE_NEXT_DUE_DATE, LPRS, day) is Turn.DUE
+
+
+@pytest.mark.parametrize(
+    ("day", "started_on"),
+    [
+        (date(2026, 3, 10), [10]),
+        (date(2025, 2, 28), [28, 29, 30, 31]),
+        (date(2028, 2, 28), [28]),
+        (date(2028, 2, 29), [29, 30, 31]),
+    ],
+)
+def test_the_anniversary_of_29_february_is_the_28th_in_a_common_year(
+    day: date, started_on: list[int]
+) -> None:
+    assert repricing.anniversary_days(day) == started_on
 
 
 def test_a_cap_said_as_a_multiple_follows_the_prime_rate_and_never_rises_above_its_rate() -> None:
