@@ -76,6 +76,8 @@ class Application:
     decided_on: date | None
     """Business date of the yes or no."""
     line_id: str
+    not_granted: bool
+    """Approved, but servicing grants no such line."""
 
     @property
     def approved(self) -> Approved | None:
@@ -109,6 +111,7 @@ class Application:
             line_id=self.line_id,
             submitted_on=from_date(self.submitted_on),
             decided_on=from_date(self.decided_on) if self.decided_on else None,
+            not_granted=self.not_granted,
         )
 
 

@@ -145,6 +145,7 @@ class Approval:
                 application_id,
                 state="REJECTED",
                 approved_limit=None,
+                not_granted=True,
                 reason_codes=[*current.reason_codes, reason],
                 customer_reasons=[*current.customer_reasons, NO_LINE],
             )

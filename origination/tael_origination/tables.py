@@ -148,6 +148,7 @@ application = Table(
     Column("approved_limit", BigInteger, comment="set: a line is to be granted, or is"),
     Column("decided_on", Date),
     Column("line_id", Text, nullable=False, server_default=""),
+    Column("not_granted", Boolean, nullable=False, server_default="false"),
     CheckConstraint(
         "state IN ('SUBMITTED', 'REVIEW', 'APPROVED', 'REJECTED')", name="application_state"
     ),

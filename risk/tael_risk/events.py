@@ -41,6 +41,9 @@ def apply_servicing(transaction: Connection, event: servicing.Event) -> None:
 def _application(event: origination.Event) -> NewObservation:
     application = event.application_changed.application
     state = application_pb2.ApplicationState.Name(application.state)
+    if application.not_granted:
+        # No rejection to wait after: the lender's own terms stood in the way.
+        state = "NOT_GRANTED"
     decided = application.HasField("decided_on")
     return NewObservation(
         observation_id=event.event_id,

@@ -360,6 +360,7 @@ def test_an_application_for_a_product_that_is_lent_no_more_ends(lender: House) -
     request.product_code = "gone"
     application = applicant.applications.SubmitApplication(request).application
     assert (application.state, application.decided_on) == (REJECTED, day(TODAY))
+    assert application.not_granted
     assert not lines_of(lender, applicant.customer_id)
     again = applicant.apply()
     assert again.application_id != application.application_id, "none is left open"

@@ -168,6 +168,8 @@ class Desk:
         state: application_pb2.ApplicationState.ValueType,
         submitted_on: str = TODAY,
         decided_on: str = "",
+        *,
+        not_granted: bool = False,
     ) -> None:
         """Tells risk of an application as origination's event does."""
         application = application_pb2.Application(
@@ -176,6 +178,7 @@ class Desk:
             state=state,
             submitted_on=day(submitted_on),
             decided_on=day(decided_on) if decided_on else None,
+            not_granted=not_granted,
         )
         event = origination.Event(
             application_changed=origination.ApplicationChanged(application=application),

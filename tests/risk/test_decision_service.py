@@ -279,6 +279,15 @@ def test_the_days_after_a_rejection_run_from_the_rejection(
     assert [code for code in reasons if code == "P009"] == codes
 
 
+def test_nobody_waits_after_a_line_that_was_not_granted_for_the_products_sake(desk: Desk) -> None:
+    who = desk.good()
+    rejected = application_pb2.APPLICATION_STATE_REJECTED
+    desk.application_changed(
+        who, "ap_other", rejected, "2026-02-27", "2026-02-28", not_granted=True
+    )
+    assert outcome_of(desk.decide(who)) == "APPROVED"
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"business_date": {"month": 13}}, "business_date"),
     ({"loan": {"amount": {"currency_code": "USD"}}}, "loan.amount.currency_code"),

@@ -139,6 +139,7 @@ def upgrade() -> None:
     sa.Column('approved_limit', sa.BigInteger(), nullable=True, comment='set: a line is to be granted, or is'),
     sa.Column('decided_on', sa.Date(), nullable=True),
     sa.Column('line_id', sa.Text(), server_default='', nullable=False),
+    sa.Column('not_granted', sa.Boolean(), server_default='false', nullable=False),
     sa.CheckConstraint("(state = 'APPROVED') = (line_id <> '')", name='application_line'),
     sa.CheckConstraint("state IN ('SUBMITTED', 'REVIEW', 'APPROVED', 'REJECTED')", name='application_state'),
     sa.CheckConstraint("(decided_on IS NOT NULL) = (approved_limit IS NOT NULL OR state = 'REJECTED')", name='application_decided'),
