@@ -7,6 +7,7 @@ changes is posted (arithmetic.difference).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -26,6 +27,8 @@ from tael_servicing.loans import OWN_ACCOUNT, Contract, Held, Money
 PRINCIPAL = ("principal_normal", "principal_overdue", "principal_impaired")
 RETURNS_PRINCIPAL = frozenset(("REPAYMENT_RECEIVED", "OVERPAYMENT_APPLIED", "GOODS_REFUNDED"))
 """Events by which principal comes back to a revolving line."""
+TAKES_FUNDS = frozenset(("REPAYMENT_RECEIVED", "GOODS_REFUNDED"))
+"""Events that pay out of the customer's account whatever no `funds_*` of theirs brings."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def enact(
     after = held.now(step.loan)
     loans.record(transaction, contract.loan_id, event, reference)
     (after,) = loan_store.save(transaction, after)
-    postings = _funded(step.postings, *_money(transaction, held, event, funds, money))
+    cause, brought = _money(transaction, held, event, funds, money)
+    postings = _funded(_as_it_came(step.postings, cause), cause, brought)
     postings = give_back(transaction, contract, postings, day)
     batch = Batch(
         f"loan:{contract.loan_id}:{event.event_id}", contract.book_id, contract.loan_id, day
@@ -133,6 +137,30 @@ def _funded(postings: Iterable[Posting], cause: str, money: Money) -> list[Posti
             made[index] = brings._replace(owners=tuple(money.owners.items()))
             break
     return made
+
+
+def _as_it_came(postings: Sequence[Posting], cause: str) -> list[Posting]:
+    """The postings, where another past spreads money that came before: it still came from where it
+    did. Recoveries and a guarantor's money come into the settlement account by themselves, so that
+    what takes their place, or gives it up to them, says so.
+    """
+    short: Counter[str] = Counter()
+    for posting in postings:
+        if posting.event in TAKES_FUNDS and posting.cause != cause:
+            short[posting.cause] += _unfunded(posting)
+    made = list(postings)
+    for index, posting in enumerate(made):
+        if posting.event in TAKES_FUNDS and (more := short.pop(posting.cause, 0)):
+            already = posting.amounts.get("funds_transfer", 0)
+            made[index] = with_amounts(posting, funds_transfer=already + more)
+    return made
+
+
+def _unfunded(posting: Posting) -> int:
+    """What a posting pays of the loan beyond the money it says it brings, minor units."""
+    parts = {name: amount for name, amount in posting.amounts.items() if "vat" not in name}
+    brought = sum(amount for name, amount in parts.items() if name.startswith("funds_"))
+    return sum(parts.values()) - 2 * brought
 
 
 def give_back(

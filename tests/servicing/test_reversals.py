@@ -13,7 +13,7 @@ import pytest
 from servicing.bank import Bank, every_ten_days
 
 from support import refusal, rid, violations
-from tael.servicing.v1 import credit_line_pb2, loan_pb2, repayment_pb2
+from tael.servicing.v1 import credit_line_pb2, loan_change_pb2, loan_pb2, repayment_pb2
 from tael_client.values import from_date, money
 
 INSTALMENT = 168_617
@@ -191,3 +191,29 @@ def test_a_value_date_outside_the_loans_life_is_refused_naming_the_field(bank: B
         bank.reverse(loan_id, "rp_none")
     assert refusal(unknown.value)[0] == "NOT_FOUND"
     assert bank.posted(loan_id, "REPAYMENT_RECEIVED") == []
+
+
+def test_money_recovered_pays_the_loan_when_its_write_off_is_taken_back(bank: Bank) -> None:
+    """It came by transfer, and never out of the customer's account."""
+    loan_id = late(bank, FIRST)
+    bank.change("TransferLoanStatus", loan_id, cause=loan_change_pb2.IMPAIRMENT_CAUSE_FRAUD)
+    bank.loans.WriteOffLoan(
+        loan_pb2.WriteOffLoanRequest(request_id=rid(), loan_id=loan_id, approval="wo-1")
+    )
+    bank.loans.RecordRecovery(
+        loan_pb2.RecordRecoveryRequest(request_id=rid(), loan_id=loan_id, amount=money(50_000))
+    )
+    settled = bank.balance("1003")
+    deposit = f"CUSTOMER:{bank.loan(loan_id).customer_id}"
+    written_off, recovered = bank.history(loan_id)[-2:]
+
+    loan = bank.change("ReverseLoanChange", loan_id, event_id=written_off.event_id)
+
+    assert loan.state == loan_pb2.LOAN_STATE_NON_ACCRUAL
+    assert loan.balances.principal_impaired == 950_000
+    assert (bank.balance("1003"), bank.balance("2011.01", deposit)) == (settled, 0)
+    bank.assert_books_agree()
+    loan = bank.change("ReverseLoanChange", loan_id, event_id=recovered.event_id)
+    assert loan.balances.principal_impaired == 1_000_000
+    assert (bank.balance("1003"), bank.balance("2011.01", deposit)) == (settled - 50_000, 0)
+    bank.assert_books_agree()
