@@ -115,6 +115,5 @@ class Books:
 
 
 def loan_balances(terms: Terms, loan: Loan) -> dict[str, int]:
-    """What the loan itself says: its balances and the costs advanced for it, zeros left out."""
-    held = {**asdict(balances(terms, loan)), "legal_costs": loan.legal_costs}
-    return {name: value for name, value in held.items() if value}
+    """What the loan itself says, zeros left out."""
+    return {name: value for name, value in asdict(balances(terms, loan)).items() if value}

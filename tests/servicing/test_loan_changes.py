@@ -263,6 +263,7 @@ def test_a_guarantor_pays_the_loan_off(bank: Bank) -> None:
 
 def test_a_loan_is_sold_with_all_it_owes(bank: Bank) -> None:
     loan_id = lend(bank, date(2026, 1, 30))
+    bank.change("AdvanceLegalCosts", loan_id, amount=money(50_000))
     loan = bank.change("SellLoan", loan_id, price=money(800_000))
     assert (loan.state, loan.dpd) == (loan_pb2.LOAN_STATE_CLOSED_TRANSFERRED, 0)
     assert bank.owes(loan_id) == {}

@@ -190,11 +190,12 @@ def sell(terms: Terms, loan: Loan, journal: Journal, price: int) -> None:
         penalty=held.penalty,
         compound=held.compound,
         fee=held.fee,
+        legal_costs=held.legal_costs,
         offbalance_interest=held.offbalance_interest,
         offbalance_penalty=held.offbalance_penalty,
         offbalance_compound=held.offbalance_compound,
         written_off_principal=held.written_off_principal,
         written_off_interest=held.written_off_interest,
     )
-    loan.allowance, loan.claim = NO_ALLOWANCE, None
+    loan.allowance, loan.claim, loan.legal_costs = NO_ALLOWANCE, None, 0
     loan.closure = loan.closure or Closure.TRANSFERRED

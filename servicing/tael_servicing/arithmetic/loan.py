@@ -379,7 +379,11 @@ class Balances:
 
 def balances(terms: Terms, loan: Loan) -> Balances:
     """The loan's balances on its business date."""
-    held = Balances(allowance=sum(loan.allowance), overpayment=loan.overpayment)
+    held = Balances(
+        legal_costs=loan.legal_costs,
+        allowance=sum(loan.allowance),
+        overpayment=loan.overpayment,
+    )
     if loan.claim is not None:
         held.written_off_principal, held.written_off_interest = loan.claim
         return held
@@ -403,7 +407,6 @@ def balances(terms: Terms, loan: Loan) -> Balances:
     normal = due_principal - overdue + loan.undue_principal
     accrued = interest_accrued(terms, loan)
     held.fee = fee
-    held.legal_costs = loan.legal_costs
     if loan.nonaccrual_since is None:
         held.principal_normal, held.principal_overdue = normal, overdue
         held.interest_accrued, held.interest_due = accrued, due
