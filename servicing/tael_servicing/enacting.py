@@ -82,7 +82,7 @@ def enact(
     if checked and event.value_date == day:
         check(held.terms, held.loan, event)
     step = _step(transaction, held, event, day)
-    after = held.now(step.loan)
+    after = held.after(event.event_id, step.loan)
     loans.record(transaction, contract.loan_id, event, reference)
     (after,) = loan_store.save(transaction, after)
     cause, brought = _money(transaction, held, event, funds, money)
@@ -184,6 +184,11 @@ def give_back(
         change = freed.commitment - line.commitment
         made[bring[0]] = with_amounts(made[bring[0]], commitment=change)
     return made
+
+
+def frees(postings: Iterable[Posting]) -> bool:
+    """Whether `give_back` moves a line for these postings."""
+    return any(_repaid(each) or _returned(each) for each in postings)
 
 
 def _repaid(posting: Posting) -> int:

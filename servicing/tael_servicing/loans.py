@@ -138,6 +138,11 @@ class Held:
         """The same loan after something happened to it."""
         return replace(self, loan=loan, state=state_of(loan))
 
+    def after(self, event_id: str, loan: Loan) -> Held:
+        """The same loan after the event it gave `next_event_id` to: the next one comes behind it."""
+        assert self.stored is not None, "events happen to loans that are stored"
+        return replace(self.now(loan), stored=replace(self.stored, newest_event=event_id))
+
 
 def state_of(loan: Loan) -> str:
     """The state of a loan that is paid out."""

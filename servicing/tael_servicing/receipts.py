@@ -213,8 +213,8 @@ def _locked_in_arrears(transaction: Connection, book_id: str, customer_id: str) 
         )
         .order_by(loan.c.loan_id)
     )
-    locked = [loan_store.lock(transaction, loan_id) for loan_id in list(rows.scalars())]
-    return [held for held in locked if held.loan.arrears]
+    locked = loan_store.lock_all(transaction, list(rows.scalars()))
+    return [held for held in locked.values() if held.loan.arrears]
 
 
 def _pay(

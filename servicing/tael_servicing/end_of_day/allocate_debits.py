@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
-from tael_servicing import debit_batches, debits, loan_store, repayments
+from tael_servicing import debit_batches, debits, lines, loan_store, repayments
 from tael_servicing.bookings import Batch
 from tael_servicing.debits import Debit
 from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.loans import Held
 from tael_servicing.repayments import Receipt
 
 
@@ -33,16 +36,28 @@ class AllocateDebits(Step):
         del batch
         summary = Summary()
         debit_batches.cancel_unsubmitted(transaction, members(payload), closing.day)
-        for debit in debits.of_loans(transaction, members(payload), ("SUCCESS",)):
-            if debit.business_date == closing.day:
-                held = loan_store.lock(transaction, debit.loan_id)
-                if not debits.allocate(transaction, debit):
-                    continue
-                take = repayments.book if held.loan.running else repayments.park
-                _, booked = take(transaction, held, receipt(debit), closing.day)
-                summary.loans += 1
-                summary.amounts["REPAYMENT_RECEIVED.funds_channel"] += booked.amount.minor_units
+        arrived = debits.of_loans(transaction, members(payload), ("SUCCESS",))
+        todays = [debit for debit in arrived if debit.business_date == closing.day]
+        held = hold(transaction, todays)
+        for debit in todays:
+            if not debits.allocate(transaction, debit):
+                continue
+            owing = held[debit.loan_id]
+            take = repayments.book if owing.loan.running else repayments.park
+            after, booked = take(transaction, owing, receipt(debit), closing.day)
+            held[debit.loan_id] = after
+            summary.loans += 1
+            summary.amounts["REPAYMENT_RECEIVED.funds_channel"] += booked.amount.minor_units
         return summary
+
+
+def hold(transaction: Connection, arrived: Sequence[Debit]) -> dict[str, Held]:
+    """The loans that debits repay, locked, and then their lines, in the one order: two workers whose
+    loans share lines do not wait for each other in a circle.
+    """
+    held = loan_store.lock_all(transaction, [debit.loan_id for debit in arrived])
+    lines.hold(transaction, [each.contract.line_id for each in held.values()])
+    return held
 
 
 def receipt(debit: Debit) -> Receipt:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from tael_runtime.errors import FailedPrecondition
-from tael_servicing import debits, loan_store, repayments
+from tael_servicing import debits, repayments
 from tael_servicing.bookings import Batch
 from tael_servicing.debits import Debit
-from tael_servicing.end_of_day.allocate_debits import receipt
+from tael_servicing.end_of_day.allocate_debits import hold, receipt
 from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.loans import Held
 
 
 class CatchUp(Step):
@@ -27,23 +28,23 @@ class CatchUp(Step):
         """Books them back."""
         del batch
         summary = Summary()
-        for debit in debits.of_loans(transaction, members(payload), ("SUCCESS",)):
-            if debit.business_date < closing.day and _book(transaction, closing, debit):
+        arrived = debits.of_loans(transaction, members(payload), ("SUCCESS",))
+        earlier = [debit for debit in arrived if debit.business_date < closing.day]
+        held = hold(transaction, earlier)
+        for debit in earlier:
+            if debits.allocate(transaction, debit):
+                held[debit.loan_id] = _book(transaction, closing, debit, held[debit.loan_id])
                 summary.loans += 1
                 summary.amounts["REPAYMENT_RECEIVED.funds_channel"] += debit.debited
         return summary
 
 
-def _book(transaction: Connection, closing: Closing, debit: Debit) -> bool:
-    """On the date it was asked; where something since was only possible without the money, parked.
-
-    False where it is booked already.
-    """
-    held = loan_store.lock(transaction, debit.loan_id)
-    if not debits.allocate(transaction, debit):
-        return False
+def _book(transaction: Connection, closing: Closing, debit: Debit, held: Held) -> Held:
+    """On the date it was asked; where something since was only possible without the money, parked."""
     try:
-        repayments.book_back(transaction, held, receipt(debit), debit.business_date, closing.day)
+        after, _ = repayments.book_back(
+            transaction, held, receipt(debit), debit.business_date, closing.day
+        )
     except FailedPrecondition:
-        repayments.park(transaction, held, receipt(debit), closing.day)
-    return True
+        after, _ = repayments.park(transaction, held, receipt(debit), closing.day)
+    return after

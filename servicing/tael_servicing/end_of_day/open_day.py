@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, or_, select
 
-from tael_servicing import bookings, debit_batches, events, loan_store, messages
+from tael_servicing import bookings, debit_batches, events, lines, loan_store, messages
 from tael_servicing.arithmetic.fold import apart, open_day
 from tael_servicing.bookings import Batch
-from tael_servicing.enacting import give_back
+from tael_servicing.enacting import frees, give_back
 from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
 from tael_servicing.loans import Held
 from tael_servicing.tables import RUNNING, loan_state
@@ -44,8 +44,13 @@ class OpenDay(Step):
     ) -> Summary:
         """Opens the chunk's loans."""
         summary, changed, due, made = Summary(), [], [], []
-        for before in loan_store.load(transaction, members(payload)):
-            loan, opened = apart(open_day, before.terms, before.loan)
+        opening = [
+            (before, apart(open_day, before.terms, before.loan))
+            for before in loan_store.load(transaction, members(payload))
+        ]
+        moving = [before.contract.line_id for before, step in opening if frees(step.postings)]
+        lines.hold(transaction, moving)
+        for before, (loan, opened) in opening:
             held = before.now(loan)
             postings = give_back(transaction, held.contract, opened, loan.business_date)
             made += [(held.contract, posting) for posting in postings]
