@@ -15,12 +15,11 @@ from tael.servicing.v1 import repayment_pb2 as pb2
 from tael_client.values import from_date, money
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from tael_runtime.ids import new_id
-from tael_servicing import bookings, debits, lines, loan_store, parties, repayments
+from tael_servicing import bookings, customer_money, loan_store, parties, repayments
 from tael_servicing.bookings import Batch
-from tael_servicing.loans import Held
 from tael_servicing.reasons import Reason
 from tael_servicing.repayments import Receipt
-from tael_servicing.tables import RUNNING, loan, loan_state, party_balance
+from tael_servicing.tables import party_balance
 from tael_servicing.tables import receipt as receipts
 
 AGES = (0, 3, 7, 30, 90)
@@ -166,63 +165,23 @@ def allocate_to_loan(
             "loan_id",
             f"is a loan of book {held.contract.book_id}, the receipt is of {parked.book_id}",
         )
-    return _pay(transaction, parked, held, amount, kind, day)
+    _, repayment = repayments.book(transaction, held, _money(parked, amount, kind), day)
+    return repayment
 
 
 def allocate_to_customer(
     transaction: Connection, parked: Parked, customer_id: str, amount: int, day: date
 ) -> list[pb2.Repayment]:
-    """Repays what a customer's loans owe, the longest overdue first, as far as the amount goes.
+    """Repays what a customer's loans owe, what fell due first, as far as the amount goes.
 
     Raises FailedPrecondition NOTHING_TO_ALLOCATE.
     """
-    owing = [
-        held
-        for held in _locked_in_arrears(transaction, parked.book_id, customer_id)
-        if debits.owed(held)
-    ]
-    lines.hold(transaction, [held.contract.line_id for held in owing])
-    made = []
-    for held in sorted(owing, key=_oldest):
-        part = min(amount, debits.owed(held))
-        if not part:
-            break
-        made.append(_pay(transaction, parked, held, part, "DUE", day))
-        amount -= part
-    if not made:
-        raise FailedPrecondition(
-            Reason.NOTHING_TO_ALLOCATE, "nothing of the customer is due and unpaid", customer_id
-        )
-    return made
+    money_ = _money(parked, amount, "DUE")
+    return customer_money.repay_dues(transaction, parked.book_id, customer_id, money_, day)
 
 
-def _oldest(held: Held) -> tuple[date, str]:
-    return held.loan.arrears[0].due_date, held.contract.loan_id
-
-
-def _locked_in_arrears(transaction: Connection, book_id: str, customer_id: str) -> list[Held]:
-    """Locked in the order of their ids, like whoever else locks several."""
-    rows = transaction.execute(
-        select(loan.c.loan_id)
-        .join(loan_state, loan_state.c.loan_id == loan.c.loan_id)
-        .where(
-            loan.c.customer_id == customer_id,
-            loan.c.book_id == book_id,
-            loan_state.c.state.in_(RUNNING),
-            loan_state.c.oldest_due.is_not(None),
-        )
-        .order_by(loan.c.loan_id)
-    )
-    locked = loan_store.lock_all(transaction, list(rows.scalars()))
-    return [held for held in locked.values() if held.loan.arrears]
-
-
-def _pay(
-    transaction: Connection, parked: Parked, held: Held, amount: int, kind: str, day: date
-) -> pb2.Repayment:
-    money_ = Receipt(amount, kind, "PARKED", parked.reference, receipt_id=parked.receipt_id)
-    _, repayment = repayments.book(transaction, held, money_, day)
-    return repayment
+def _money(parked: Parked, amount: int, kind: str) -> Receipt:
+    return Receipt(amount, kind, "PARKED", parked.reference, receipt_id=parked.receipt_id)
 
 
 def refund(transaction: Connection, parked: Parked, amount: int, reference: str, day: date) -> None:

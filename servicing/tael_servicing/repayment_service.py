@@ -12,15 +12,19 @@ from tael.servicing.v1 import repayment_pb2 as pb
 from tael_client.values import from_date, money
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date, read_amount
-from tael_servicing import joint, loan_store, loans, messages, repayments
+from tael_runtime.paging import text_key, token
+from tael_servicing import customer_money, joint, loan_store, loans, messages, repayments
 from tael_servicing.arithmetic.checks import check_partial, check_payable
 from tael_servicing.arithmetic.events import OverpaymentRefunded, Prepaid
 from tael_servicing.arithmetic.fold import advance, happen
 from tael_servicing.arithmetic.prepaying import cost_of, payoff
 from tael_servicing.arithmetic.terms import Keep
+from tael_servicing.book_desk import on_book
+from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
 from tael_servicing.enacting import enact
 from tael_servicing.loans import Held
+from tael_servicing.repayments import Receipt
 
 REFUND_TO = {
     pb.REFUND_DESTINATION_OWN_ACCOUNT: "funds_deposit",
@@ -105,6 +109,34 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
         answer.repayment.entry_sequences.extend(entries)
         return answer
 
+    def RepayCustomer(
+        self, request: pb.RepayCustomerRequest, context: grpc.ServicerContext
+    ) -> pb.RepayCustomerResponse:
+        """Takes money for all of a customer's loans and answers when the ledger has it."""
+
+        def work(transaction: Connection, book: BookDay) -> pb.RepayCustomerResponse:
+            amount = read_amount("amount", request.amount, book.currency_code)
+            money_ = Receipt(amount, "DUE", repayments.funding_of(request), request.reference)
+            made = customer_money.repay_all(
+                transaction, book.book_id, request.customer_id, money_, book.business_date
+            )
+            return pb.RepayCustomerResponse(repayments=made)
+
+        answer = on_book(
+            self._desk,
+            "RepayCustomer",
+            request,
+            pb.RepayCustomerResponse,
+            request.book_id,
+            work,
+        )
+        for repayment in answer.repayments:
+            self._desk.sender.deliver(request.book_id, repayment.loan_id)
+        with self._db.read() as connection:
+            for repayment in answer.repayments:
+                repayment.entry_sequences.extend(repayments.sequences_of(connection, repayment))
+        return answer
+
     def ReverseRepayment(
         self, request: pb.ReverseRepaymentRequest, context: grpc.ServicerContext
     ) -> pb.ReverseRepaymentResponse:
@@ -136,12 +168,16 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
     def ListRepayments(
         self, request: pb.ListRepaymentsRequest, context: grpc.ServicerContext
     ) -> pb.ListRepaymentsResponse:
-        """A loan's repayments."""
+        """A page of a loan's repayments."""
+        size = request.page_size or 100
+        after = text_key(request.page_token)
         with self._db.read() as connection:
-            held = loan_store.get(connection, request.loan_id)
-            return pb.ListRepaymentsResponse(
-                repayments=repayments.list_of(connection, held.contract)
-            )
+            contract = loan_store.get(connection, request.loan_id).contract
+            found = repayments.page(connection, contract, after, size + 1)
+        return pb.ListRepaymentsResponse(
+            repayments=found[:size],
+            next_page_token=token(found[size - 1].repayment_id) if len(found) > size else "",
+        )
 
 
 def _after(held: Held, amount: int, keep: Keep) -> list[loan_pb2.Instalment]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from tael.servicing.v1 import repayment_pb2 as pb
 from tael_client.values import from_date, money
@@ -118,15 +118,20 @@ def receipt_of(
     Raises NotFound, InvalidArgument, FailedPrecondition PARTNER_ROLE for what is no subsidy.
     """
     kind = pb.RepaymentKind.Name(request.kind or pb.REPAYMENT_KIND_DUE)
-    funding = pb.Funding.Name(request.funding or pb.FUNDING_OWN_ACCOUNT)
     return Receipt(
         amount,
         kind.removeprefix("REPAYMENT_KIND_"),
-        funding.removeprefix("FUNDING_"),
+        funding_of(request),
         request.reference,
         subsidy=_subsidy(transaction, request, amount, contract),
         subsidiser_id=request.subsidy.partner_id,
     )
+
+
+def funding_of(request: pb.RepayRequest | pb.RepayCustomerRequest) -> str:
+    """Where the money came from, without the prefix."""
+    funding = pb.Funding.Name(request.funding or pb.FUNDING_OWN_ACCOUNT)
+    return funding.removeprefix("FUNDING_")
 
 
 def _subsidy(
@@ -286,16 +291,18 @@ def _parts(amounts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     }
 
 
-def list_of(transaction: Connection, contract: Contract) -> list[pb.Repayment]:
-    """The loan's repayments, oldest first, as they are spread now, with their vouchers."""
+def page(transaction: Connection, contract: Contract, after: str, size: int) -> list[pb.Repayment]:
+    """A page of the loan's repayments, oldest first, as they are spread now, with their vouchers."""
     loan_id = contract.loan_id
     rows = transaction.execute(
         select(repayments)
-        .where(repayments.c.loan_id == loan_id)
+        .where(repayments.c.loan_id == loan_id, repayments.c.repayment_id > after)
         .order_by(repayments.c.repayment_id)
+        .limit(size)
     ).all()
     posted = outgoing.vouchers(transaction, [row.request_id for row in rows])
-    spread, gone = _spread(transaction, loan_id), loans.reversed_events(transaction, loan_id)
+    spread = _spread(transaction, loan_id, [row.event_id for row in rows])
+    gone = loans.reversed_events(transaction, loan_id)
     made = []
     for row in rows:
         parts = _parts(spread[row.event_id])
@@ -306,12 +313,14 @@ def list_of(transaction: Connection, contract: Contract) -> list[pb.Repayment]:
     return made
 
 
-def _spread(transaction: Connection, loan_id: str) -> defaultdict[str, list[Mapping[str, int]]]:
-    """What each event posted, and what later pasts changed of it."""
+def _spread(
+    transaction: Connection, loan_id: str, event_ids: Sequence[str]
+) -> defaultdict[str, list[Mapping[str, int]]]:
+    """What each of these events posted, and what later pasts changed of it."""
     rows = transaction.execute(
         select(loan_posting.c.cause, loan_posting.c.amounts).where(
             loan_posting.c.loan_id == loan_id,
-            loan_posting.c.cause != "",
+            loan_posting.c.cause == func.any(list(event_ids)),
             loan_posting.c.event.in_(PAYS),
         )
     )
