@@ -40,10 +40,11 @@ GROUP_OF_ONE = {"TAEL_LEDGER_GROUP_SIZE": "1"}
 
 
 class Store:
-    """A fresh data folder and its PostgreSQL; both are gone at the end."""
+    """A fresh data folder and its PostgreSQL, both gone at the end; or a given folder, which stays."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="tael-bench-"))
+    def __init__(self, folder: Path | None = None) -> None:
+        self._kept = folder is not None
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="tael-bench-"))
         self._cluster = EmbeddedPostgres(self.folder)
         self._cluster.start()
         self._servers: list[Server] = []
@@ -63,6 +64,11 @@ class Store:
         server.await_ready()
         return server
 
+    def end_servers(self) -> None:
+        """Ends what was started."""
+        while self._servers:
+            self._servers.pop().close()
+
     def address(self, database: str) -> dict[str, Any]:
         """How libpq reaches a database as the superuser."""
         url = make_url(self._cluster.url(database, SUPERUSER))
@@ -74,9 +80,11 @@ class Store:
         }
 
     def close(self) -> None:
-        """Ends the servers and deletes everything."""
-        for server in reversed(self._servers):
-            server.close()
+        """Ends the servers and deletes everything, or leaves it for the next time."""
+        self.end_servers()
+        if self._kept:
+            self._cluster.stop()
+            return
         self._cluster.destroy()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -180,10 +188,10 @@ class Ledger(Server):
             CloseDayRequest(request_id=f"close-{day}", book_id=BOOK, business_date=from_date(day))
         )
 
-    def connect(self) -> Any:
-        """A psycopg2 connection as the superuser, in the ledger's schema; close it."""
+    def connect(self, schema: str = "ledger") -> Any:
+        """A psycopg2 connection as the superuser, in a schema; close it."""
         address = self._store.address(self.database)
-        return psycopg2.connect(**address, options="-c search_path=ledger")
+        return psycopg2.connect(**address, options=f"-c search_path={schema}")
 
     def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """What a statement gives, run and committed on its own."""

@@ -27,6 +27,10 @@ class Process:
         """The most memory held resident since `reset_peak`, a process's shared pages with it."""
         return sum(_peak_kib(pid) for pid in self._family()) / 1024
 
+    def largest_mib(self) -> float:
+        """As `peak_mib`, of the one that held most."""
+        return max(_peak_kib(pid) for pid in self._family()) / 1024
+
     def reset_peak(self) -> None:
         """Begins a new peak."""
         for pid in self._family():

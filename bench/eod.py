@@ -1,0 +1,288 @@
+"""The end of a day over a large portfolio: servicing, ledger and PostgreSQL on this machine.
+
+The portfolio (portfolio.py) is built once a size and day, kept as a template database and copied for
+each run. The accrual of the night is held against the least that a store does for it (eod_floor.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import psycopg2
+import typer
+from rich.table import Table
+
+from bench import opening, portfolio
+from bench.eod_floor import Floor
+from bench.house import BOOK, Ledger, Server, Store
+from bench.portfolio import CONTRACTS
+from bench.processes import Process
+from bench.report import Figure, console, rate, say, show
+from tael.ledger.v1.ledger_pb2 import VAT_MODE_SPLIT, CreateBookRequest
+from tael.servicing.v1.end_of_day_pb2 import RUN_STATE_DONE, EndOfDayRun, RunEndOfDayRequest
+from tael.servicing.v1.end_of_day_pb2_grpc import EndOfDayServiceStub
+from tael.servicing.v1.product_pb2 import PublishProductRequest
+from tael.servicing.v1.product_pb2_grpc import ProductServiceStub
+from tael_client.values import from_date
+from tael_runtime.database import open_database
+from tael_runtime.settings import Settings
+from tael_servicing.tables import metadata
+
+LOANS = 1_000_000
+"""Targets are for so many; fewer have their share of the time."""
+KEPT = Path(tempfile.gettempdir(), "tael-bench-eod")
+TARGET_RATIO = 2.0
+TARGET_MIB = 1024
+
+DECIDES = (
+    "core_ledger/tael_ledger/migrations",
+    "servicing/tael_servicing/migrations",
+    "servicing/tael_servicing/arithmetic",
+)
+"""Beside the portfolio's own source, what decides how it is stored."""
+
+
+class Day(StrEnum):
+    """Which day is ended."""
+
+    QUIET = "quiet"
+    DUE = "due"
+    MONTH_END = "month_end"
+
+
+DATES = {
+    Day.QUIET: date(2026, 3, portfolio.QUIET_DAY - 1),
+    Day.DUE: date(2026, 3, 20),
+    Day.MONTH_END: date(2026, 3, 31),
+}
+"""On the day that opens after it nothing falls due; one loan in thirty does."""
+TARGET_SECONDS = {Day.QUIET: 60, Day.DUE: 120, Day.MONTH_END: 180}
+
+
+class House:
+    """Ledger, servicing and the outside world on one database of a store."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.ledger = store.started(Ledger(store, name, {}))
+        shared = {
+            "TAEL_DATABASE_NAME": self.ledger.database,
+            "TAEL_LEDGER__LISTEN": self.ledger.target,
+        }
+        outside = store.started(Server(store, "simulators", "simulators", shared))
+        shared["TAEL_SIMULATORS__LISTEN"] = outside.target
+        self.servicing = store.started(Server(store, "servicing", "servicing", shared))
+        self.processes = {
+            "servicing": self.servicing.process,
+            "ledger": self.ledger.process,
+            "PostgreSQL": store.postgres,
+        }
+
+
+def template(store: Store, loans: int, day: Day) -> str:
+    """The database of a portfolio as it stands on a day; built where there is none yet."""
+    name = f"eod_{day.value}_{loans}_{_version()}"
+    with _administration(store) as cursor:
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
+        if cursor.fetchone():
+            return name
+    begun = time.perf_counter()
+    _build(store, loans, DATES[day])
+    with _administration(store) as cursor:
+        cursor.execute(f"ALTER DATABASE bench_build RENAME TO {name}")
+    say(f"{loans:,} loans built in {time.perf_counter() - begun:.0f} s")
+    return name
+
+
+def _version() -> str:
+    """Of what decides how a portfolio is stored: another one is built anew."""
+    digest = hashlib.sha256()
+    sources = [Path(portfolio.__file__), Path(opening.__file__)]
+    for folder in DECIDES:
+        sources += sorted((Path(__file__).parents[1] / folder).rglob("*.py"))
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+@contextmanager
+def _administration(store: Store) -> Iterator[Any]:
+    with closing(psycopg2.connect(**store.address("postgres"))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            yield cursor
+
+
+def _build(store: Store, loans: int, day: date) -> None:
+    with _administration(store) as cursor:
+        cursor.execute("DROP DATABASE IF EXISTS bench_build")
+    house = House(store, "build")
+    _open_book(house, day)
+    settings = Settings(data_dir=store.folder, database_name=house.ledger.database)
+    database = open_database(settings, "servicing", "tael_servicing", metadata)
+    portfolio.write(database, day, min(loans, CONTRACTS))
+    database.close()
+    say("contracts written")
+    portfolio.multiply(lambda: house.ledger.connect("servicing"), loans)
+    say("loans written")
+    with closing(house.ledger.connect("servicing")) as connection:
+        accounts = opening.import_all(house.ledger, connection, day)
+    say(f"{accounts:,} opening balances imported")
+    store.end_servers()
+    with closing(house.ledger.connect("servicing")) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM (ANALYZE, FREEZE)")
+
+
+def _open_book(house: House, day: date) -> None:
+    house.ledger.journal.CreateBook(
+        CreateBookRequest(
+            request_id="book",
+            book_id=BOOK,
+            legal_entity="Bench",
+            currency_code="CNY",
+            vat_mode=VAT_MODE_SPLIT,
+            business_date=from_date(day),
+        )
+    )
+    publish = house.servicing.connection.stub(ProductServiceStub).PublishProduct
+    for code, terms in portfolio.products().items():
+        publish(
+            PublishProductRequest(request_id=code, code=code, name=code, terms=terms, book_id=BOOK)
+        )
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a step took."""
+
+    step: str
+    loans: int
+    seconds: float
+    cpu: dict[str, float]
+    """Seconds by process."""
+
+
+def end(house: House, day: date) -> list[Taken]:
+    """Ends a day and tells what each step took; raises RuntimeError where it does not close."""
+    request = RunEndOfDayRequest(book_id=BOOK, business_date=from_date(day))
+    taken: list[Taken] = []
+    for process in house.processes.values():
+        process.reset_peak()
+    then, before = time.perf_counter(), _cpu(house)
+    for told in house.servicing.connection.stub(EndOfDayServiceStub).RunEndOfDay(request):
+        run = told.run
+        done = [step for step in run.steps if step.state == RUN_STATE_DONE][len(taken) :]
+        if done:
+            now, after = time.perf_counter(), _cpu(house)
+            spent = {name: used - before[name] for name, used in after.items()}
+            # Steps that are told together were one transaction: the last bears what they took.
+            taken += [
+                Taken(step.step, step.loans, 0, dict.fromkeys(spent, 0)) for step in done[:-1]
+            ]
+            taken.append(Taken(done[-1].step, done[-1].loans, now - then, spent))
+            then, before = now, after
+    _check(run)
+    return taken
+
+
+def _check(run: EndOfDayRun) -> None:
+    if run.state != RUN_STATE_DONE:
+        raise RuntimeError(f"the day does not close: {run.error}")
+
+
+def _cpu(house: House) -> dict[str, float]:
+    return {name: process.cpu_seconds() for name, process in house.processes.items()}
+
+
+def chart(taken: list[Taken], processes: dict[str, Process]) -> Table:
+    """A row a step."""
+    table = Table(title="Steps", title_justify="left", title_style="bold")
+    table.add_column("step")
+    for name in ("loans", "seconds", "loans/s", *(f"CPU {name}" for name in processes)):
+        table.add_column(name, justify="right")
+    for each in taken:
+        table.add_row(
+            each.step,
+            f"{each.loans:,}",
+            f"{each.seconds:.2f}",
+            f"{each.loans / each.seconds:,.0f}" if each.seconds else "",
+            *(f"{each.cpu[name]:.2f}" for name in processes),
+        )
+    return table
+
+
+def main(
+    loans: Annotated[int, typer.Option(min=1000)] = LOANS,
+    day: Annotated[Day, typer.Option(help="Nothing due, 1/30 due, or a month's last.")] = Day.QUIET,
+    folder: Annotated[Path, typer.Option(help="Where built portfolios are kept.")] = KEPT,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes, to see it run.")] = False,
+) -> None:
+    """The end of a day."""
+    loans = 3000 if quick else loans
+    with Store(folder) as store:
+        name = template(store, loans, day)
+        begun = time.perf_counter()
+        with _administration(store) as cursor:
+            cursor.execute("DROP DATABASE IF EXISTS bench_run")
+            cursor.execute(f"CREATE DATABASE bench_run TEMPLATE {name} STRATEGY FILE_COPY")
+        say(f"copied in {time.perf_counter() - begun:.0f} s")
+        house = House(store, "run")
+        taken = end(house, DATES[day])
+        peaks = {name: process.largest_mib() for name, process in house.processes.items()}
+        with Floor(house.ledger) as floor:
+            least = floor.night()
+        store.end_servers()
+        with _administration(store) as cursor:
+            cursor.execute("DROP DATABASE bench_run")
+    console.print(chart(taken, house.processes))
+    sys.exit(
+        show(f"End of a {day.value} day", _figures(loans, day, taken, least, peaks), quick=quick)
+    )
+
+
+def _figures(
+    loans: int, day: Day, taken: list[Taken], least: float, peaks: dict[str, float]
+) -> list[Figure]:
+    whole = sum(each.seconds for each in taken)
+    night = sum(each.seconds for each in taken if each.step == "accrue")
+    target = TARGET_SECONDS[day] * loans / LOANS
+    return [
+        Figure(
+            f"{loans:,} loans",
+            f"{whole:.1f} s, {rate(loans / whole)}",
+            target=f"≤ {target:.1f} s",
+            met=whole <= target,
+        ),
+        Figure(
+            "  the night's accrual",
+            f"{night:.1f} s",
+            f"{least:.1f} s the least",
+            night / least,
+            f"≤ {TARGET_RATIO} ×",
+            night / least <= TARGET_RATIO,
+        ),
+        *(
+            Figure(
+                f"  peak memory of {name}, one process",
+                f"{peak:,.0f} MiB",
+                target=f"≤ {TARGET_MIB:,} MiB",
+                met=peak <= TARGET_MIB,
+            )
+            for name, peak in peaks.items()
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    typer.run(main)
