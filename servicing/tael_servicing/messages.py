@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import date
 from itertools import count
 from typing import Any
+
+from google.type import date_pb2
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date, from_decimal, money
@@ -78,7 +82,7 @@ def schedule(held: Loan) -> list[pb.Instalment]:
 
 def instalment(number: int, row: Owed, state: InstalmentState) -> pb.Instalment:
     """One row with what was paid of it."""
-    planned = planned_instalment(row.instalment)
+    (planned,) = plan([row.instalment])
     planned.number = number
     planned.principal, planned.interest, planned.penalty, planned.compound, planned.fee = row.due
     (
@@ -97,17 +101,30 @@ def instalment(number: int, row: Owed, state: InstalmentState) -> pb.Instalment:
     return planned
 
 
-def planned_instalment(row: Instalment) -> pb.Instalment:
-    """One row of a schedule before anything is paid."""
+def plan(rows: Iterable[Instalment]) -> list[pb.Instalment]:
+    """A schedule before anything is paid."""
+    # A row begins on the day the one before it falls due: each date is made once.
+    start, said = date.min, from_date(date.min)
+    planned = []
+    for row in rows:
+        if row.period.start != start:
+            said = from_date(row.period.start)
+        start, due = row.period.end, from_date(row.period.end)
+        planned.append(_planned(row, said, due))
+        said = due
+    return planned
+
+
+def _planned(row: Instalment, start_date: date_pb2.Date, due_date: date_pb2.Date) -> pb.Instalment:
     return pb.Instalment(
-        number=row.number,
-        due_date=from_date(row.due_date),
+        number=row.period.number,
+        due_date=due_date,
         principal=row.principal,
         interest=row.interest,
         fee=row.fee,
         balance_after=row.balance_after,
         state=pb.INSTALMENT_STATE_NOT_DUE,
-        start_date=from_date(row.period.start),
+        start_date=start_date,
         days=row.period.days,
     )
 

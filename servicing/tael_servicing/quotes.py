@@ -114,7 +114,7 @@ def quote(
     misuse = decimal_of(product.overdue.misuse_multiplier)
     limit = caps.tightest(holding) if holding else None
     return pb.QuoteScheduleResponse(
-        instalments=[messages.planned_instalment(row) for row in schedule.instalments],
+        instalments=messages.plan(schedule.instalments),
         disclosure=disclosures.table(terms, misuse, schedule, principal, found, limit),
         annual_rate=from_decimal(terms.annual_rate),
         level=schedule.share,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import calendar
+import itertools
 from datetime import date, timedelta
-from itertools import pairwise
 from typing import NamedTuple
 
 from tael_servicing.arithmetic.rounding import Ratio
@@ -115,13 +115,8 @@ def chained(
     terms: Terms, start: date, ends: list[date], whole: list[bool], first_number: int = 1
 ) -> tuple[Period, ...]:
     """Periods end to end, each due date moved to a working day where the terms say so."""
-    days = [start, *(shifted(terms, end) for end in ends)]
-    return tuple(
-        Period(number, begin, end, is_whole)
-        for number, ((begin, end), is_whole) in enumerate(
-            zip(pairwise(days), whole, strict=True), start=first_number
-        )
-    )
+    moved = ends if terms.shift is Shift.NONE else [shifted(terms, end) for end in ends]
+    return tuple(map(Period, itertools.count(first_number), [start, *moved], moved, whole))
 
 
 def due_dates(terms: Terms, first: date, count: int, anchor: int) -> list[date]:

@@ -78,5 +78,5 @@ def _reduce(terms: Terms, loan: Loan, journal: Journal, fair_value: int) -> None
         "ASSET_TAKEN_FOR_DEBT", loan, fair_value=fair_value, principal_impaired=late + early
     )
     if early or late:
-        after_early(terms, loan, journal, Excess.PRINCIPAL, was, early)
+        after_early(terms, loan, journal, was, at_once=early > 0)
     close_if_repaid(loan)

@@ -21,8 +21,6 @@ from tael_servicing.arithmetic.terms import (
 )
 
 GOODS_PAY = ("principal_normal", "principal_overdue", "interest_due", "interest_accrued")
-LATE = "principal_paid_late"
-"""Of what `pay_due` paid: principal that bore contract interest though it was due."""
 CHARGES = (Part.INTEREST, Part.PENALTY, Part.COMPOUND, Part.FEE)
 """What a claim's interest consists of."""
 
@@ -46,7 +44,6 @@ def allocate(
 
 def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]:
     """Pays costs and arrears: what is left over, and what was paid by account."""
-    bore = bearing_also(terms, loan)
     costs = min(amount, loan.legal_costs)
     loan.legal_costs -= costs
     left = amount - costs
@@ -68,8 +65,6 @@ def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]
     skip_settled(loan)
     accounts = by_account(loan, taken, overdue)
     accounts["legal_costs"] = costs
-    if bore and taken[Part.PRINCIPAL] and loan.current is not None:
-        accounts[LATE] = taken[Part.PRINCIPAL]
     return left - moved, accounts
 
 
@@ -128,10 +123,10 @@ def pay_arrears(
     terms: Terms, loan: Loan, journal: Journal, amount: int
 ) -> tuple[int, dict[str, int]]:
     """As `pay_due`; where principal that is late bore contract interest, the plan is made anew."""
-    stands = earned_now(terms, loan)
+    stands, bore = earned_now(terms, loan), bearing_also(terms, loan)
     left, accounts = pay_due(terms, loan, amount)
-    if accounts.pop(LATE, 0):
-        after_early(terms, loan, journal, Excess.PARK, stands, 0)
+    if bearing_also(terms, loan) < bore:
+        after_early(terms, loan, journal, stands, at_once=False)
     return left, accounts
 
 
@@ -156,7 +151,7 @@ def receive(
     loan.overpayment += left
     post_money(loan, journal, event, accounts, left)
     if early:
-        after_early(terms, loan, journal, rule, stands, early)
+        after_early(terms, loan, journal, stands, at_once=rule is Excess.PRINCIPAL)
     close_if_repaid(loan)
 
 
@@ -256,16 +251,16 @@ def _rounded_part(amount: int, count: int) -> int:
     return (2 * amount + count) // (2 * count)
 
 
-def after_early(
-    terms: Terms, loan: Loan, journal: Journal, rule: Excess, stands: int, early: int
-) -> None:
-    """Makes the rest of the schedule anew where what bears interest has changed."""
+def after_early(terms: Terms, loan: Loan, journal: Journal, stands: int, *, at_once: bool) -> None:
+    """Makes the rest of the schedule anew where what bears interest has changed; `at_once`: by
+    principal out of its turn, after which the prepayment rule says what stays.
+    """
     if loan.current is None:
         return
-    actual = terms.interest_on is InterestOn.ACTUAL
-    if early and rule is Excess.PRINCIPAL:
-        keeps = {Keep.TERM: None, Keep.INSTALMENT: loan.share, Keep.SCHEDULE: loan.share}
-        share = keeps[terms.prepayment]
+    if at_once:
+        share = None if terms.prepayment is Keep.TERM else loan.share
         replan(terms, loan, journal, fixed_share=share, cut=True, stands=stands, paid=True)
-    elif terms.method is not Method.FLAT and (actual or terms.overdue is Overdue.CONTRACT):
+    elif terms.method is not Method.FLAT and (
+        terms.interest_on is InterestOn.ACTUAL or terms.overdue is Overdue.CONTRACT
+    ):
         replan(terms, loan, journal, fixed_share=loan.share, cut=True, stands=stands)

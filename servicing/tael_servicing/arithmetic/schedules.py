@@ -185,20 +185,21 @@ def _rows(
 ) -> Schedule:
     """The rows for a share; the last takes the balance that is left."""
     rows: list[Instalment] = []
-    mode, method = terms.rounding, terms.method
-    last = over[-1]
+    mode, flat, last = terms.rounding, terms.method is Method.FLAT, over[-1]
+    by_name = nominal(terms, annual_rate) if terms.by_name else None
     exact: Ratio = (0, 1)
     carried = running.carried if running else 0
+    ahead = sum(early[: len(over)])
     for index, period in enumerate(over):
+        base = lent if flat else balance
         if running is not None and index == 0:
             since, before = running.since, running.before
-            base = (lent if method is Method.FLAT else balance) + running.also
             rest = stretch(terms, annual_rate, period, since, period.end)
-            accrues = before + rounded(base * rest[0], rest[1], mode)
+            accrues = before + rounded((base + running.also) * rest[0], rest[1], mode)
         else:
             since, before = interest_from(terms, period), 0
-            factor = interest_factor(terms, annual_rate, period)
-            base = lent if method is Method.FLAT else balance
+            whole = by_name if period.whole else None
+            factor = whole or interest_factor(terms, annual_rate, period)
             if terms.cumulative_interest:
                 grown = plus(exact, (base * factor[0], factor[1]))
                 accrues = rounded(*grown, mode) - rounded(*exact, mode)
@@ -209,19 +210,21 @@ def _rows(
         interest = 0 if period.number <= terms.grace_interest and period is not last else carried
         carried -= interest
         paid = early[index] if index < len(early) else 0
+        ahead -= paid
         principal = _principal(terms, annual_rate, balance, period, accrues, share_, paid)
         if period is last or principal > balance:
             principal = balance
             if period is last and _plugs(terms, share_ - balance - accrues):
                 plug = max(share_ - balance, 0) - accrues
                 accrues, interest = accrues + plug, interest + plug
+        fee = _fee(terms, lent, balance, principal, interest) if terms.fees else 0
         balance -= principal
-        fee = _fee(terms, lent, balance + principal, principal, interest)
-        after = balance + sum(early[index + 1 :])
         rows.append(
-            Instalment(period, principal + paid, interest, after, fee, accrues, before, since)
+            Instalment(
+                period, principal + paid, interest, balance + ahead, fee, accrues, before, since
+            )
         )
-        if balance == 0 and period is not last and not any(early[index + 1 :]):
+        if not (balance or ahead or period is last):
             rows[-1] = _closing(rows[-1], carried)
             break
     return Schedule(tuple(rows), share_)
@@ -401,8 +404,6 @@ def _uniform(factor: Ratio, count: int) -> Decimal:
 
 def _fee(terms: Terms, lent: int, balance: int, principal: int, interest: int) -> int:
     """What falls due with a row beside principal and interest."""
-    if not terms.fees:
-        return 0
     return sum(
         row_fee(terms, fee, lent, balance, principal, interest)
         for fee in terms.fees

@@ -335,6 +335,12 @@ class Terms:
         return Annuity.PERIODS if real else Annuity.NOMINAL
 
     @cached_property
+    def by_name(self) -> bool:
+        """Every whole period bears the same part of the year, whatever its length."""
+        free = self.interest_free_periods or self.interest_free_days
+        return self.basis is Basis.NOMINAL and self.frequency.unit is Unit.MONTH and not free
+
+    @cached_property
     def on_what_was_lent(self) -> bool:
         """Rows ask something that is reckoned on what was lent, whatever is repaid of it."""
         fees = [
