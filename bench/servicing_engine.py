@@ -1,6 +1,6 @@
-"""The loan engine, in process: a quote of 360 rows, its schedule alone, a life of 360 instalments folded.
+"""The loan engine, in process: a quote, its schedule alone, a life folded; each of 360 instalments.
 
-The quote is whole: product terms and what a loan wants in, the answer's bytes with its disclosure out.
+The quote is whole: product terms in, the answer's bytes with its disclosure out.
 
 Held against numpy-financial's ppmt and ipmt over 360 rows, and against a bare Python loop that does
 no more than the additions, in rounds that alternate.

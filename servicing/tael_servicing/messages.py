@@ -8,8 +8,6 @@ from datetime import date
 from itertools import count
 from typing import Any
 
-from google.type import date_pb2
-
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date, from_decimal, money
 from tael_servicing.arithmetic import loan as arithmetic
@@ -82,51 +80,53 @@ def schedule(held: Loan) -> list[pb.Instalment]:
 
 def instalment(number: int, row: Owed, state: InstalmentState) -> pb.Instalment:
     """One row with what was paid of it."""
-    (planned,) = plan([row.instalment])
-    planned.number = number
-    planned.principal, planned.interest, planned.penalty, planned.compound, planned.fee = row.due
-    (
-        planned.principal_paid,
-        planned.interest_paid,
-        planned.penalty_paid,
-        planned.compound_paid,
-        planned.fee_paid,
-    ) = row.paid
-    planned.state = pb.InstalmentState.Value(f"INSTALMENT_STATE_{state.name}")
-    not_due = state is InstalmentState.NOT_DUE
-    planned.paid_in_advance = sum(row.paid) if not_due else row.in_advance
-    planned.paid_late = row.late
-    if row.settled and row.paid_on is not None:
-        planned.paid_on.CopyFrom(from_date(row.paid_on))
-    return planned
-
-
-def plan(rows: Iterable[Instalment]) -> list[pb.Instalment]:
-    """A schedule before anything is paid."""
-    # A row begins on the day the one before it falls due: each date is made once.
-    start, said = date.min, from_date(date.min)
-    planned = []
-    for row in rows:
-        if row.period.start != start:
-            said = from_date(row.period.start)
-        start, due = row.period.end, from_date(row.period.end)
-        planned.append(_planned(row, said, due))
-        said = due
-    return planned
-
-
-def _planned(row: Instalment, start_date: date_pb2.Date, due_date: date_pb2.Date) -> pb.Instalment:
-    return pb.Instalment(
-        number=row.period.number,
-        due_date=due_date,
-        principal=row.principal,
-        interest=row.interest,
-        fee=row.fee,
-        balance_after=row.balance_after,
-        state=pb.INSTALMENT_STATE_NOT_DUE,
-        start_date=start_date,
-        days=row.period.days,
+    period = row.instalment.period
+    message = pb.Instalment(
+        number=number,
+        due_date=from_date(period.end),
+        balance_after=row.instalment.balance_after,
+        state=pb.InstalmentState.Value(f"INSTALMENT_STATE_{state.name}"),
+        start_date=from_date(period.start),
+        days=period.days,
+        paid_late=row.late,
     )
+    message.principal, message.interest, message.penalty, message.compound, message.fee = row.due
+    (
+        message.principal_paid,
+        message.interest_paid,
+        message.penalty_paid,
+        message.compound_paid,
+        message.fee_paid,
+    ) = row.paid
+    not_due = state is InstalmentState.NOT_DUE
+    message.paid_in_advance = sum(row.paid) if not_due else row.in_advance
+    if row.settled and row.paid_on is not None:
+        message.paid_on.CopyFrom(from_date(row.paid_on))
+    return message
+
+
+def add_plan(answer: pb.QuoteScheduleResponse, rows: Iterable[Instalment]) -> None:
+    """Adds a schedule before anything is paid."""
+    # Made in its place, each date once: a row begins on the day the one before it falls due.
+    start, said = date.min, from_date(date.min)
+    add = answer.instalments.add
+    for row in rows:
+        period = row.period
+        if period.start != start:
+            said = from_date(period.start)
+        start, due_date = period.end, from_date(period.end)
+        add(
+            number=period.number,
+            due_date=due_date,
+            principal=row.principal,
+            interest=row.interest,
+            fee=row.fee,
+            balance_after=row.balance_after,
+            state=pb.INSTALMENT_STATE_NOT_DUE,
+            start_date=said,
+            days=period.days,
+        )
+        said = due_date
 
 
 def loan_event(row: Any, sequences: list[int]) -> pb.LoanEvent:

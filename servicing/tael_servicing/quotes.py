@@ -113,9 +113,10 @@ def quote(
         raise caps.refusal(found, exceeded)
     misuse = decimal_of(product.overdue.misuse_multiplier)
     limit = caps.tightest(holding) if holding else None
-    return pb.QuoteScheduleResponse(
-        instalments=messages.plan(schedule.instalments),
+    answer = pb.QuoteScheduleResponse(
         disclosure=disclosures.table(terms, misuse, schedule, principal, found, limit),
         annual_rate=from_decimal(terms.annual_rate),
         level=schedule.share,
     )
+    messages.add_plan(answer, schedule.instalments)
+    return answer

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from itertools import pairwise
+from typing import NamedTuple
 
 from tael_servicing.arithmetic.dates import Period, months_after, periods
 from tael_servicing.arithmetic.rounding import ratio_of, share
@@ -41,8 +43,14 @@ _DAY_BOUNDS = tuple(
 """Of a day's discount: annual rates from −0.99 to 100."""
 _DAYS_A_MONTH = 30
 
-Flow = tuple[int, int]
-"""Units of time since the flow before it, and the amount in minor units."""
+
+class Flows(NamedTuple):
+    """Payments, the last one first."""
+
+    gaps: Sequence[int]
+    """Units of time since the payment before it."""
+    amounts: Sequence[Decimal]
+    """Minor units."""
 
 
 class CostMethod(Enum):
@@ -82,7 +90,8 @@ def annual_cost(
 
     Raises ValueError where no monthly rate in [−0.5, 1] explains them.
     """
-    return _monthly_cost(received, [(1, payment) for payment in payments], Decimal(0), guess)
+    flows = Flows([1] * len(payments), _newest_first(payments))
+    return _monthly_cost(received, flows, Decimal(0), guess)
 
 
 def effective_rate(
@@ -95,8 +104,24 @@ def effective_rate(
 
     Raises ValueError where no annual rate in [−0.99, 100] explains them.
     """
-    days = [0, *((day - start).days for day, _ in payments)]
-    flows = [(days[i + 1] - days[i], amount) for i, (_, amount) in enumerate(payments)]
+    amounts = _newest_first([amount for _, amount in payments])
+    return _by_days(received, start, [day for day, _ in payments], amounts, guess)
+
+
+def _newest_first(payments: Sequence[int]) -> list[Decimal]:
+    return [*map(Decimal, reversed(payments))]
+
+
+def _by_days(
+    received: int,
+    start: date,
+    days: Sequence[date],
+    amounts: Sequence[Decimal],
+    guess: Decimal,
+) -> Decimal:
+    """As `effective_rate`, the amounts newest first."""
+    gaps = [(day - before).days for before, day in pairwise([start, *days])]
+    flows = Flows(gaps[::-1], amounts)
     with decimal.localcontext(_CONTEXT):
         first = (1 + guess) ** (_ONE / -365)
         discount = _solve(received, flows, Decimal(0), _DAY_BOUNDS, first)
@@ -122,19 +147,19 @@ def cost(
     rows = schedule.instalments[len(at_once) :]
     received = principal - sum(upfront(terms, principal).values())
     received -= sum(row.amount for row in at_once)
-    dated = [(row.due_date, row.amount - less) for row in rows]
+    days = [row.period.end for row in rows]
+    amounts = _newest_first([row.principal + row.interest + row.fee - less for row in rows])
     first = _first_period(terms, start)
     chosen = method or _method(terms, first, rows[-1].period)
     if chosen is CostMethod.XIRR:
-        xirr = effective_rate(received, start, dated, terms.annual_rate)
+        xirr = _by_days(received, start, days, amounts, terms.annual_rate)
         return Cost(chosen, of_year(xirr), xirr, received)
     months, odd = _months(terms, start, first)
     if chosen is CostMethod.MONTHLY_IRR:
         months, odd = max(months + (odd >= _DAYS_A_MONTH // 2), 1), 0
-    gaps = [months, *[terms.frequency.every] * (len(rows) - 1)]
-    flows = [(gap, amount) for gap, (_, amount) in zip(gaps, dated, strict=True)]
+    flows = Flows([*[terms.frequency.every] * (len(rows) - 1), months], amounts)
     found = _monthly_cost(received, flows, Decimal(odd) / _DAYS_A_MONTH, terms.annual_rate / 12)
-    return Cost(chosen, found, effective_rate(received, start, dated, found.ear), received)
+    return Cost(chosen, found, _by_days(received, start, days, amounts, found.ear), received)
 
 
 def upfront(terms: Terms, principal: int) -> dict[Fee, int]:
@@ -198,9 +223,7 @@ def _months(terms: Terms, start: date, first: Period) -> tuple[int, int]:
     return months, (months_after(first.end, -months, first.end.day) - start).days
 
 
-def _monthly_cost(
-    received: int, flows: Sequence[Flow], lead: Decimal, guess: Decimal
-) -> AnnualCost:
+def _monthly_cost(received: int, flows: Flows, lead: Decimal, guess: Decimal) -> AnnualCost:
     with decimal.localcontext(_CONTEXT):
         discount = _solve(received, flows, lead, _MONTH_BOUNDS, 1 / (1 + guess))
         return _of_month(1 / discount - 1)
@@ -218,7 +241,7 @@ def of_year(rate: Decimal) -> AnnualCost:
 
 def _solve(
     received: int,
-    flows: Sequence[Flow],
+    flows: Flows,
     lead: Decimal,
     bounds: tuple[Decimal, ...],
     guess: Decimal,
@@ -229,10 +252,9 @@ def _solve(
     that instead. Raises ValueError where the bounds hold no root.
     """
     low, high = bounds
-    exact = [(gap, Decimal(amount)) for gap, amount in reversed(flows)]
     at, step = min(max(guess, low), high), high - low
     for _ in range(_MOST_STEPS):
-        worth, slope = _worth(exact, at)
+        worth, slope = _worth(flows, at)
         excess = worth - received * (1 + lead * (1 / at - 1))
         slope += received * lead / (at * at)
         low, high = (low, at) if excess > 0 else (at, high)
@@ -253,11 +275,11 @@ def _solve(
     return at
 
 
-def _worth(flows: Sequence[tuple[int, Decimal]], discount: Decimal) -> tuple[Decimal, Decimal]:
-    """Σ amount·v^t and its derivative by v; the last flow comes first."""
-    powers = {gap: (discount**gap, gap * discount**gap / discount) for gap in {g for g, _ in flows}}
+def _worth(flows: Flows, discount: Decimal) -> tuple[Decimal, Decimal]:
+    """Σ amount·v^t and its derivative by v."""
+    powers = {gap: (discount**gap, gap * discount**gap / discount) for gap in set(flows.gaps)}
     worth = slope = Decimal(0)
-    for gap, amount in flows:
+    for gap, amount in zip(flows.gaps, flows.amounts, strict=True):
         power, by = powers[gap]
         worth += amount
         slope = slope * power + worth * by
