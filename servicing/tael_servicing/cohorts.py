@@ -25,7 +25,7 @@ def vintage(
     """The cohorts of the months from one to another, with what became of each."""
     month = cast(func.date_trunc("month", loans.c.start_date), Date).label("month")
     lent = (
-        select(month, func.count().label("loans"), snapshots.total(loans.c.principal).label("lent"))
+        select(month, func.count().label("loans"), snapshots.total(loan_state.c.lent).label("lent"))
         .join(loan_state, loan_state.c.loan_id == loans.c.loan_id)
         .where(
             loans.c.book_id == book.book_id,

@@ -1,7 +1,7 @@
 """Loan accounts as the second-generation credit register (二代征信) takes them: record 210.
 
 What a day is reported for follows from the loan ledger of that day and the day before; the codes are
-the register's.
+the register's. No loan is loaded: a page of records is a few questions over many rows.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select
 
 from tael.servicing.v1 import portfolio_pb2 as pb
+from tael.servicing.v1.product_pb2 import LoanChoices, ProductTerms
 from tael_client.values import from_date
-from tael_runtime.errors import InvalidArgument
-from tael_servicing import books, loan_store, snapshots
+from tael_servicing import products, snapshots
 from tael_servicing.arithmetic.terms import Frequency, Method, Unit
-from tael_servicing.loans import Held
-from tael_servicing.paging import pages
-from tael_servicing.snapshots import OWING
+from tael_servicing.snapshots import OWING, Ledger
 from tael_servicing.tables import (
     credit_line,
     instalment,
@@ -30,6 +29,7 @@ from tael_servicing.tables import (
     repayment,
 )
 from tael_servicing.tables import loan as loans
+from tael_servicing.terms import loan_terms
 
 RECORDS_A_MESSAGE = 500
 REPAY_MODES = {
@@ -51,22 +51,40 @@ SPECIAL = {
     "GuarantorPaid": "2",
     "Prepaid": "4",
     "Settled": "5",
+    "AssetTaken": "3",
     "Waived": "11",
     "Sold": "13",
     "WrittenOff": "15",
 }
 """Codes of special transactions by kind of loan event."""
-ENDINGS = {"CLOSED_GUARANTOR": "D", "CLOSED_TRANSFERRED": "G"}
-"""Repay status of accounts that ended otherwise than settled by the debtor."""
+ENDINGS = {
+    "CLOSED_NORMAL": "C",
+    "CLOSED_EARLY": "C",
+    "CLOSED_OVERDUE": "C",
+    "CLOSED_GUARANTOR": "D",
+    "CLOSED_ASSET": "Z",
+    "CLOSED_TRANSFERRED": "G",
+    "CLOSED_RETURNED": "G",
+}
+"""Repay status of accounts that ended: settled, paid by a guarantor, in kind, ended otherwise."""
 BANDS = ((31, 60), (61, 90), (91, 180))
 """Days past due of overdue principal told apart; more than the last is told by itself."""
+
+
+@dataclass(frozen=True)
+class _Agreed:
+    """What the contract says of how a loan is repaid, in the register's codes."""
+
+    repay_mode: str
+    frequency: str
+    terms: int
 
 
 @dataclass(frozen=True)
 class _Month:
     """What is asked of the store for a page of accounts, by loan."""
 
-    held: dict[str, Held]
+    agreed: dict[str, _Agreed]
     revolving: frozenset[str]
     """Loans drawn under a revolving limit."""
     schedule: dict[str, Row[Any]]
@@ -74,20 +92,22 @@ class _Month:
     special: dict[str, list[pb.CreditAccountRecord.SpecialTransaction]]
 
 
-def records(
-    connection: Connection, book_id: str, day: date
-) -> Iterator[list[pb.CreditAccountRecord]]:
-    """The day's records in pages, by loan. Raises InvalidArgument for a day that is not closed."""
-    ledger = snapshots.ledger_of(connection, book_id, day)
-    if day >= books.get(connection, book_id).business_date:
-        raise InvalidArgument("date", "must be a closed day: before the business date")
-    rows = connection.execute(_reported(book_id, ledger.day)).all()
-    for page in pages(rows, RECORDS_A_MESSAGE):
-        month = _month(connection, day, [row.loan_id for row in page])
-        yield [_record(row, day, month) for row in page]
+def records(connection: Connection, ledger: Ledger) -> Iterator[list[pb.CreditAccountRecord]]:
+    """The records of a closed day in pages, by loan."""
+    day, after = ledger.day, ""
+    currency = ledger.book.currency_code
+    while True:
+        reported = _reported(ledger.book.book_id, day).where(loan_day.c.loan_id > after)
+        page = connection.execute(reported.limit(RECORDS_A_MESSAGE)).all()
+        if page:
+            month = _month(connection, day, [row.loan_id for row in page])
+            yield [_record(row, day, month, currency) for row in page]
+        if len(page) < RECORDS_A_MESSAGE:
+            return
+        after = page[-1].loan_id
 
 
-def _reported(book_id: str, day: date) -> Any:
+def _reported(book_id: str, day: date) -> Select[Any]:
     """The accounts to report on that day, with the report point of each."""
     before, earlier = loan_day.alias("before"), loan_day.alias("earlier")
     first = day.replace(day=1)
@@ -127,7 +147,6 @@ def _reported(book_id: str, day: date) -> Any:
 
 def _month(connection: Connection, day: date, ids: Sequence[str]) -> _Month:
     first = day.replace(day=1)
-    held = {each.contract.loan_id: each for each in loan_store.load(connection, ids)}
     revolving = connection.execute(
         select(loans.c.loan_id)
         .join(credit_line, credit_line.c.line_id == loans.c.line_id)
@@ -160,12 +179,44 @@ def _month(connection: Connection, day: date, ids: Sequence[str]) -> _Month:
         .group_by(repayment.c.loan_id),
     )
     return _Month(
-        held,
+        _agreed(connection, ids),
         frozenset(revolving),
         schedule,
         paid,
         _special(connection, first, day, ids),
     )
+
+
+def _agreed(connection: Connection, ids: Sequence[str]) -> dict[str, _Agreed]:
+    """By loan; loans of one version with the same choices share it."""
+    rows = connection.execute(
+        select(
+            loans.c.loan_id,
+            loans.c.product_code,
+            loans.c.product_version,
+            loans.c.periods,
+            loans.c.choices,
+        ).where(loans.c.loan_id == func.any(ids))
+    ).all()
+    versions = products.terms_of(
+        connection, {(row.product_code, row.product_version) for row in rows}
+    )
+    shared: dict[tuple[Any, ...], _Agreed] = {}
+    found = {}
+    for row in rows:
+        key = (row.product_code, row.product_version, row.periods, bytes(row.choices))
+        if key not in shared:
+            shared[key] = _repaid(versions[key[:2]], row.periods, key[3])
+        found[row.loan_id] = shared[key]
+    return found
+
+
+def _repaid(product: ProductTerms, periods: int, choices: bytes) -> _Agreed:
+    terms = loan_terms(product, periods, Decimal(0), choices=LoanChoices.FromString(choices))
+    mode = REPAY_MODES.get(terms.method, OTHER_MODE)
+    if terms.method is Method.BULLET:
+        return _Agreed(mode, ONCE, 1)
+    return _Agreed(mode, FREQUENCIES.get(terms.frequency, IRREGULAR), terms.periods)
 
 
 def _by_loan(connection: Connection, query: Any) -> dict[str, Row[Any]]:
@@ -208,7 +259,7 @@ def _special(
     return found
 
 
-def _record(row: Any, day: date, month: _Month) -> pb.CreditAccountRecord:
+def _record(row: Any, day: date, month: _Month, currency: str) -> pb.CreditAccountRecord:
     revolving = row.loan_id in month.revolving
     record = pb.CreditAccountRecord(
         base=pb.CreditAccountRecord.Base(
@@ -219,7 +270,7 @@ def _record(row: Any, day: date, month: _Month) -> pb.CreditAccountRecord:
             report_date=from_date(day),
             report_point=row.point,
         ),
-        basic=_basic(row, month.held[row.loan_id], revolving=revolving),
+        basic=_basic(row, month.agreed[row.loan_id], currency, revolving=revolving),
         performance=_performance(row, day, month),
         special_transactions=month.special.get(row.loan_id, ()),
     )
@@ -228,18 +279,18 @@ def _record(row: Any, day: date, month: _Month) -> pb.CreditAccountRecord:
     return record
 
 
-def _basic(row: Any, held: Held, *, revolving: bool) -> pb.CreditAccountRecord.Basic:
-    contract, terms = held.contract, held.terms
-    once = terms.method is Method.BULLET
+def _basic(
+    row: Any, agreed: _Agreed, currency: str, *, revolving: bool
+) -> pb.CreditAccountRecord.Basic:
     return pb.CreditAccountRecord.Basic(
-        open_date=from_date(contract.start_date),
+        open_date=from_date(row.start_date),
         due_date=from_date(row.maturity_date),
-        currency_code=contract.currency_code,
-        amount=contract.principal,
-        repay_mode=REPAY_MODES.get(terms.method, OTHER_MODE),
-        repay_frequency=ONCE if once else FREQUENCIES.get(terms.frequency, IRREGULAR),
-        terms=1 if once else terms.periods,
-        agreement_id=contract.line_id if revolving else "",
+        currency_code=currency,
+        amount=row.principal,
+        repay_mode=agreed.repay_mode,
+        repay_frequency=agreed.frequency,
+        terms=agreed.terms,
+        agreement_id=row.line_id if revolving else "",
     )
 
 
@@ -273,11 +324,11 @@ def _account_status(row: Any) -> str:
 
 
 def repay_status(state: str, dpd: int, worst_dpd: int, due_in_month: int) -> str:
-    """How the month went: * N M 1-7 B C D G."""
+    """How the month went: * N M 1-7 B C D G Z."""
     if state == "WRITTEN_OFF":
         return "B"
     if state not in OWING:
-        return ENDINGS.get(state, "C")
+        return ENDINGS[state]
     if dpd > 0:
         return str(min((dpd - 1) // 30 + 1, 7))
     if worst_dpd > 0:

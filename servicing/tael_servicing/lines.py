@@ -183,6 +183,7 @@ def _note(transaction: Connection, moved: Iterable[CreditLine], movement: Moveme
             "limit_after": each.credit_limit,
             "used_after": each.used,
             "reserved_after": each.reserved,
+            "valid_to": each.valid_to,
         }
         for each in moved
     ]

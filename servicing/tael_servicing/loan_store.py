@@ -288,6 +288,7 @@ def _state_row(held: Held) -> dict[str, Any]:
         "oldest_due": oldest[0].instalment.due_date if oldest else None,
         "next_due": current.instalment.due_date if current else None,
         "annual_rate": loan.annual_rate,
+        "lent": loan.principal,
         "restructured": loan.restructured,
     }
 

@@ -16,8 +16,7 @@ from tael_servicing import buckets, snapshots
 from tael_servicing.arithmetic.impairment import BAD, risk_class
 from tael_servicing.ratios import ratio
 from tael_servicing.snapshots import Ledger
-from tael_servicing.tables import BALANCES, loan_state
-from tael_servicing.tables import loan as loans
+from tael_servicing.tables import BALANCES, loan_state, payout
 
 ROWS_A_MESSAGE = 1000
 ALLOWANCES = ("allowance_stage1", "allowance_stage2", "allowance_stage3")
@@ -109,14 +108,15 @@ def summary(connection: Connection, ledger: Ledger) -> pb.SummaryResponse:
 
 
 def _disbursed(connection: Connection, book_id: str, day: date) -> int:
-    """In the month up to the day."""
+    """In the month up to the day, tranches by the day each was paid."""
     query = (
-        select(snapshots.total(loans.c.principal))
-        .join(loan_state, loan_state.c.loan_id == loans.c.loan_id)
+        select(snapshots.total(payout.c.principal))
+        .join(loan_state, loan_state.c.loan_id == payout.c.loan_id)
         .where(
-            loans.c.book_id == book_id,
-            loans.c.start_date.between(day.replace(day=1), day),
-            loan_state.c.state.not_in(("PAYING", "CANCELLED")),
+            loan_state.c.book_id == book_id,
+            payout.c.state == "PAID",
+            payout.c.known_on.between(day.replace(day=1), day),
+            loan_state.c.state != "CANCELLED",
         )
     )
     return int(connection.execute(query).scalar_one())

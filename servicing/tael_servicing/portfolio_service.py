@@ -21,6 +21,7 @@ from tael_servicing import (
     buckets,
     classification,
     cohorts,
+    credit_agreements,
     credit_report,
     impairment_policies,
     portfolio,
@@ -169,8 +170,13 @@ class Portfolio(portfolio_pb2_grpc.PortfolioServiceServicer):
         """The records of a closed day."""
         day = read_date("date", request.date)
         with self._db.read() as connection:
-            for page in credit_report.records(connection, request.book_id, day):
-                yield pb.CreditReportResponse(records=page)
+            ledger = snapshots.ledger_of(connection, request.book_id, day)
+            if day >= ledger.book.business_date:
+                raise InvalidArgument("date", "must be a closed day: before the business date")
+            for agreements in credit_agreements.records(connection, ledger):
+                yield pb.CreditReportResponse(agreements=agreements)
+            for accounts in credit_report.records(connection, ledger):
+                yield pb.CreditReportResponse(records=accounts)
 
     def ListReminders(
         self, request: pb.ListRemindersRequest, context: grpc.ServicerContext

@@ -160,7 +160,7 @@ def standing_rows(policy: ImpairmentPolicy, book_id: str, day: date) -> Select[A
             loan_class.c.since,
             func.coalesce(credit_line.c.credit_limit, 0).label("credit_limit"),
             loan_state.c.annual_rate,
-            loans.c.principal,
+            loan_state.c.lent.label("principal"),
             loans.c.start_date,
             _last_due().label("maturity_date"),
             loan_state.c.next_due,

@@ -91,7 +91,15 @@ line_movement = Table(
     Column("limit_after", BigInteger, nullable=False),
     Column("used_after", BigInteger, nullable=False),
     Column("reserved_after", BigInteger, nullable=False),
+    Column("valid_to", Date, nullable=False, comment="the line's last day after it"),
     Column("reason", Text, nullable=False),
     Column("approval", Text, nullable=False),
+    # What was agreed on a day: few movements among the drawdowns and repayments.
+    Index(
+        "line_movement_agreed",
+        "date",
+        "line_id",
+        postgresql_where=text("kind IN ('GRANTED', 'OPENED', 'ADJUSTED', 'CLOSED')"),
+    ),
     info=APPEND_ONLY,
 )

@@ -34,7 +34,7 @@ loan = Table(
     Column("product_code", SORTED, nullable=False),
     Column("product_version", Integer, nullable=False),
     Column("currency_code", Text, nullable=False),
-    Column("principal", BigInteger, nullable=False),
+    Column("principal", BigInteger, nullable=False, comment="of the first payout, ours"),
     Column("annual_rate", Numeric(9, 6), nullable=False),
     Column("periods", Integer, nullable=False),
     Column("repay_day", Integer, nullable=False),
@@ -112,6 +112,7 @@ loan_state = Table(
     Column("oldest_due", Date, comment="due date of the oldest unpaid due instalment"),
     Column("next_due", Date, comment="due date of the instalment whose period runs"),
     Column("annual_rate", Numeric(9, 6), nullable=False, comment="the rate that holds"),
+    Column("lent", BigInteger, nullable=False, comment="principal paid out so far, all tranches"),
     Column("restructured", Date, comment="when it was last rescheduled"),
     CheckConstraint(f"state IN {LOAN_STATES!r}", name="loan_state_state"),
     # What falls due on a day, and who is to be reminded of it.

@@ -100,11 +100,13 @@ def upgrade() -> None:
     sa.Column('limit_after', sa.BigInteger(), nullable=False),
     sa.Column('used_after', sa.BigInteger(), nullable=False),
     sa.Column('reserved_after', sa.BigInteger(), nullable=False),
+    sa.Column('valid_to', sa.Date(), nullable=False, comment="the line's last day after it"),
     sa.Column('reason', sa.Text(), nullable=False),
     sa.Column('approval', sa.Text(), nullable=False),
     sa.PrimaryKeyConstraint('line_id', 'number'),
     info={'append_only': True}
     )
+    op.create_index('line_movement_agreed', 'line_movement', ['date', 'line_id'], unique=False, postgresql_where=sa.text("kind IN ('GRANTED', 'OPENED', 'ADJUSTED', 'CLOSED')"))
     op.create_table('loan',
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
     sa.Column('customer_id', sa.Text(collation='C'), nullable=False),
@@ -113,7 +115,7 @@ def upgrade() -> None:
     sa.Column('product_code', sa.Text(collation='C'), nullable=False),
     sa.Column('product_version', sa.Integer(), nullable=False),
     sa.Column('currency_code', sa.Text(), nullable=False),
-    sa.Column('principal', sa.BigInteger(), nullable=False),
+    sa.Column('principal', sa.BigInteger(), nullable=False, comment='of the first payout, ours'),
     sa.Column('annual_rate', sa.Numeric(precision=9, scale=6), nullable=False),
     sa.Column('periods', sa.Integer(), nullable=False),
     sa.Column('repay_day', sa.Integer(), nullable=False),
@@ -201,6 +203,7 @@ def upgrade() -> None:
     sa.Column('oldest_due', sa.Date(), nullable=True, comment='due date of the oldest unpaid due instalment'),
     sa.Column('next_due', sa.Date(), nullable=True, comment='due date of the instalment whose period runs'),
     sa.Column('annual_rate', sa.Numeric(precision=9, scale=6), nullable=False, comment='the rate that holds'),
+    sa.Column('lent', sa.BigInteger(), nullable=False, comment='principal paid out so far, all tranches'),
     sa.Column('restructured', sa.Date(), nullable=True, comment='when it was last rescheduled'),
     sa.CheckConstraint("state IN ('PAYING', 'NORMAL', 'OVERDUE', 'NON_ACCRUAL', 'WRITTEN_OFF', 'CLOSED_NORMAL', 'CLOSED_EARLY', 'CLOSED_OVERDUE', 'CLOSED_GUARANTOR', 'CLOSED_TRANSFERRED', 'CLOSED_ASSET', 'CLOSED_RETURNED', 'CANCELLED')", name='loan_state_state'),
     sa.PrimaryKeyConstraint('loan_id'),
@@ -627,6 +630,7 @@ def downgrade() -> None:
     op.drop_table('loan_balance')
     op.drop_index('loan_customer', table_name='loan')
     op.drop_table('loan')
+    op.drop_index('line_movement_agreed', table_name='line_movement', postgresql_where=sa.text("kind IN ('GRANTED', 'OPENED', 'ADJUSTED', 'CLOSED')"))
     op.drop_table('line_movement')
     op.drop_table('instalment')
     op.drop_index('credit_line_temporary_to', table_name='credit_line', postgresql_where=sa.text('temporary_to IS NOT NULL'))
