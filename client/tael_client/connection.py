@@ -49,7 +49,7 @@ class Connection:
 
     Every unary call gets a deadline: the smaller of `timeout` seconds and what is left of the call
     under way in this thread. UNAVAILABLE is retried until the deadline where repeating is safe: the
-    contract says NO_SIDE_EFFECTS, or the request carries a request_id.
+    contract says NO_SIDE_EFFECTS or IDEMPOTENT, or the request carries a request_id.
     """
 
     def __init__(
@@ -89,19 +89,19 @@ def _open(target: str, by: Credentials, options: list[tuple[str, Any]]) -> grpc.
 
 
 @cache
-def has_no_side_effects(method: str) -> bool:
-    """Whether the contract marks /package.Service/Method NO_SIDE_EFFECTS."""
+def is_safe_to_repeat(method: str) -> bool:
+    """Whether the contract marks /package.Service/Method NO_SIDE_EFFECTS or IDEMPOTENT."""
     service, _, name = method.lstrip("/").partition("/")
     try:
         found = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
     except KeyError:
         return False
     level: int = found.GetOptions().idempotency_level
-    return level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
+    return level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN
 
 
 def _may_repeat(method: str, request: object) -> bool:
-    return has_no_side_effects(method) or bool(getattr(request, "request_id", ""))
+    return is_safe_to_repeat(method) or bool(getattr(request, "request_id", ""))
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,7 @@ class Verifications(customer_pb2_grpc.VerificationServiceServicer):
                         id_number=person.id_number,
                         card_number=request.card_number,
                         mobile=request.mobile,
+                        holder_id=customer_id,
                     )
                 )
             )

@@ -244,7 +244,7 @@ class Disbursements:
         self._sender.deliver(contract.book_id, loan_id)
         if payout is None:
             return
-        outcome = self._payouts.settle(payout, contract.currency_code)
+        outcome = self._payouts.settle(payout, contract)
         if outcome.status in KNOWN:
             books.on_an_open_day(lambda: self._conclude(contract, payout, outcome))
             self._sender.deliver(contract.book_id, loan_id)

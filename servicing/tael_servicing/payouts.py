@@ -10,12 +10,13 @@ from typing import Any
 import grpc
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 
+from tael.provider.v1 import identity_pb2, payment_pb2_grpc
 from tael.provider.v1 import payment_pb2 as provider
-from tael.provider.v1 import payment_pb2_grpc
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date, money
 from tael_runtime.database import Database
 from tael_runtime.errors import FailedPrecondition
+from tael_servicing.loans import Contract
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import payout as payouts
 
@@ -27,6 +28,9 @@ IN_FLIGHT_SECONDS = 5
 
 STALE_SECONDS = 1
 """What was not touched for so long lost whoever cared for it."""
+
+NOT_OWN = "CARD_NOT_OWN"
+"""Why nothing is paid to a card that is not the borrower's."""
 
 OPEN = ("READY", "SENT")
 REFUSALS = (
@@ -198,6 +202,7 @@ def left_open(database: Database) -> list[Payout]:
     return [_payout(row) for row in rows]
 
 
+UNSENT = "state = 'READY' AND failure_code = ''"
 SENT = {"state": "SENT", "sent_at": func.now()}
 """Written before it is sent."""
 
@@ -211,13 +216,48 @@ class Payouts:
         self._db = database
         self._payments = payments
 
-    def settle(self, payout: Payout, currency_code: str) -> Outcome:
-        """Sends the payout where it was not sent, else asks what became of it."""
+    def settle(self, payout: Payout, contract: Contract) -> Outcome:
+        """Sends the payout where it was not sent, else asks what became of it.
+
+        A card is paid once it is known to be the borrower's own; until somebody can say, it waits.
+        """
         if payout.banks_with_us:
             return CREDITED
-        if self._take(payout, "state = 'READY'", SENT):
-            return self._send(payout, currency_code)
-        return self._ask(payout, currency_code)
+        if payout.state == "READY" and not payout.merchant_id:
+            withheld = self._withheld(payout, contract.customer_id)
+            if withheld is not None:
+                return withheld
+        if self._take(payout, UNSENT, SENT):
+            return self._send(payout, contract.currency_code)
+        return self._ask(payout, contract.currency_code)
+
+    def _withheld(self, payout: Payout, customer_id: str) -> Outcome | None:
+        """Why the card is not paid, now or ever; None where it is the customer's.
+
+        A refusal is kept before anybody is told: whatever is answered next time, it is not paid.
+        """
+        if payout.failure_code:
+            return Outcome(provider.PAYMENT_STATUS_FAILED, payout.failure_code)
+        found = self._doubt(payout, customer_id)
+        if found is None or found.status != provider.PAYMENT_STATUS_FAILED:
+            return found
+        kept = self._take(payout, UNSENT, {"failure_code": found.failure_code})
+        return found if kept else NOBODY_KNOWS
+
+    def _doubt(self, payout: Payout, customer_id: str) -> Outcome | None:
+        """What the provider has against the card's being the customer's."""
+        request = provider.VerifyCardHolderRequest(
+            card_token=payout.account_token, holder_id=customer_id
+        )
+        try:
+            answer = self._payments.VerifyCardHolder(request, timeout=ANSWER_SECONDS)
+        except grpc.RpcError as error:
+            return refused(error)
+        if answer.result == identity_pb2.MATCH_RESULT_MATCH:
+            return None
+        if answer.result == identity_pb2.MATCH_RESULT_MISMATCH:
+            return Outcome(provider.PAYMENT_STATUS_FAILED, NOT_OWN, answer.reference)
+        return NOBODY_KNOWS
 
     def care(self, payout: Payout) -> None:
         """Keeps it from the loop for a while."""

@@ -9,7 +9,7 @@ import grpc
 from tael.provider.v1 import identity_pb2 as pb
 from tael.provider.v1 import identity_pb2_grpc
 from tael_runtime.database import Database
-from tael_simulators import methods, scripts
+from tael_simulators import card_holders, methods, scripts
 from tael_simulators.arrivals import reference
 from tael_simulators.methods import apply_figures
 from tael_simulators.people import CLEAN_FACE, person
@@ -30,7 +30,8 @@ def card_token(card_number: str) -> str:
     return f"card_{hashlib.sha256(card_number.encode()).hexdigest()[:32]}"
 
 
-def _match(outcome: str) -> pb.MatchResult.ValueType:
+def match_result(outcome: str) -> pb.MatchResult.ValueType:
+    """A registry's word in the contract's."""
     return pb.MatchResult.Value(f"MATCH_RESULT_{outcome}")
 
 
@@ -48,7 +49,7 @@ class Identity(identity_pb2_grpc.IdentityProviderServiceServicer):
         behaviour = scripts.behave(self._db, methods.CHECK_REAL_NAME, keys, context)
         outcome = behaviour.outcome or person(request.id_number).real_name
         return pb.CheckRealNameResponse(
-            result=_match(outcome),
+            result=match_result(outcome),
             reference=reference("name", request.name, request.id_number),
         )
 
@@ -71,9 +72,12 @@ class Identity(identity_pb2_grpc.IdentityProviderServiceServicer):
         keys = (request.id_number, request.card_number, request.mobile)
         behaviour = scripts.behave(self._db, methods.CHECK_FOUR_ELEMENTS, keys, context)
         outcome = behaviour.outcome or person(request.id_number).four_elements
+        token = card_token(request.card_number) if outcome == "MATCH" else ""
+        if token and request.holder_id:
+            card_holders.keep(self._db, token, request.holder_id)
         return pb.CheckFourElementsResponse(
-            result=_match(outcome),
-            card_token=card_token(request.card_number) if outcome == "MATCH" else "",
+            result=match_result(outcome),
+            card_token=token,
             bank=BANKS.get(request.card_number[:6], OTHER_BANK),
             reference=reference("card", request.name, *keys),
         )

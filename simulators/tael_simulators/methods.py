@@ -46,6 +46,9 @@ QUERY_REPORT = Method(
 )
 QUERY_MULTI_LENDER = Method(f"{_EXTERNAL}/QueryMultiLender", bureau_pb2.QueryMultiLenderResponse)
 QUERY_COURT_LIST = Method(f"{_EXTERNAL}/QueryCourtList", bureau_pb2.QueryCourtListResponse)
+VERIFY_CARD_HOLDER = Method(
+    f"{_PAYMENT}/VerifyCardHolder", payment_pb2.VerifyCardHolderResponse, MATCHES
+)
 PAY = Method(f"{_PAYMENT}/Pay", payment_pb2.PayResponse, takes=True, pays=True)
 DEBIT = Method(f"{_PAYMENT}/Debit", payment_pb2.DebitResponse, takes=True, pays=True)
 DEBIT_BATCH = Method(f"{_PAYMENT}/DebitBatch", payment_pb2.DebitBatchResponse, takes=True)
@@ -62,6 +65,7 @@ METHODS: Mapping[str, Method] = {
         QUERY_REPORT,
         QUERY_MULTI_LENDER,
         QUERY_COURT_LIST,
+        VERIFY_CARD_HOLDER,
         PAY,
         DEBIT,
         DEBIT_BATCH,

@@ -13,8 +13,9 @@ from tael_runtime.database import Database
 from tael_runtime.errors import InvalidArgument, NotFound
 from tael_runtime.fields import read_date
 from tael_runtime.paging import text_key, token
-from tael_simulators import methods, scripts
+from tael_simulators import card_holders, methods, scripts
 from tael_simulators.arrivals import receive, reference
+from tael_simulators.identity_service import match_result
 from tael_simulators.methods import DEBIT, PAY, Method
 from tael_simulators.tables import payment
 
@@ -33,6 +34,17 @@ class Payments(payment_pb2_grpc.PaymentProviderServiceServicer):
         """Money to a card or a merchant's account."""
         self._receive(PAY, request, context)
         return pb.PayResponse(payment=self._answer(request.payment_id))
+
+    def VerifyCardHolder(
+        self, request: pb.VerifyCardHolderRequest, context: grpc.ServicerContext
+    ) -> pb.VerifyCardHolderResponse:
+        """Whose the card is."""
+        keys = (request.card_token, request.holder_id)
+        behaviour = scripts.behave(self._db, methods.VERIFY_CARD_HOLDER, keys, context)
+        outcome = behaviour.outcome or card_holders.outcome(self._db, *keys)
+        return pb.VerifyCardHolderResponse(
+            result=match_result(outcome), reference=reference("holder", *keys)
+        )
 
     def Debit(self, request: pb.DebitRequest, context: grpc.ServicerContext) -> pb.DebitResponse:
         """Money from a card."""

@@ -63,6 +63,14 @@ payment = Table(
     CheckConstraint("unknown_left >= 0", name="unknown_left_is_a_count"),
 )
 
+card_holder = Table(
+    "card_holder",
+    own,
+    Column("card_token", Text, primary_key=True),
+    Column("holder_id", Text, primary_key=True, comment="the caller's own id of the person"),
+    comment="whose a card is, as its four elements were checked",
+)
+
 text_message = Table(
     "text_message",
     own,

@@ -41,6 +41,7 @@ from tael_servicing.end_of_day.checks import control_totals
 
 START = date(2026, 1, 15)
 PAY = "tael.provider.v1.PaymentProviderService/Pay"
+VERIFY = "tael.provider.v1.PaymentProviderService/VerifyCardHolder"
 DEBIT = "tael.provider.v1.PaymentProviderService/Debit"
 DUE_TOMORROW = {"first_period": product_pb2.FIRST_PERIOD_EQUAL, "min_first_days": 1}
 """A loan of such terms with `repay_day=16` has 879.98 due the day after START."""

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import grpc
 import pytest
-from servicing.bank import PAY, Bank
+from servicing.bank import PAY, VERIFY, Bank
 
 from support import refusal, rid, violations, wait_until
 from tael.provider.v1.simulator_pb2 import Behaviour
@@ -68,6 +68,33 @@ def test_a_failed_payout_is_reversed_in_red_and_releases_the_line(bank: Bank) ->
         credit_line_pb2.LINE_MOVEMENT_KIND_RESERVED,
         credit_line_pb2.LINE_MOVEMENT_KIND_RELEASED,
     ]
+
+
+def test_nothing_is_paid_to_a_card_that_is_not_the_customer_s(bank: Bank) -> None:
+    line = bank.grant()
+    bank.script(VERIFY, "card-of-another", Behaviour(outcome="MISMATCH"))
+    loan = bank.lend(line.line_id, card="card-of-another")
+    assert loan.state == loan_pb2.LOAN_STATE_CANCELLED
+    request = loan_pb2.ListPayoutsRequest(loan_id=loan.loan_id)
+    (payout,) = bank.loans.ListPayouts(request).payouts
+    assert (payout.state, payout.failure_code) == (loan_pb2.PAYOUT_STATE_FAILED, "CARD_NOT_OWN")
+    assert bank.payments("card-of-another") == []
+    assert bank.line(line.line_id) == (0, 0, 2_000_000)
+    bank.assert_books_agree()
+
+
+def test_a_payout_waits_while_nobody_can_say_whose_the_card_is(bank: Bank) -> None:
+    line = bank.grant()
+    silent, unsure = Behaviour(status_code=13), Behaviour(outcome="UNKNOWN")
+    bank.script(VERIFY, "card-in-fog", silent, *[unsure] * 2)
+    loan = bank.lend(line.line_id, card="card-in-fog")
+    assert loan.state == loan_pb2.LOAN_STATE_PAYING
+    assert bank.line(line.line_id) == (0, 1_000_000, 1_000_000)
+    assert bank.payments("card-in-fog") == []
+    paid = loan_pb2.LOAN_STATE_NORMAL
+    wait_until(lambda: bank.loan(loan.loan_id).state == paid, 20, "the payout to be known")
+    (payment,) = bank.payments("card-in-fog")
+    assert (payment.times_sent, payment.moved) == (1, True)
 
 
 def test_an_unknown_payout_is_asked_after_and_never_sent_again(bank: Bank) -> None:

@@ -10,7 +10,7 @@ import pytest
 from simulators.outside import CARD, MOBILE, Outside, fresh_id_number
 
 from support import House, refusal, rid, violations
-from tael.provider.v1 import bureau_pb2, identity_pb2, message_pb2, simulator_pb2
+from tael.provider.v1 import bureau_pb2, identity_pb2, message_pb2, payment_pb2, simulator_pb2
 from tael.provider.v1.simulator_pb2 import Behaviour
 
 MATCH = identity_pb2.MATCH_RESULT_MATCH
@@ -34,12 +34,23 @@ def face(outside: Outside, id_number: str) -> tuple[int, bool]:
     return answer.score, answer.live
 
 
-def four_elements(outside: Outside, id_number: str) -> identity_pb2.CheckFourElementsResponse:
+def four_elements(
+    outside: Outside, id_number: str, card_number: str = CARD, holder_id: str = ""
+) -> identity_pb2.CheckFourElementsResponse:
     return outside.identity.CheckFourElements(
         identity_pb2.CheckFourElementsRequest(
-            name="张伟", id_number=id_number, card_number=CARD, mobile=MOBILE
+            name="张伟",
+            id_number=id_number,
+            card_number=card_number,
+            mobile=MOBILE,
+            holder_id=holder_id,
         )
     )
+
+
+def holds(outside: Outside, card_token: str, holder_id: str) -> int:
+    request = payment_pb2.VerifyCardHolderRequest(card_token=card_token, holder_id=holder_id)
+    return outside.payments.VerifyCardHolder(request).result
 
 
 def report(outside: Outside, id_number: str) -> bureau_pb2.QueryReportResponse:
@@ -103,6 +114,18 @@ def test_a_card_has_one_token_whoever_shows_it(outside: Outside) -> None:
     tokens = {four_elements(outside, fresh_id_number()).card_token for _ in range(2)}
     assert len(tokens) == 1
     assert four_elements(outside, fresh_id_number()).bank == "中国工商银行"
+
+
+def test_a_card_is_the_person_s_under_whose_id_it_was_checked(outside: Outside) -> None:
+    assert holds(outside, "card_of_nobody", "cu-1") == MATCH
+    number = "6222021234567890131"
+    card = four_elements(outside, fresh_id_number(), number, "cu-1").card_token
+    assert [holds(outside, card, who) for who in ("cu-1", "cu-2")] == [MATCH, MISMATCH]
+    four_elements(outside, fresh_id_number("94"), number, "cu-2")
+    assert holds(outside, card, "cu-2") == MISMATCH, "the elements did not agree"
+    script = "PaymentProviderService/VerifyCardHolder"
+    outside.script(script, card, Behaviour(outcome="UNKNOWN"))
+    assert [holds(outside, card, "cu-1") for _ in range(2)] == [UNKNOWN, MATCH]
 
 
 def test_digits_15_and_16_of_the_id_number_say_who_differs_and_how(outside: Outside) -> None:

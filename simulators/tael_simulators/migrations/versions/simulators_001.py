@@ -10,6 +10,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_table('card_holder',
+    sa.Column('card_token', sa.Text(), nullable=False),
+    sa.Column('holder_id', sa.Text(), nullable=False, comment="the caller's own id of the person"),
+    sa.PrimaryKeyConstraint('card_token', 'holder_id'),
+    comment='whose a card is, as its four elements were checked'
+    )
     op.create_table('payment',
     sa.Column('payment_id', sa.Text(), nullable=False),
     sa.Column('number', sa.BigInteger(), sa.Identity(always=False), nullable=False),
