@@ -44,6 +44,11 @@ def send(transaction: Connection) -> None:
         transaction.exec_driver_sql(";\n".join(texts), execution_options={"no_parameters": True})
 
 
+def forget(transaction: Connection) -> None:
+    """Drops what waits: what caused it is rolled back."""
+    transaction.info.pop(WAITING, None)
+
+
 def install(engine: Engine) -> None:
     """Makes an engine's connections send what waits in time."""
 
@@ -52,7 +57,7 @@ def install(engine: Engine) -> None:
 
     def dropped(connection: Connection) -> None:
         if not connection.invalidated:  # a lost connection took what waited with it
-            connection.info.pop(WAITING, None)
+            forget(connection)
 
     event.listen(engine, "before_cursor_execute", ahead)
     event.listen(engine, "commit", ahead)

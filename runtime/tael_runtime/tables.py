@@ -96,6 +96,8 @@ work_step = Table(
     Column("name", Text, nullable=False),
     Column("state", Text, nullable=False, server_default="PENDING"),
     Column("summary", LargeBinary),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
     CheckConstraint("state IN ('PENDING', 'RUNNING', 'DONE')", name="work_step_state"),
 )
 

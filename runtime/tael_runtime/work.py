@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, func, insert, select, text, update
@@ -37,6 +39,8 @@ class Step:
     chunks: int
     chunks_done: int
     summary: bytes
+    started_at: datetime | None
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ def list_steps(transaction: Connection, run_id: UUID) -> list[Step]:
             row.chunks or 0,
             int(row.done or 0),
             bytes(row.summary or b""),
+            row.started_at,
+            row.finished_at,
         )
         for row in rows
     ]
@@ -134,21 +140,23 @@ def plan_step(transaction: Connection, run_id: UUID, step: int, payloads: Sequen
                 for n, payload in enumerate(payloads, 1)
             ],
         )
-    _set_step(transaction, run_id, step, "RUNNING")
+    _set_step(transaction, run_id, step, state="RUNNING", started_at=func.clock_timestamp())
 
 
 def finish_step(transaction: Connection, run_id: UUID, step: int, summary: bytes = b"") -> None:
     """Marks a step done, with what it did."""
-    _set_step(transaction, run_id, step, "DONE", summary)
+    now = func.clock_timestamp()
+    began = func.coalesce(work_step.c.started_at, now)
+    _set_step(
+        transaction, run_id, step, state="DONE", summary=summary, started_at=began, finished_at=now
+    )
 
 
-def _set_step(
-    transaction: Connection, run_id: UUID, step: int, state: str, summary: bytes = b""
-) -> None:
+def _set_step(transaction: Connection, run_id: UUID, step: int, **values: Any) -> None:
     transaction.execute(
         update(work_step)
         .where(work_step.c.run_id == run_id, work_step.c.step == step)
-        .values(state=state, summary=summary)
+        .values(values)
     )
 
 

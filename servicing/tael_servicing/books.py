@@ -113,9 +113,9 @@ def on_an_open_day(work: Callable[[], ResultT]) -> ResultT:
             time.sleep(0.01)
 
 
-def day_end_key(book_id: str, day: date) -> str:
-    """The key of the run that ends a book's day."""
-    return f"{book_id}:{day}"
+def day_end_key(book_id: str, day: date | None) -> str:
+    """The key of the run that ends a book's day; without a day, what the keys of all begin with."""
+    return f"{book_id}:{day or ''}"
 
 
 def was_ended(transaction: Connection, book_id: str, day: date) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     func,
     select,
     text,
@@ -49,6 +50,7 @@ from tael_servicing.tables import (
     instalment,
     loan_balance,
     loan_event,
+    loan_set_aside,
     loan_state,
 )
 from tael_servicing.tables import loan as loans
@@ -85,16 +87,26 @@ def lock_all(transaction: Connection, loan_ids: Sequence[str]) -> dict[str, Held
 def lock_on_open_day(transaction: Connection, loan_id: str) -> tuple[date, Held]:
     """The business date, held open as by `books.hold_open`, and the loan as by `lock`: in one trip.
 
-    Raises NotFound, PastCutOff.
+    For a loan that the day's end set aside the day is open still. Raises NotFound, PastCutOff.
     """
     # One after the other: each statement sees what those waited for by the one before have done.
     statement = f"{HOLD}; {LOCK}; {STORED_TEXT}"
     found = transaction.exec_driver_sql(statement, {"ids": [loan_id]}).all()
     held = _one(transaction, found, loan_id)
     row: Any = found[0]
-    if row.closing:
+    if row.closing and not _is_set_aside(transaction, held.contract, row.business_date):
         raise PastCutOff
     return row.business_date, held
+
+
+def _is_set_aside(transaction: Connection, contract: Contract, day: date) -> bool:
+    found = exists().where(
+        loan_set_aside.c.book_id == contract.book_id,
+        loan_set_aside.c.business_date == day,
+        loan_set_aside.c.loan_id == contract.loan_id,
+        loan_set_aside.c.cured.is_(False),
+    )
+    return bool(transaction.execute(select(found)).scalar())
 
 
 def get(transaction: Connection, loan_id: str) -> Held:

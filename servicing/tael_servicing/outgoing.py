@@ -18,11 +18,13 @@ import structlog
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from tael_runtime import later
-from tael_runtime.database import Database
-from tael_runtime.errors import FailedPrecondition
+from tael_runtime.database import Database, is_lost
+from tael_runtime.errors import FailedPrecondition, Unavailable
 from tael_runtime.refusals import reason_of
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import loan, outgoing_posting
@@ -38,6 +40,16 @@ FINAL = (
     grpc.StatusCode.OUT_OF_RANGE,
 )
 """Answers that repeating does not change; every other failure is silence."""
+
+
+def passes(error: BaseException) -> bool:
+    """Whether it is silence, of the store or of a service, that may end by itself."""
+    if isinstance(error, DBAPIError):
+        return is_lost(error)
+    if isinstance(error, grpc.Call):
+        return error.code() not in FINAL
+    return isinstance(error, PoolTimeout | Unavailable)
+
 
 STALE_SECONDS = 1.0
 """What waits longer than this lost its sender."""

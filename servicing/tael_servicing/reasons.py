@@ -69,6 +69,9 @@ class Reason(ReasonEnum):
     NOT_TECHNICAL = "Lateness is technical only from 1 to 7 days past due; judge the class instead."
     DAY_CLOSING = "The business date is being ended; what comes now is booked on the next."
     NOT_THE_BUSINESS_DATE = "Another day is due to be ended; the message names it."
+    LOANS_SET_ASIDE = (
+        "The day is not closed without the loans that were set aside; the message names them."
+    )
     BOOKS_DISAGREE = "Servicing's balances are not the ledger's; the message names the accounts."
     NOTHING_TO_DEBIT = (
         "Nothing that is due is unpaid which is not under way or failed for good; no round is made."

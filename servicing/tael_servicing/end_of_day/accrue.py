@@ -6,6 +6,7 @@ denominator) less what was posted before (DESIGN.md §4), half up as every produ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, select, text
@@ -14,7 +15,7 @@ from tael_servicing import bookings
 from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.arithmetic.vat import Vat
 from tael_servicing.bookings import Batch
-from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 from tael_servicing.loan_store import CONTRACT, contract_of
 from tael_servicing.loans import Contract
 from tael_servicing.tables import RUNNING, loan_state
@@ -90,19 +91,19 @@ STAND = text(
 )
 
 
-class Accrue(Step):
+class Accrue(LoanStep):
     """On the balances after everything dated on or before d."""
 
     name = "accrue"
 
-    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """Every loan that earns interest."""
         rows = transaction.execute(
             select(loan_state.c.loan_id)
             .where(loan_state.c.book_id == closing.book_id, loan_state.c.state.in_(RUNNING))
             .order_by(loan_state.c.loan_id)
         )
-        return chunks(list(rows.scalars()))
+        return list(rows.scalars())
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

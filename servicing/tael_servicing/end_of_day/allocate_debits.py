@@ -9,20 +9,19 @@ from sqlalchemy import Connection
 from tael_servicing import debit_batches, debits, lines, loan_store, repayments
 from tael_servicing.bookings import Batch
 from tael_servicing.debits import Debit
-from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 from tael_servicing.loans import Held
 from tael_servicing.repayments import Receipt
 
 
-class AllocateDebits(Step):
+class AllocateDebits(LoanStep):
     """SUCCESS is a repayment through the channel; what nobody can tell yet stays in flight."""
 
     name = "allocate_debits"
 
-    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """Loans with a debit of today or before that is not settled."""
-        found = debits.unresolved(transaction, closing.book_id, before=closing.next_day)
-        return chunks(found)
+        return debits.unresolved(transaction, closing.book_id, before=closing.next_day)
 
     def prepare(self, closing: Closing, payload: bytes) -> None:
         """A day that ends moments after it opened leaves the channel those moments."""

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from tael_servicing import origination_fees
 from tael_servicing.bookings import Batch
-from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 
 
-class Amortise(Step):
+class Amortise(LoanStep):
     """The month's part of what is deferred; all of it where the loan has ended."""
 
     name = "amortise"
 
-    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """On the last day of a month, loans with fees deferred."""
         if closing.next_day.month == closing.day.month:
             return []
-        return chunks(origination_fees.deferred(transaction, closing.book_id))
+        return origination_fees.deferred(transaction, closing.book_id)
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

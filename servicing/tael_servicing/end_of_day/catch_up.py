@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from tael_runtime.errors import FailedPrecondition
@@ -9,18 +11,18 @@ from tael_servicing import debits, repayments
 from tael_servicing.bookings import Batch
 from tael_servicing.debits import Debit
 from tael_servicing.end_of_day.allocate_debits import hold, receipt
-from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 from tael_servicing.loans import Held
 
 
-class CatchUp(Step):
+class CatchUp(LoanStep):
     """Worth the day they were due, with what followed from their absence taken back."""
 
     name = "catch_up"
 
-    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """Loans with such a debit."""
-        return chunks(debits.unresolved(transaction, closing.book_id, before=closing.day))
+        return debits.unresolved(transaction, closing.book_id, before=closing.day)
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

@@ -36,6 +36,7 @@ class Checks(Step):
     """Everything is delivered when this step begins, so that the two must agree."""
 
     name = "checks"
+    rehearsed = False
 
     @property
     def asks_others(self) -> bool:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from tael_servicing import classification, impairment_policies
 from tael_servicing.bookings import Batch
-from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 
 
-class Classify(Step):
+class Classify(LoanStep):
     """Bad loans, those under observation and those judged by hand."""
 
     name = "classify"
 
-    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """Loans of which something is remembered, or will be."""
         policy = impairment_policies.in_force(transaction, closing.book_id, closing.day).policy
-        return chunks(classification.to_judge(transaction, policy, closing.book_id, closing.day))
+        return classification.to_judge(transaction, policy, closing.book_id, closing.day)
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

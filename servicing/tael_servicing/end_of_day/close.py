@@ -15,6 +15,7 @@ class Close(Step):
     """From here on nothing can be booked on d."""
 
     name = "close"
+    needs_all = True
 
     def prepare(self, closing: Closing, payload: bytes) -> None:
         """Closing a closed day answers as before."""

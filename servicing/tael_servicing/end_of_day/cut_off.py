@@ -13,6 +13,7 @@ class CutOff(Step):
     """Waits for the online bookings under way, then shuts the door behind them."""
 
     name = "cut_off"
+    rehearsed = False
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

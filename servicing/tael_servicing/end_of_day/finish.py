@@ -13,6 +13,8 @@ class Finish(Step):
     """DAY_CLOSED, from which risk and collections start on their own."""
 
     name = "finish"
+    rehearsed = False
+    needs_all = True
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

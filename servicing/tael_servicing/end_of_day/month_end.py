@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from tael_servicing import impairment_policies, provisions
 from tael_servicing.bookings import Batch
-from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 
 
-class MonthEnd(Step):
+class MonthEnd(LoanStep):
     """Class, stage, expected credit loss, allowance."""
 
     name = "month_end"
 
-    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """On the last day of a month, loans that run or have an allowance."""
         if closing.next_day.month == closing.day.month:
             return []
-        return chunks(provisions.to_provide(transaction, closing.book_id))
+        return provisions.to_provide(transaction, closing.book_id)
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

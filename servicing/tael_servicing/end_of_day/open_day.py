@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, or_, select
@@ -10,7 +11,7 @@ from tael_servicing import bookings, debit_batches, events, lines, loan_store, m
 from tael_servicing.arithmetic.fold import apart, open_day
 from tael_servicing.bookings import Batch
 from tael_servicing.enacting import frees, give_back
-from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 from tael_servicing.loans import Held
 from tael_servicing.tables import RUNNING, loan_state
 
@@ -20,12 +21,12 @@ REMIND_AFTER = (1,)
 """Days past due on which one is due."""
 
 
-class OpenDay(Step):
+class OpenDay(LoanStep):
     """Value-dated d + 1, so that a payment of the morning finds what is due."""
 
     name = "open_day"
 
-    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """Loans with something due today or soon, or past due."""
         days = [closing.next_day + timedelta(days=ahead) for ahead in (0, *REMIND_BEFORE)]
         rows = transaction.execute(
@@ -37,7 +38,7 @@ class OpenDay(Step):
             )
             .order_by(loan_state.c.loan_id)
         )
-        return chunks(list(rows.scalars()))
+        return list(rows.scalars())
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, or_, select
 
 from tael_servicing import bookings, loan_store
 from tael_servicing.arithmetic.day import transfer_overdue
 from tael_servicing.arithmetic.fold import apart
 from tael_servicing.bookings import Batch
-from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 from tael_servicing.tables import RUNNING, instalment, loan_state
 
 
-class Overdue(Step):
+class Overdue(LoanStep):
     """Principal of an unpaid instalment moves from 1303.01 to 1303.02; its penalty begins."""
 
     name = "overdue"
 
-    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """Loans with an unpaid due instalment that is not marked overdue."""
         rows = transaction.execute(
             select(loan_state.c.loan_id)
@@ -37,7 +39,7 @@ class Overdue(Step):
             .distinct()
             .order_by(loan_state.c.loan_id)
         )
-        return chunks(list(rows.scalars()))
+        return list(rows.scalars())
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from tael_servicing import loan_store, products, rates, repricing
 from tael_servicing.bookings import Batch
 from tael_servicing.enacting import enact
-from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 
 
-class Reprice(Step):
+class Reprice(LoanStep):
     """After the day is open, so that what falls due on it has the old rate to its last night."""
 
     name = "reprice"
 
-    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """Loans whose day it is."""
-        return chunks(repricing.candidates(transaction, closing.book_id, closing.next_day))
+        return repricing.candidates(transaction, closing.book_id, closing.next_day)
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from enum import Enum, auto
 from typing import Any
 from uuid import UUID
@@ -23,19 +24,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tael.servicing.v1 import end_of_day_pb2 as pb
-from tael_client.values import from_date, from_instant
 from tael_runtime import work
-from tael_runtime.database import is_lost
-from tael_runtime.errors import FailedPrecondition, NotFound, TaelError, Unavailable
+from tael_runtime.errors import FailedPrecondition, NotFound, TaelError
 from tael_runtime.ids import new_id
 from tael_runtime.tables import work_chunk, work_run
 from tael_runtime.work import Chunk, Run
 from tael_servicing import books, outgoing
 from tael_servicing.bookings import Batch
-from tael_servicing.books import DAY_END, day_end_key
+from tael_servicing.books import DAY_END, BookDay, day_end_key
 from tael_servicing.desk import Desk
-from tael_servicing.end_of_day import STEPS
-from tael_servicing.end_of_day.step import Closing, Summary
+from tael_servicing.end_of_day import STEPS, progress, set_aside, supplement
+from tael_servicing.end_of_day.set_aside import Isolation
+from tael_servicing.end_of_day.step import Closing, LoanStep, Step, Summary, members
 from tael_servicing.reasons import Reason
 
 log = structlog.get_logger()
@@ -51,6 +51,7 @@ class _Next(Enum):
 
     DELIVER = auto()
     WAIT = auto()
+    CURE = auto()
     END = auto()
 
 
@@ -71,11 +72,29 @@ class DayEnds:
         """
         with self._db.begin() as transaction:
             run = self._open(transaction, book_id, day)
-            if run.state == "DONE":
-                return run.run_id
-            with self._changed:
-                if day_end_key(book_id, day) not in self._working:
-                    work.set_run_state(transaction, run.run_id, "RUNNING")
+        return self._go_on(book_id, day, run)
+
+    def due(self, book_id: str) -> date:
+        """The day that is to be ended next. Raises NotFound."""
+        with self._db.begin() as transaction:
+            return _due(transaction, books.get(transaction, book_id))
+
+    def resume(self, book_id: str, day: date) -> UUID:
+        """As `start`, of a day whose end was begun. Raises NotFound."""
+        with self._db.begin() as transaction:
+            run = work.find_run(transaction, DAY_END, day_end_key(book_id, day))
+        if run is None:
+            raise NotFound("end of day", day_end_key(book_id, day))
+        return self._go_on(book_id, day, run)
+
+    def _go_on(self, book_id: str, day: date, run: Run) -> UUID:
+        if run.state == "DONE":
+            return run.run_id
+        with self._changed:
+            working = day_end_key(book_id, day) in self._working
+        if not working:
+            with self._db.begin() as transaction:
+                work.set_run_state(transaction, run.run_id, "RUNNING")
         self._join(book_id, day, run)
         return run.run_id
 
@@ -84,7 +103,7 @@ class DayEnds:
         told: pb.EndOfDayRun | None = None
         while going():
             with self._db.read() as connection:
-                now = describe(connection, run_id)
+                now = progress.describe(connection, run_id)
             if now != told:
                 yield now
                 told = now
@@ -110,9 +129,7 @@ class DayEnds:
         found = work.find_run(transaction, DAY_END, day_end_key(book_id, day))
         if found is not None:
             return found
-        due = book.business_date
-        if book.closing and work.find_run(transaction, DAY_END, day_end_key(book_id, due)) is None:
-            due = date.fromordinal(due.toordinal() - 1)
+        due = _due(transaction, book)
         if day != due or book.closing:
             raise FailedPrecondition(
                 Reason.NOT_THE_BUSINESS_DATE, f"{due} is due to be ended, not {day}", book_id
@@ -137,7 +154,7 @@ class DayEnds:
         end = time.monotonic() + PATIENCE_SECONDS
         try:
             while (error := self._attempt(closing, run_id)) is not None:
-                if not _passes(error) or time.monotonic() > end:
+                if not outgoing.passes(error) or time.monotonic() > end:
                     self._block(run_id, error)
                     return
                 time.sleep(0.2)
@@ -150,12 +167,29 @@ class DayEnds:
         """Works until the day is ended; else what stopped it."""
         try:
             self._desk.sender.retry(closing.book_id)
+            self._supplement(closing, run_id)
             self._steps(closing, run_id)
         except Exception as error:  # noqa: BLE001  whatever it is, it is waited out or told
             with suppress(DBAPIError, PoolTimeout):
                 self._let_go(run_id)
             return error
         return None
+
+    def _supplement(self, closing: Closing, run_id: UUID) -> None:
+        """Tries the loans that are set aside once more; those that fail stay so."""
+        with self._db.begin() as transaction:
+            left = set_aside.open_loans(transaction, closing.book_id)
+            finished = work.list_steps(transaction, run_id)
+        done = [STEPS[step.number - 1] for step in finished if step.state != "PENDING"]
+        for each in left:
+            try:
+                with self._db.begin() as transaction:
+                    supplement.work(transaction, closing, each, done)
+            except Exception as error:
+                if outgoing.passes(error):
+                    raise
+                with self._db.begin() as transaction:
+                    set_aside.put(transaction, closing, each.loan_id, each.step, error)
 
     def _let_go(self, run_id: UUID) -> None:
         """The chunk that was not finished is free at once, and not when its lease runs out."""
@@ -168,7 +202,7 @@ class DayEnds:
 
     def _block(self, run_id: UUID, error: Exception) -> None:
         if isinstance(error, TaelError):
-            why = f"{error.reason.name}: {error.message}"
+            why = set_aside.reason_of(error)
         elif isinstance(error, grpc.Call):
             why = f"{error.code().name}: {error.details()}"
         else:
@@ -192,30 +226,44 @@ class DayEnds:
         if following is _Next.DELIVER:
             self._desk.sender.drain(closing.book_id, PATIENCE_SECONDS)
             return
+        if following is _Next.CURE:
+            with self._db.begin() as transaction:
+                raise set_aside.missing(closing, set_aside.open_loans(transaction, closing.book_id))
         with self._changed:
             self._changed.wait(0.05)
 
     def _do(self, closing: Closing, chunk: Chunk) -> Chunk | _Next:
         """Works a chunk and takes the next one, in one transaction.
 
-        Small steps that ask nobody follow one another in it: a quiet day has few commits.
+        Small steps that ask nobody follow one another in it: a quiet day has few commits. Where one
+        of its loans is at fault it is done again without.
         """
         STEPS[chunk.step - 1].prepare(closing, chunk.payload)
+        try:
+            return self._together(closing, chunk, _whole)
+        except Exception as error:
+            if outgoing.passes(error):
+                raise
+            return self._together(closing, chunk, _without_faulty)
+
+    def _together(self, closing: Closing, chunk: Chunk, how: How) -> Chunk | _Next:
         with self._db.begin() as transaction:
             while True:
-                following = self._chunk(transaction, closing, chunk)
+                following = self._chunk(transaction, closing, chunk, how)
                 if not isinstance(following, Chunk) or following.step == chunk.step:
                     return following
                 if STEPS[following.step - 1].asks_others:
                     return following
                 chunk = following
 
-    def _chunk(self, transaction: Connection, closing: Closing, chunk: Chunk) -> Chunk | _Next:
+    def _chunk(
+        self, transaction: Connection, closing: Closing, chunk: Chunk, how: How
+    ) -> Chunk | _Next:
         step = STEPS[chunk.step - 1]
         named = f"eod:{closing.book_id}:{closing.day}:{step.name}:{chunk.number}"
         day = books.get(transaction, closing.book_id).business_date
         batch = Batch(named, closing.book_id, named, day)
-        summary = step.work(transaction, closing, chunk.payload, batch)
+        summary = how(transaction, closing, step, chunk.payload, batch)
         if not work.finish_chunk(transaction, chunk, summary.dump()):
             transaction.rollback()
             return _Next.WAIT
@@ -230,7 +278,12 @@ class DayEnds:
             if now.state == "PENDING":
                 if undelivered:
                     return _Next.DELIVER
-                payloads = STEPS[now.number - 1].plan(transaction, closing)
+                aside = set_aside.open_loans(transaction, closing.book_id)
+                missing = frozenset(each.loan_id for each in aside)
+                step = STEPS[now.number - 1]
+                if aside and step.needs_all:
+                    return _Next.CURE
+                payloads = step.plan(transaction, replace(closing, aside=missing))
                 chunks = len(payloads)
                 if chunks:
                     work.plan_step(transaction, run_id, now.number, payloads)
@@ -248,61 +301,25 @@ class DayEnds:
         work.finish_step(transaction, run_id, step.number, total.dump())
 
 
-def _passes(error: Exception) -> bool:
-    """Whether it is silence, of the store or of a service, that may end by itself."""
-    if isinstance(error, DBAPIError):
-        return is_lost(error)
-    if isinstance(error, grpc.Call):
-        return error.code() not in outgoing.FINAL
-    return isinstance(error, PoolTimeout | Unavailable)
+def _due(transaction: Connection, book: BookDay) -> date:
+    """The day to be ended next, or being ended: its book may stand on the day after already."""
+    day = book.business_date
+    begun = work.find_run(transaction, DAY_END, day_end_key(book.book_id, day))
+    return day - timedelta(days=1) if book.closing and begun is None else day
 
 
-RUN_STATES = {
-    "RUNNING": pb.RUN_STATE_RUNNING,
-    "DONE": pb.RUN_STATE_DONE,
-    "BLOCKED": pb.RUN_STATE_BLOCKED,
-    "PENDING": pb.RUN_STATE_UNSPECIFIED,
-}
+How = Callable[[Connection, Closing, Step, bytes, Batch], Summary]
 
 
-def find(connection: Connection, book_id: str, day: date | None) -> UUID:
-    """The run of a day, the newest where none is given. Raises NotFound."""
-    query = select(work_run.c.run_id).where(
-        work_run.c.kind == DAY_END,
-        work_run.c.key == day_end_key(book_id, day) if day else work_run.c.key.like(f"{book_id}:%"),
-    )
-    found = connection.execute(query.order_by(work_run.c.key.desc()).limit(1)).scalar()
-    if found is None:
-        raise NotFound("end of day", day_end_key(book_id, day) if day else book_id)
-    return UUID(str(found))
+def _whole(
+    transaction: Connection, closing: Closing, step: Step, payload: bytes, batch: Batch
+) -> Summary:
+    return step.work(transaction, closing, payload, batch)
 
 
-def describe(connection: Connection, run_id: UUID) -> pb.EndOfDayRun:
-    """The run in the contract's words."""
-    row = connection.execute(select(work_run).where(work_run.c.run_id == run_id)).one()
-    book_id, _, day = row.key.rpartition(":")
-    closed = date.fromisoformat(day)
-    message = pb.EndOfDayRun(
-        book_id=book_id,
-        business_date=from_date(closed),
-        state=RUN_STATES[row.state],
-        steps=[_progress(step) for step in work.list_steps(connection, run_id)],
-        error=row.error or "",
-        started_at=from_instant(row.started_at),
-    )
-    if row.state == "DONE":
-        message.next_business_date.CopyFrom(from_date(date.fromordinal(closed.toordinal() + 1)))
-        message.finished_at.CopyFrom(from_instant(row.finished_at))
-    return message
-
-
-def _progress(step: work.Step) -> pb.StepProgress:
-    summary = Summary.parse(step.summary)
-    return pb.StepProgress(
-        step=step.name,
-        state=RUN_STATES[step.state],
-        chunks_done=step.chunks_done,
-        chunks=step.chunks,
-        loans=summary.loans,
-        amounts=summary.amounts,
-    )
+def _without_faulty(
+    transaction: Connection, closing: Closing, step: Step, payload: bytes, batch: Batch
+) -> Summary:
+    if not isinstance(step, LoanStep):
+        return step.work(transaction, closing, payload, batch)
+    return Isolation(transaction, closing, step, batch).work(members(payload))

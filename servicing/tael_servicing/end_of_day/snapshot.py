@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select
 
 from tael_servicing import impairment_policies, snapshots
 from tael_servicing.bookings import Batch
-from tael_servicing.end_of_day.step import Closing, Step, Summary, chunks, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 from tael_servicing.tables import loan_state
 
 
-class Snapshot(Step):
+class Snapshot(LoanStep):
     """One row a loan, written set by set."""
 
     name = "snapshot"
+    rehearsed = False
 
-    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """Every loan that was paid out; those that left long ago have no row."""
         rows = transaction.execute(
             select(loan_state.c.loan_id)
@@ -25,7 +28,7 @@ class Snapshot(Step):
             )
             .order_by(loan_state.c.loan_id)
         )
-        return chunks(list(rows.scalars()))
+        return list(rows.scalars())
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

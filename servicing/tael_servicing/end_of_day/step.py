@@ -27,6 +27,8 @@ class Closing:
     desk: Desk
     book_id: str
     day: date
+    aside: frozenset[str] = frozenset()
+    """Loans that are set aside."""
 
     @property
     def next_day(self) -> date:
@@ -70,6 +72,10 @@ class Step(ABC):
     """One step: its chunks are frozen when it starts, each is worked once, whole or not at all."""
 
     name: ClassVar[str]
+    needs_all: ClassVar[bool] = False
+    """Whether it waits until no loan is set aside."""
+    rehearsed: ClassVar[bool] = True
+    """Whether a rehearsal does it: it asks nobody and stands in nobody's way."""
 
     @property
     def asks_others(self) -> bool:
@@ -90,9 +96,26 @@ class Step(ABC):
         """The chunk's effect, its outgoing postings under `batch` included."""
 
 
+class LoanStep(Step):
+    """A step over loans: one that it cannot work is set aside, and the others go on."""
+
+    @abstractmethod
+    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
+        """Those it works, by loan id."""
+
+    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+        """Its members but for those that are set aside."""
+        return chunks(sorted(set(self.choose(transaction, closing)) - closing.aside))
+
+
 def chunks(loan_ids: Sequence[str]) -> list[bytes]:
-    """Loans as payloads of chunks."""
-    return [json.dumps(page).encode() for page in pages(loan_ids, LOANS_A_CHUNK)]
+    """Loans, or lines, as payloads of chunks."""
+    return [payload_of(page) for page in pages(loan_ids, LOANS_A_CHUNK)]
+
+
+def payload_of(loan_ids: Sequence[str]) -> bytes:
+    """The payload of one chunk."""
+    return json.dumps(loan_ids).encode()
 
 
 def members(payload: bytes) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tael_runtime.tables import with_floor
 from tael_servicing.tables.columns import SORTED, own
+from tael_servicing.tables.day_ends import loan_set_aside
 from tael_servicing.tables.lines import credit_line, line_movement
 from tael_servicing.tables.loans import (
     BALANCES,
@@ -70,6 +71,7 @@ __all__ = [
     "loan_day",
     "loan_event",
     "loan_posting",
+    "loan_set_aside",
     "loan_state",
     "lpr",
     "metadata",

@@ -77,6 +77,8 @@ def upgrade() -> None:
     sa.Column('name', sa.Text(), nullable=False),
     sa.Column('state', sa.Text(), server_default='PENDING', nullable=False),
     sa.Column('summary', sa.LargeBinary(), nullable=True),
+    sa.Column('started_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.CheckConstraint("state IN ('PENDING', 'RUNNING', 'DONE')", name='work_step_state'),
     sa.PrimaryKeyConstraint('run_id', 'step')
     )

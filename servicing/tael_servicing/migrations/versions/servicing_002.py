@@ -455,6 +455,17 @@ def upgrade() -> None:
     comment='classes that more than days past due decide; every other loan has none'
     )
     op.create_index('loan_class_book', 'loan_class', ['book_id', 'loan_id'], unique=False)
+    op.create_table('loan_set_aside',
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('business_date', sa.Date(), nullable=False, comment='the day being ended'),
+    sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('step', sa.Text(), nullable=False, comment='from which on the loan is missing'),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('cured', sa.Boolean(), server_default='false', nullable=False),
+    sa.PrimaryKeyConstraint('book_id', 'business_date', 'loan_id'),
+    comment='loans that a step could not work; the day is not closed while one is not cured'
+    )
+    op.create_index('loan_set_aside_open', 'loan_set_aside', ['book_id', 'loan_id'], unique=False, postgresql_where=sa.text('NOT cured'))
     op.create_table('loan_day',
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('date', sa.Date(), nullable=False),
@@ -599,6 +610,8 @@ def downgrade() -> None:
     op.drop_index('partner_book', table_name='partner')
     op.drop_table('partner')
     op.drop_table('loan_day')
+    op.drop_index('loan_set_aside_open', table_name='loan_set_aside', postgresql_where=sa.text('NOT cured'))
+    op.drop_table('loan_set_aside')
     op.drop_index('loan_class_book', table_name='loan_class')
     op.drop_table('loan_class')
     op.drop_index('impairment_policy_book', table_name='impairment_policy')

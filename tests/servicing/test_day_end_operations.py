@@ -1,0 +1,167 @@
+"""A day end in the hands of who runs it: set aside, resumed, caught up, rehearsed, listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import grpc
+import pytest
+from servicing.bank import DUE_TOMORROW, START, Bank
+
+from support import refusal
+from tael.ledger.v1 import proof_pb2, proof_pb2_grpc
+from tael.servicing.v1 import end_of_day_pb2 as pb
+from tael_client.values import from_date
+
+MOST = 9_223_372_036_854_775_807
+"""The store's greatest number."""
+
+
+def resume(bank: Bank, day: date) -> pb.EndOfDayRun:
+    request = pb.ResumeEndOfDayRequest(book_id=bank.book, business_date=from_date(day))
+    *_, last = bank.day_ends.ResumeEndOfDay(request)
+    return last.run
+
+
+def set_aside(bank: Bank, day: date | None = None) -> list[pb.LoanSetAside]:
+    request = pb.ListLoansSetAsideRequest(
+        book_id=bank.book, business_date=from_date(day) if day else None
+    )
+    return list(bank.day_ends.ListLoansSetAside(request).loans)
+
+
+def line(bank: Bank, loan_id: str, per_night: int, denominator: int) -> tuple[int, int]:
+    """Writes over how a loan's interest grows; returns how it did."""
+    read = "SELECT per_night, denominator FROM accrual_position WHERE loan_id = :loan"
+    (before,) = bank.house.sql(read, "servicing", loan=loan_id)
+    bank.house.sql(
+        "UPDATE accrual_position SET per_night = :night, denominator = :denominator"
+        " WHERE loan_id = :loan",
+        "servicing",
+        write=True,
+        loan=loan_id,
+        night=per_night,
+        denominator=denominator,
+    )
+    return tuple(before)
+
+
+def test_a_loan_at_fault_is_set_aside_and_the_day_waits_for_it_alone(bank: Bank) -> None:
+    first, faulty, last = (bank.lend().loan_id for _ in range(3))
+    before = line(bank, faulty, MOST - 1, MOST)
+    for _ in range(2):
+        run = bank.run_day()
+        assert run.state == pb.RUN_STATE_BLOCKED
+        assert run.error.startswith(f"LOANS_SET_ASIDE: 1 set aside: {faulty} (accrue: ")
+        assert run.loans_set_aside == 1
+    assert [step.step for step in run.steps if step.state == pb.RUN_STATE_DONE][-1] == "snapshot"
+    (aside,) = set_aside(bank)
+    assert (aside.loan_id, aside.step, aside.cured) == (faulty, "accrue", False)
+    assert "out of range" in aside.reason
+    for loan_id, nights in ((first, 1), (faulty, 0), (last, 1)):
+        assert len(bank.posted(loan_id, "INTEREST_ACCRUED")) == nights
+    line(bank, faulty, *before)
+    assert resume(bank, START).state == pb.RUN_STATE_DONE
+    assert set_aside(bank) == []
+    assert [each.cured for each in set_aside(bank, START)] == [True]
+    nights = [bank.posted(each, "INTEREST_ACCRUED") for each in (first, faulty, last)]
+    assert nights == [[{"interest": 323}]] * 3
+    ((request_id,),) = bank.house.sql(
+        "SELECT request_id FROM loan_posting WHERE loan_id = :loan AND event = 'INTEREST_ACCRUED'",
+        "servicing",
+        loan=faulty,
+    )
+    assert "supplement" in request_id
+    bank.day += timedelta(days=1)
+    bank.assert_books_agree()
+    bank.end_day()
+
+
+def test_a_loan_set_aside_takes_a_back_dated_repayment_on_the_day_that_waits_for_it(
+    bank: Bank,
+) -> None:
+    twin, faulty = bank.lend().loan_id, bank.lend().loan_id
+    bank.end_day()
+    prepaid = {"kind": "PREPAY_KEEP_TERM", "value_date": from_date(START)}
+    bank.repay(twin, 200_000, **prepaid)
+    line(bank, faulty, MOST - 1, MOST)
+    assert bank.run_day().state == pb.RUN_STATE_BLOCKED
+    bank.repay(faulty, 200_000, **prepaid)
+    assert resume(bank, bank.day).state == pb.RUN_STATE_DONE
+    bank.day += timedelta(days=1)
+    assert bank.owes(faulty) == bank.owes(twin)
+    assert bank.posted(faulty, "INTEREST_ACCRUED") == bank.posted(twin, "INTEREST_ACCRUED")
+    bank.assert_books_agree()
+
+
+def test_a_loan_that_cannot_be_opened_keeps_the_next_day_from_opening(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(**DUE_TOMORROW)
+    loan_id = bank.lend(repay_day=16).loan_id
+    ((kept,),) = bank.house.sql(
+        "SELECT kept FROM loan_state WHERE loan_id = :loan", "servicing", loan=loan_id
+    )
+    change = "UPDATE loan_state SET kept = :kept WHERE loan_id = :loan"
+    bank.house.sql(change, "servicing", write=True, loan=loan_id, kept="{")
+    run = bank.run_day()
+    assert run.state == pb.RUN_STATE_BLOCKED
+    assert [each.step for each in set_aside(bank)] == ["open_day"], run.error
+    bank.house.sql(change, "servicing", write=True, loan=loan_id, kept=kept)
+    assert resume(bank, START).state == pb.RUN_STATE_DONE
+    bank.day += timedelta(days=1)
+    assert [sorted(each) for each in bank.posted(loan_id, "INTEREST_DUE")] == [["interest"]]
+    bank.assert_books_agree()
+
+
+def test_only_a_day_that_was_begun_is_resumed(bank: Bank) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        resume(bank, START)
+    assert refusal(refused.value)[0] == "NOT_FOUND"
+    done = bank.end_day()
+    assert resume(bank, START) == done
+
+
+def test_missed_days_are_caught_up_one_after_the_other(bank: Bank) -> None:
+    loan_id = bank.lend().loan_id
+    request = pb.CatchUpRequest(book_id=bank.book, open_date=from_date(START + timedelta(days=3)))
+    runs = [told.run for told in bank.day_ends.CatchUp(request)]
+    done = [each for each in runs if each.state == pb.RUN_STATE_DONE]
+    assert [each.business_date.day for each in done] == [15, 16, 17]
+    assert len(bank.posted(loan_id, "INTEREST_ACCRUED")) == 3
+    assert list(bank.day_ends.CatchUp(request)) == []
+    bank.day += timedelta(days=3)
+    bank.assert_books_agree()
+
+
+def test_runs_are_listed_the_newest_day_first(bank: Bank) -> None:
+    runs = [bank.end_day() for _ in range(3)]
+    request = pb.ListEndOfDaysRequest(book_id=bank.book, page_size=2)
+    first = bank.day_ends.ListEndOfDays(request)
+    request.page_token = first.next_page_token
+    rest = bank.day_ends.ListEndOfDays(request)
+    assert [*first.runs, *rest.runs] == runs[::-1]
+    assert rest.next_page_token == ""
+    for step in runs[0].steps:
+        assert step.started_at.ToNanoseconds() <= step.finished_at.ToNanoseconds()
+
+
+def test_a_rehearsal_tells_what_the_day_will_do_and_does_nothing(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(**DUE_TOMORROW)
+    loan_id = bank.lend(repay_day=16).loan_id
+    proofs = bank.house.client("ledger", proof_pb2_grpc.ProofServiceStub)
+    head = proof_pb2.GetHeadRequest(book_id=bank.book)
+    before = proofs.GetHead(head), bank.loan(loan_id)
+    request = pb.RehearseEndOfDayRequest(book_id=bank.book, business_date=from_date(START))
+    told = bank.day_ends.RehearseEndOfDay(request)
+    assert (proofs.GetHead(head), bank.loan(loan_id)) == before
+    done = {step.step: step for step in bank.end_day().steps}
+    for step in told.steps:
+        assert (step.loans, step.amounts) == (done[step.step].loans, done[step.step].amounts)
+    assert [step.step for step in told.steps if step.loans] == ["accrue", "open_day"]
+    with pytest.raises(grpc.RpcError) as refused:
+        bank.day_ends.RehearseEndOfDay(request)
+    assert refusal(refused.value) == ("FAILED_PRECONDITION", "NOT_THE_BUSINESS_DATE")
