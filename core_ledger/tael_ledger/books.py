@@ -31,6 +31,7 @@ class Book:
     """IANA name."""
     lender_type: str
     vat_mode: str
+    non_accrual_policy: str
     first_date: date
     """Its first business date."""
     business_date: date

@@ -60,6 +60,11 @@ def vat_mode(value: ledger_pb2.VatMode.ValueType) -> str:
     return _given(ledger_pb2.VatMode.Name(value), "VAT_MODE_")
 
 
+def non_accrual_policy(value: ledger_pb2.NonAccrualPolicy.ValueType) -> str:
+    """REVERSAL, …; "" where not given."""
+    return _given(ledger_pb2.NonAccrualPolicy.Name(value), "NON_ACCRUAL_POLICY_")
+
+
 def accrual_status(value: ledger_pb2.AccrualStatus.ValueType) -> str:
     """ACCRUAL, …; "" where not given."""
     return _given(ledger_pb2.AccrualStatus.Name(value), "ACCRUAL_STATUS_")
@@ -74,6 +79,9 @@ def book(value: Book) -> ledger_pb2.Book:
         time_zone=value.time_zone,
         lender_type=_lender(value.lender_type),
         vat_mode=_vat(value.vat_mode),
+        non_accrual_policy=ledger_pb2.NonAccrualPolicy.Value(
+            f"NON_ACCRUAL_POLICY_{value.non_accrual_policy}"
+        ),
         business_date=from_date(value.business_date),
     )
 

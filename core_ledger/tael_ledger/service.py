@@ -43,6 +43,8 @@ class Ledger(Accounts, Postings, Reservations, Reading, ledger_pb2_grpc.LedgerSe
             time_zone=time_zone,
             lender_type=messages.lender_type(request.lender_type) or "BANK",
             vat_mode=messages.vat_mode(request.vat_mode) or "NONE",
+            non_accrual_policy=messages.non_accrual_policy(request.non_accrual_policy)
+            or "REVERSAL",
             first_date=first_date,
             business_date=first_date,
             rules_version=1,

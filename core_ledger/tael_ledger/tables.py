@@ -47,6 +47,7 @@ book = Table(
     Column("time_zone", Text, nullable=False),
     Column("lender_type", Text, nullable=False),
     Column("vat_mode", Text, nullable=False),
+    Column("non_accrual_policy", Text, nullable=False),
     Column("first_date", Date, nullable=False, comment="its first business date"),
     Column("business_date", Date, nullable=False),
     Column("rules_version", Integer, nullable=False, comment="in force on the business date"),

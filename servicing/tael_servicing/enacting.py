@@ -8,8 +8,8 @@ changes is posted (arithmetic.difference).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 from sqlalchemy import Connection
@@ -95,6 +95,42 @@ def enact(
     if tells:
         events.state_changed(transaction, day, held.state, after)
     return Enacted(event, held, after, postings, batch.request_id)
+
+
+def enact_at_close(
+    transaction: Connection,
+    loan_ids: Sequence[str],
+    batch: Batch,
+    make: Callable[[Held, str], LoanEvent],
+    reference: str,
+) -> list[Posting]:
+    """Does to each of many loans what `make` says of it under an event id, at the end of a day whose
+    night is accrued; what posts nothing did not happen.
+    """
+    event_ids = loans.next_event_ids(transaction, loan_ids)
+    made: list[tuple[Contract, Posting]] = []
+    changed: list[Held] = []
+    happened: dict[str, LoanEvent] = {}
+    for held in loan_store.load(transaction, loan_ids):
+        event = make(held, event_ids[held.contract.loan_id])
+        loan, postings = _before_the_night(held, event)
+        if postings:
+            happened[held.contract.loan_id] = event
+            changed.append(replace(held, loan=loan))
+            made += [(held.contract, posting) for posting in postings]
+    if happened:
+        loans.record_many(transaction, batch.business_date, happened, reference)
+        loan_store.save(transaction, *changed)
+        bookings.post_many(transaction, batch, made)
+    return [posting for _, posting in made]
+
+
+def _before_the_night(held: Held, event: LoanEvent) -> Step:
+    """The night of the day is accrued already; the event belongs to the day all the same."""
+    loan, postings = happen(held.terms, replace(held.loan, business_date=event.value_date), event)
+    last = max(loan.last_event, held.loan.last_event)
+    after = replace(loan, business_date=held.loan.business_date, last_event=last)
+    return Step(after, postings)
 
 
 def _check_value_date(contract: Contract, event: LoanEvent, day: date) -> None:

@@ -31,9 +31,9 @@ class Products(product_pb2_grpc.ProductServiceServicer):
         lender_type = ledger_pb2.LenderType.Name(book.lender_type).removeprefix("LENDER_TYPE_")
 
         def work(transaction: Connection) -> pb.PublishProductResponse:
-            taxed = products.taxed(request, splits=book.vat_mode == ledger_pb2.VAT_MODE_SPLIT)
+            whole = products.in_book(request, book)
             ours = books.get(transaction, request.book_id)
-            product = products.publish(transaction, taxed, ours, lender_type)
+            product = products.publish(transaction, whole, ours, lender_type)
             return pb.PublishProductResponse(product=product.message())
 
         return idempotency.once(

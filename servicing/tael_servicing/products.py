@@ -70,16 +70,25 @@ def setting(
     return Setting(book.currency_code, day, rate, tuple(holding))
 
 
-def taxed(request: pb.PublishProductRequest, *, splits: bool) -> pb.PublishProductRequest:
-    """The request with the VAT rate of its loans. Raises InvalidArgument where the book has none."""
-    given = request.terms.vat_rate.value
-    if given and not splits:
-        raise InvalidArgument("terms.vat_rate", "only a book of VAT mode SPLIT has one")
-    if given or not splits:
-        return request
+def in_book(request: pb.PublishProductRequest, book: ledger_pb2.Book) -> pb.PublishProductRequest:
+    """The request with what its book decides: the VAT rate of its loans, how impaired ones earn.
+
+    Raises InvalidArgument for a VAT rate where the book has none, for another policy than the book's.
+    """
     whole = pb.PublishProductRequest()
     whole.CopyFrom(request)
-    whole.terms.vat_rate.value = VAT_RATE
+    splits = book.vat_mode == ledger_pb2.VAT_MODE_SPLIT
+    if request.terms.vat_rate.value and not splits:
+        raise InvalidArgument("terms.vat_rate", "only a book of VAT mode SPLIT has one")
+    if splits and not request.terms.vat_rate.value:
+        whole.terms.vat_rate.value = VAT_RATE
+    policy, asked = book.non_accrual_policy, request.terms.non_accrual.policy
+    if asked not in (ledger_pb2.NON_ACCRUAL_POLICY_UNSPECIFIED, policy):
+        name = ledger_pb2.NonAccrualPolicy.Name(policy).removeprefix("NON_ACCRUAL_POLICY_")
+        raise InvalidArgument(
+            "terms.non_accrual.policy", f"is the book's, {name}, for all of its loans"
+        )
+    whole.terms.non_accrual.policy = policy
     return whole
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select, text
 
-from tael_servicing import bookings, loan_store, loans, snapshots
-from tael_servicing.arithmetic.events import AllowanceAdjusted, LoanEvent
-from tael_servicing.arithmetic.fold import happen
+from tael_servicing import snapshots
+from tael_servicing.arithmetic.events import AllowanceAdjusted
 from tael_servicing.arithmetic.impairment import ImpairmentPolicy, RiskClass, expected_loss
-from tael_servicing.arithmetic.postings import Posting, Step
+from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.bookings import Batch
-from tael_servicing.loans import Contract, Held
+from tael_servicing.enacting import enact_at_close
+from tael_servicing.loans import Held
 from tael_servicing.snapshots import Ledger
 from tael_servicing.tables import (
     MOVES_ALLOWANCE,
@@ -52,36 +52,15 @@ def provide(
     """Sets the allowances of loans to their expected losses at the end of the day."""
     standings = _standings(transaction, policy, day, loan_ids)
     undrawn = _undrawn(transaction, loan_ids)
-    event_ids = loans.next_event_ids(transaction, loan_ids)
-    made: list[tuple[Contract, Posting]] = []
-    changed: list[Held] = []
-    events: dict[str, LoanEvent] = {}
-    for held in loan_store.load(transaction, loan_ids):
+
+    def adjust(held: Held, event_id: str) -> AllowanceAdjusted:
         loan_id = held.contract.loan_id
         worst, at = standings[loan_id]
-        target = expected_loss(
-            policy, held.loan.annual_rate, held.loan, worst, at, undrawn.get(loan_id, 0)
-        )
-        event = AllowanceAdjusted(day, event_ids[loan_id], target)
-        loan, postings = _adjusted(held, event)
-        if not postings:
-            continue
-        events[loan_id] = event
-        changed.append(replace(held, loan=loan))
-        made += [(held.contract, posting) for posting in postings]
-    if events:
-        loans.record_many(transaction, batch.business_date, events, "expected loss")
-        loan_store.save(transaction, *changed)
-        bookings.post_many(transaction, batch, made)
-    return [posting for _, posting in made]
+        left = undrawn.get(loan_id, 0)
+        target = expected_loss(policy, held.loan.annual_rate, held.loan, worst, at, left)
+        return AllowanceAdjusted(day, event_id, target)
 
-
-def _adjusted(held: Held, event: AllowanceAdjusted) -> Step:
-    """The night of the day is accrued already; the event belongs to the day all the same."""
-    loan, postings = happen(held.terms, replace(held.loan, business_date=event.value_date), event)
-    last = max(loan.last_event, held.loan.last_event)
-    after = replace(loan, business_date=held.loan.business_date, last_event=last)
-    return Step(after, postings)
+    return enact_at_close(transaction, loan_ids, batch, adjust, "expected loss")
 
 
 def _standings(
@@ -139,6 +118,7 @@ class Movement:
     transfers_out: int
     written_off: int
     derecognised: int
+    interest: int
     closing: int
 
 
@@ -156,6 +136,9 @@ MOVED = text(
                    WHEN 'LOAN_WRITTEN_OFF' THEN CAST(amounts ->> 'principal' AS bigint)
                    WHEN 'PRINCIPAL_WAIVED' THEN CAST(amounts ->> 'principal_impaired' AS bigint)
                END AS used,
+               CASE posting.event
+                   WHEN 'IMPAIRED_INTEREST_ACCRUED' THEN CAST(amounts ->> 'interest' AS bigint)
+               END AS earned,
                CAST(amounts ->> 'allowance_stage1' AS bigint) AS left1,
                CAST(amounts ->> 'allowance_stage2' AS bigint) AS left2,
                CAST(amounts ->> 'allowance_stage3' AS bigint) AS left3
@@ -179,7 +162,8 @@ MOVED = text(
                least(down1, moved) AS out1, least(down2, moved - least(down1, moved)) AS out2
         FROM shared
     ), stages AS (
-        SELECT fresh, stage, up - came AS charge, down - went AS release, came, went, spent, gone
+        SELECT fresh, stage, up - came AS charge, down - went AS release, came, went, spent, gone,
+               CASE stage WHEN 3 THEN earned END AS interest
         FROM ways CROSS JOIN LATERAL (VALUES
             (1, up1, down1, in1, out1, CAST(0 AS bigint), left1),
             (2, up2, down2, in2, out2, 0, left2),
@@ -193,7 +177,8 @@ MOVED = text(
            CAST(sum(came) AS bigint) AS transfers_in,
            CAST(sum(went) AS bigint) AS transfers_out,
            CAST(sum(spent) AS bigint) AS written_off,
-           CAST(coalesce(sum(gone), 0) AS bigint) AS derecognised
+           CAST(coalesce(sum(gone), 0) AS bigint) AS derecognised,
+           CAST(coalesce(sum(interest), 0) AS bigint) AS interest
     FROM stages GROUP BY stage ORDER BY stage
     """
 )

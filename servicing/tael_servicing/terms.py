@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from google.type import decimal_pb2
 
+from tael.ledger.v1 import ledger_pb2
 from tael.servicing.v1 import product_pb2 as pb
 from tael_client.values import to_date, to_decimal
 from tael_servicing.arithmetic.rounding import Rounding
@@ -34,6 +35,7 @@ from tael_servicing.arithmetic.terms import (
     Maturity,
     Method,
     MonthEnd,
+    NonAccrual,
     Overdue,
     Part,
     Partial,
@@ -175,6 +177,11 @@ SWEEPS = {
     pb.REPAYMENT_SWEEP_UNSPECIFIED: Sweep.HORIZONTAL,
     pb.REPAYMENT_SWEEP_HORIZONTAL: Sweep.HORIZONTAL,
     pb.REPAYMENT_SWEEP_VERTICAL: Sweep.VERTICAL,
+}
+POLICIES = {
+    ledger_pb2.NON_ACCRUAL_POLICY_UNSPECIFIED: NonAccrual.REVERSAL,
+    ledger_pb2.NON_ACCRUAL_POLICY_REVERSAL: NonAccrual.REVERSAL,
+    ledger_pb2.NON_ACCRUAL_POLICY_STAGE3_NET: NonAccrual.STAGE3_NET,
 }
 FEES_AT = {
     pb.FEE_AT_DISBURSEMENT: FeeAt.DISBURSEMENT,
@@ -327,6 +334,7 @@ def _non_accrual(terms: pb.ProductTerms) -> dict[str, Any]:
     dpd = given.dpd if given.HasField("dpd") else terms.nonaccrual_dpd or DEFAULT_NONACCRUAL_DPD
     cure = given.cure_periods if given.HasField("cure_periods") else DEFAULT_CURE_PERIODS
     return {
+        "nonaccrual": POLICIES[given.policy],
         "nonaccrual_dpd": NEVER if given.never else dpd,
         "cure_periods": cure,
         "write_off_performing": given.write_off_performing,

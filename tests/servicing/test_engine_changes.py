@@ -21,6 +21,7 @@ from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Prepaid, Repa
 from tael_servicing.arithmetic.fold import replay
 from tael_servicing.arithmetic.loan import Loan
 from tael_servicing.arithmetic.prepaying import payoff
+from tael_servicing.arithmetic.rounding import Rounding, rounded
 from tael_servicing.arithmetic.terms import (
     Annuity,
     Basis,
@@ -331,3 +332,13 @@ def test_another_flat_rate_is_on_what_was_lent_too() -> None:
     lower = happened.Repriced(FIRST_DUE, "02", Decimal("0.06"))
     loan = loan_on(FIRST_DUE, FLAT_PAID, lower, terms=FLAT, lent=FOUR)
     assert [row[:2] for row in ahead(loan)] == [(100_000, 2_000)] * 3
+
+
+def test_penalty_that_joined_the_plan_stays_owed_when_the_plan_is_not_kept() -> None:
+    """7.88 of twenty days on the first instalment: with the second, nights on that alone come to it."""
+    plan = happened.Rescheduled(date(2026, 3, 7), "01", Plan(re_age=True))
+    terms = Terms(Method.EQUAL_INSTALMENT, 12, Decimal("0.12"))
+    born = Disbursed(date(2026, 1, 15), "00", 1_000_000)
+    late = replay(terms, [born, plan], date(2026, 3, 16)).loan.arrears[0]
+    night = rounded(late.principal_unpaid * 5, 10_000, Rounding.HALF_UP)
+    assert late.unpaid(Part.PENALTY) == 788 + night

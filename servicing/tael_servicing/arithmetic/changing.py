@@ -89,7 +89,7 @@ def _lend_on_a_claim(loan: Loan, journal: Journal, principal: int) -> None:
 def _reopen(terms: Terms, loan: Loan) -> None:
     """A matured loan runs on; what a closed one was let off or sold does not come back."""
     if loan.closure is not None:
-        loan.closure = loan.nonaccrual_since = None
+        loan.closure = loan.nonaccrual_since = loan.recognised = None
         loan.deferred = 0
         for row in loan.rows[loan.settled_count :]:
             row.due = row.paid.copy()

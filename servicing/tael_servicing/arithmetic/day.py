@@ -10,9 +10,19 @@ from datetime import timedelta
 from tael_servicing.arithmetic.loan import DAY, Loan, Owed, balances, current_accrual
 from tael_servicing.arithmetic.paying import close_if_repaid, pay_arrears, skip_settled
 from tael_servicing.arithmetic.postings import Journal
+from tael_servicing.arithmetic.recognised import NOTHING, Recognised
 from tael_servicing.arithmetic.replanning import bearing_also, replan
 from tael_servicing.arithmetic.rounding import ratio_of, rounded, share
-from tael_servicing.arithmetic.terms import Fee, FeeAt, FeeOn, Grace, Overdue, Part, Terms
+from tael_servicing.arithmetic.terms import (
+    Fee,
+    FeeAt,
+    FeeOn,
+    Grace,
+    NonAccrual,
+    Overdue,
+    Part,
+    Terms,
+)
 
 
 def transfer_overdue(terms: Terms, loan: Loan, journal: Journal) -> None:
@@ -30,6 +40,7 @@ def transfer_overdue(terms: Terms, loan: Loan, journal: Journal) -> None:
         if row.overdue or row.settled or nights < terms.grace_days:
             continue
         row.overdue = True
+        _keep_whole(loan, row)
         principal += row.principal_unpaid
         if terms.grace is Grace.RETROACTIVE:
             _carry(terms, loan, row, nights)
@@ -39,6 +50,12 @@ def transfer_overdue(terms: Terms, loan: Loan, journal: Journal) -> None:
     if loan.accruing:
         journal.post("PRINCIPAL_OVERDUE", loan, principal=principal)
     journal.post("FEE_DUE", loan, fee=fees)
+
+
+def _keep_whole(loan: Loan, row: Owed) -> None:
+    """What its charges grow from: those asked with it already, as by a re-ageing, stay asked."""
+    row.penalty_exact = row.due[Part.PENALTY] * loan.charge[1]
+    row.compound_exact = row.due[Part.COMPOUND] * loan.charge[1]
 
 
 def _late_fee(terms: Terms, fee: Fee, row: Owed) -> int:
@@ -149,9 +166,10 @@ def fall_due(loan: Loan, journal: Journal) -> bool:
             journal.post("INTEREST_ACCRUED", loan, interest=instalment.accrues)
         loan.deferred += instalment.accrues - instalment.interest
         loan.due_count += 1
-        if loan.nonaccrual_since is None:
-            interest = row.due[1] - row.paid[1] - row.carried
-            journal.post("INTEREST_DUE", loan, interest=interest)
+        interest = row.due[1] - row.paid[1] - row.carried
+        if loan.nonaccrual_since is not None:
+            interest = loan.recognised.fall_due(interest) if loan.recognised else 0
+        journal.post("INTEREST_DUE", loan, interest=interest)
         if instalment.fee:
             journal.post("FEE_DUE", loan, fee=instalment.fee)
     if fell_due:
@@ -170,24 +188,28 @@ def apply_overpayment(terms: Terms, loan: Loan, journal: Journal) -> None:
 
 
 def enter_nonaccrual(terms: Terms, loan: Loan, journal: Journal) -> None:
-    """Principal is impaired; income recognised and not collected leaves the balance sheet
-    (NON_ACCRUAL_ENTERED).
+    """Principal is impaired; income recognised and not collected leaves the balance sheet, or stays,
+    as the terms say (NON_ACCRUAL_ENTERED).
     """
     moved = balances(terms, loan)
+    income = {
+        "interest_due": moved.interest_due,
+        "interest_accrued": moved.interest_accrued,
+        "penalty": moved.penalty,
+        "compound": moved.compound,
+    }
+    stays = terms.nonaccrual is NonAccrual.STAGE3_NET
     journal.post(
         "NON_ACCRUAL_ENTERED",
         loan,
         principal_normal=moved.principal_normal,
         principal_overdue=moved.principal_overdue,
-        interest_due=moved.interest_due,
-        interest_accrued=moved.interest_accrued,
-        penalty=moved.penalty,
-        compound=moved.compound,
+        **({} if stays else income),
     )
+    loan.recognised = Recognised(**income) if stays else None
     for row in loan.arrears:
         # The memo accounts begin with what was moved to them, in whole minor units.
-        row.penalty_exact = row.due[Part.PENALTY] * loan.charge[1]
-        row.compound_exact = row.due[Part.COMPOUND] * loan.charge[1]
+        _keep_whole(loan, row)
     loan.nonaccrual_since = loan.business_date
     loan.clean_periods = 0
 
@@ -207,15 +229,16 @@ def _cure(terms: Terms, loan: Loan, journal: Journal, *, fell_due: bool) -> None
 
 def leave_nonaccrual(terms: Terms, loan: Loan, journal: Journal) -> None:
     """Principal, and the interest still owed, return to the balance sheet (NON_ACCRUAL_LEFT)."""
-    loan.nonaccrual_since = None
+    stayed = loan.recognised or NOTHING
+    loan.nonaccrual_since = loan.recognised = None
     moved = balances(terms, loan)
     journal.post(
         "NON_ACCRUAL_LEFT",
         loan,
         principal_normal=moved.principal_normal,
         principal_overdue=moved.principal_overdue,
-        interest=moved.interest_due,
-        interest_accrued=moved.interest_accrued,
-        penalty=moved.penalty,
-        compound=moved.compound,
+        interest=moved.interest_due - stayed.interest_due,
+        interest_accrued=moved.interest_accrued - stayed.interest_accrued,
+        penalty=moved.penalty - stayed.penalty,
+        compound=moved.compound - stayed.compound,
     )

@@ -27,11 +27,12 @@ from tael_servicing.arithmetic.events import Disbursed
 from tael_servicing.arithmetic.fold import begin
 from tael_servicing.arithmetic.loan import Loan, Owed
 from tael_servicing.arithmetic.schedules import stretch
-from tael_servicing.arithmetic.terms import Terms, Unit
+from tael_servicing.arithmetic.terms import Method, Terms, Unit
 
 _CONTEXT = decimal.Context(prec=34)
 _LAST_STEP = Decimal("1e-24")
 _MOST_STEPS = 60
+_RATE_STEP = Decimal("1e-12")
 _DAYS = {Unit.MONTH: 30, Unit.WEEK: 7, Unit.DAY: 1}
 
 
@@ -93,6 +94,20 @@ def plan_discount(terms: Terms, loan: Loan, fee: int) -> Decimal:
         Disbursed(loan.rates[0].since, "", loan.principal),
     )
     return effective_discount(loan.principal - fee, _flows(terms, plan.rows))
+
+
+def month_rate(terms: Terms, loan: Loan, fee: int) -> Decimal:
+    """The effective rate of a month, which a credit-impaired loan earns on amortised cost (CAS 22 §39).
+
+    It is the contract's where no fee was charged at the start and all that is owed bears interest.
+    """
+    with decimal.localcontext(_CONTEXT):
+        free = terms.interest_free_periods or terms.interest_free_days
+        if not fee and not free and terms.method is not Method.FLAT:
+            return (loan.annual_rate / 12).quantize(_RATE_STEP)
+        grown = 1 / plan_discount(terms, loan, fee)
+        a_month = Decimal(30) / (_DAYS[terms.frequency.unit] * terms.frequency.every)
+        return (grown**a_month - 1).quantize(_RATE_STEP)
 
 
 def effective_discount(received: int, flows: Sequence[Flow]) -> Decimal:

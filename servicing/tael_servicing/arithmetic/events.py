@@ -150,10 +150,21 @@ class Impaired(LoanEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ImpairedInterest(LoanEvent):
+    """A month's interest of an impaired loan by the effective rate, under STAGE3_NET."""
+
+    rank = 15
+    rate: Decimal
+    """Of the month."""
+    deferred: int = 0
+    """Fees charged at the start that are not income yet: the loan costs so much less."""
+
+
+@dataclass(frozen=True, slots=True)
 class AllowanceAdjusted(LoanEvent):
     """The loss allowance is set to these stages."""
 
-    rank = 15
+    rank = 16
     allowance: Allowance
 
 
@@ -161,14 +172,14 @@ class AllowanceAdjusted(LoanEvent):
 class WrittenOff(LoanEvent):
     """The loan leaves the books; its claim stays."""
 
-    rank = 16
+    rank = 17
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered(LoanEvent):
     """Money after the write-off: principal first, then interest."""
 
-    rank = 17
+    rank = 18
     amount: int
 
 
@@ -176,7 +187,7 @@ class Recovered(LoanEvent):
 class Sold(LoanEvent):
     """The loan is sold."""
 
-    rank = 18
+    rank = 19
     price: int
 
 
@@ -184,7 +195,7 @@ class Sold(LoanEvent):
 class AssetTaken(LoanEvent):
     """An asset at fair value is taken for the debt."""
 
-    rank = 19
+    rank = 20
     fair_value: int
     settles: bool
     """For all of the debt; else for principal of its value."""
@@ -194,7 +205,7 @@ class AssetTaken(LoanEvent):
 class Parked(LoanEvent):
     """Money under way while the loan was repaid or written off: held for the customer."""
 
-    rank = 20
+    rank = 21
     amount: int
 
 
@@ -202,7 +213,7 @@ class Parked(LoanEvent):
 class OverpaymentRefunded(LoanEvent):
     """What was held goes back to the customer."""
 
-    rank = 21
+    rank = 22
     amount: int
     funds: str = "funds_transfer"
     """Where it goes: funds_transfer or funds_deposit."""
@@ -212,7 +223,7 @@ class OverpaymentRefunded(LoanEvent):
 class Reversed(LoanEvent):
     """An earlier event did not happen: the fold leaves it out."""
 
-    rank = 22
+    rank = 23
     target: str
     """Its event id."""
 

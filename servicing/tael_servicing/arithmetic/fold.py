@@ -17,7 +17,7 @@ from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, order, standing
 from tael_servicing.arithmetic.loan import DAY, Closure, Loan
 from tael_servicing.arithmetic.postings import Journal, Step
-from tael_servicing.arithmetic.terms import Excess, FeeAt, InterestOn, Part, Terms
+from tael_servicing.arithmetic.terms import Excess, FeeAt, InterestOn, NonAccrual, Part, Terms
 
 Work = Callable[[Terms, Loan, Journal], Any]
 
@@ -90,6 +90,7 @@ def advance_in_place(
 def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
     """Opens the business date, and releases what a loan that it closes no longer needs."""
     day.open_day(terms, loan, journal)
+    leaving.true_up(terms, loan, journal)
     leaving.release_allowance(loan, journal)
 
 
@@ -126,6 +127,7 @@ def apply(terms: Terms, loan: Loan, journal: Journal, event: LoanEvent) -> None:
         HANDLERS[type(event)](terms, loan, journal, event)
     elif isinstance(event, MONEY):
         leaving.recover(terms, loan, journal, event.amount)
+    leaving.true_up(terms, loan, journal)
     leaving.release_allowance(loan, journal)
     journal.cause = ""
 
@@ -192,6 +194,14 @@ def _accelerated(terms: Terms, loan: Loan, journal: Journal, _event: LoanEvent) 
     day.fall_due(loan, journal)
 
 
+def _impaired_interest(
+    terms: Terms, loan: Loan, journal: Journal, event: happened.ImpairedInterest
+) -> None:
+    """Nothing where another past has the loan accrue."""
+    if loan.nonaccrual_since is not None and terms.nonaccrual is NonAccrual.STAGE3_NET:
+        leaving.accrue_impaired(loan, journal, event.rate, event.deferred)
+
+
 def _impaired(terms: Terms, loan: Loan, journal: Journal, _event: LoanEvent) -> None:
     if loan.nonaccrual_since is None:
         day.enter_nonaccrual(terms, loan, journal)
@@ -215,6 +225,7 @@ HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
     ),
     happened.Accelerated: _accelerated,
     happened.Impaired: _impaired,
+    happened.ImpairedInterest: _impaired_interest,
     happened.AllowanceAdjusted: lambda _t, loan, j, e: leaving.adjust_allowance(
         loan, j, e.allowance
     ),

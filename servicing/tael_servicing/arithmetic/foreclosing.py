@@ -39,7 +39,7 @@ def take_asset(
 
 
 def _settle(terms: Terms, loan: Loan, journal: Journal, fair_value: int) -> None:
-    held = balances(terms, loan)
+    held, loan.recognised = balances(terms, loan), None
     adjust_allowance(loan, journal, Allowance(stage3=held.allowance))
     journal.post(
         "ASSET_TAKEN_FOR_DEBT",
@@ -51,6 +51,10 @@ def _settle(terms: Terms, loan: Loan, journal: Journal, fair_value: int) -> None
     journal.post(
         "INTEREST_WAIVED",
         loan,
+        interest_due=held.interest_due,
+        interest_accrued=held.interest_accrued,
+        penalty=held.penalty,
+        compound=held.compound,
         offbalance_interest=held.offbalance_interest,
         offbalance_penalty=held.offbalance_penalty,
         offbalance_compound=held.offbalance_compound,

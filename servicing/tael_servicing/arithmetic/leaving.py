@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from tael_servicing.arithmetic.day import enter_nonaccrual
 from tael_servicing.arithmetic.loan import (
@@ -22,6 +23,7 @@ from tael_servicing.arithmetic.paying import (
 )
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import earned, replan
+from tael_servicing.arithmetic.rounding import Rounding, rounded
 from tael_servicing.arithmetic.terms import Method, Part, Terms
 
 
@@ -38,8 +40,38 @@ def release_allowance(loan: Loan, journal: Journal) -> None:
         adjust_allowance(loan, journal, NO_ALLOWANCE)
 
 
+def true_up(terms: Terms, loan: Loan, journal: Journal) -> None:
+    """Interest recognised before the loan was impaired that a new plan does not ask after all: what the
+    memo would have below zero is taken back (INTEREST_TRUED_UP).
+    """
+    stays = loan.recognised
+    if stays is None:
+        return
+    over = -min(balances(terms, loan).offbalance_interest, 0) if loan.running else stays.interest
+    due = max(over - stays.interest_accrued, 0)
+    stays.interest_due -= due
+    stays.interest_accrued -= over - due
+    journal.post("INTEREST_DUE", loan, interest=-due)
+    journal.post("INTEREST_TRUED_UP", loan, interest=-over)
+    journal.post("INTEREST_ACCRUED", loan, interest=over)
+    if not loan.running:
+        loan.recognised = None
+
+
+def accrue_impaired(loan: Loan, journal: Journal, rate: Decimal, deferred: int) -> None:
+    """A month's interest by the effective rate on amortised cost, principal less fees deferred and
+    allowance; the allowance bears it, as far as it goes (IMPAIRED_INTEREST_ACCRUED).
+    """
+    numerator, denominator = rate.as_integer_ratio()
+    cost = loan.overdue_principal + loan.undue_principal - deferred - loan.allowance.stage3
+    earned = rounded(max(cost, 0) * numerator, denominator, Rounding.HALF_UP)
+    interest = min(earned, loan.allowance.stage3)
+    journal.post("IMPAIRED_INTEREST_ACCRUED", loan, interest=interest)
+    loan.allowance = loan.allowance._replace(stage3=loan.allowance.stage3 - interest)
+
+
 def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
-    """Allowance to stage 3 and to 100 % of principal; principal, memo interest and fees to the claim.
+    """Allowance to stage 3 and to 100 % of principal; principal, interest and fees to the claim.
 
     A loan that still accrues goes off balance first.
     """
@@ -47,21 +79,27 @@ def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
         return
     if loan.nonaccrual_since is None:
         enter_nonaccrual(terms, loan, journal)
-    held = balances(terms, loan)
+    held, loan.recognised = balances(terms, loan), None
     adjust_allowance(loan, journal, Allowance(stage3=held.allowance))
+    claimed = {
+        "interest_due": held.interest_due,
+        "interest_accrued": held.interest_accrued,
+        "penalty_due": held.penalty,
+        "compound_due": held.compound,
+        "interest": held.offbalance_interest,
+        "penalty": held.offbalance_penalty,
+        "compound": held.offbalance_compound,
+        "fee": held.fee,
+    }
     journal.post(
         "LOAN_WRITTEN_OFF",
         loan,
         allowance_top_up=held.principal_impaired - held.allowance,
         principal=held.principal_impaired,
-        interest=held.offbalance_interest,
-        penalty=held.offbalance_penalty,
-        compound=held.offbalance_compound,
-        fee=held.fee,
         legal_costs=loan.legal_costs,
+        **claimed,
     )
-    interest = held.offbalance_interest + held.offbalance_penalty + held.offbalance_compound
-    loan.claim = Claim(held.principal_impaired, interest + held.fee)
+    loan.claim = Claim(held.principal_impaired, sum(claimed.values()))
     loan.allowance = NO_ALLOWANCE
     loan.legal_costs = 0
 
@@ -174,7 +212,7 @@ def waive(loan: Loan, journal: Journal, amounts: Mapping[Part, int]) -> None:
 
 def sell(terms: Terms, loan: Loan, journal: Journal, price: int) -> None:
     """A true sale: everything the loan owes is given up for the price (LOAN_SOLD)."""
-    held = balances(terms, loan)
+    held, loan.recognised = balances(terms, loan), None
     journal.post(
         "LOAN_SOLD",
         loan,

@@ -10,6 +10,7 @@ from enum import Enum
 from math import gcd
 from typing import NamedTuple
 
+from tael_servicing.arithmetic.recognised import NOTHING, Recognised
 from tael_servicing.arithmetic.rounding import Ratio
 from tael_servicing.arithmetic.schedules import Instalment, accrued_by
 from tael_servicing.arithmetic.terms import Part, Terms
@@ -206,6 +207,8 @@ class Loan:
     legal_costs: int = 0
     """Advanced for the debtor and owed."""
     nonaccrual_since: date | None = None
+    recognised: Recognised | None = None
+    """Off balance under STAGE3_NET: what stays on the balance sheet all the same."""
     clean_periods: int = 0
     """Off balance: instalments paid when due since the arrears were paid."""
     claim: Claim | None = None
@@ -235,6 +238,7 @@ class Loan:
             self.deferred,
             self.legal_costs,
             self.nonaccrual_since,
+            self.recognised.copy() if self.recognised else None,
             self.clean_periods,
             self.claim,
             self.closure,
@@ -412,9 +416,13 @@ def balances(terms: Terms, loan: Loan) -> Balances:
         held.interest_accrued, held.interest_due = accrued, due
         held.penalty, held.compound = penalty, compound
     else:
+        stays = loan.recognised or NOTHING
         held.principal_impaired = normal + overdue
-        held.offbalance_interest = due + accrued
-        held.offbalance_penalty, held.offbalance_compound = penalty, compound
+        held.interest_accrued, held.interest_due = stays.interest_accrued, stays.interest_due
+        held.penalty, held.compound = stays.penalty, stays.compound
+        held.offbalance_interest = due + accrued - stays.interest
+        held.offbalance_penalty = penalty - stays.penalty
+        held.offbalance_compound = compound - stays.compound
     return held
 
 

@@ -48,6 +48,8 @@ class Journal:
         amount moves.
         """
         moved = {name: amount for name, amount in amounts.items() if amount}
+        if loan.recognised is not None:
+            loan.recognised.take(moved)
         if not moved:
             return
         day, accruing = value_date or loan.business_date, loan.accruing

@@ -160,6 +160,13 @@ class Until(Enum):
     DUE_DATE = "the whole period's"
 
 
+class NonAccrual(Enum):
+    """What becomes of income recognised and not collected when a loan is impaired."""
+
+    REVERSAL = "it is taken back, its claim is memo (金融企业会计制度, 2001)"
+    STAGE3_NET = "it stays; interest is the effective rate's on amortised cost (CAS 22 §39)"
+
+
 class Part(IntEnum):
     """What a payment can pay of an instalment; an index of lists of amounts."""
 
@@ -292,6 +299,7 @@ class Terms:
     early_interest: EarlyInterest = EarlyInterest.ON_REPAID
     interest_until: Until = Until.PAYMENT
 
+    nonaccrual: NonAccrual = NonAccrual.REVERSAL
     nonaccrual_dpd: int = 90
     """Days past due above which interest goes off balance."""
     cure_periods: int = 2

@@ -126,9 +126,20 @@ def _interest_due(vat: Vat, amounts: Mapping[str, int], own: Amounts, _beside: A
 
 
 def _written_off(vat: Vat, amounts: Mapping[str, int], own: Amounts, beside: Amounts) -> None:
-    """VAT paid in advance is lost; that of fees never becomes due."""
+    """VAT paid in advance is lost; VAT not yet due of what leaves the balance sheet never becomes due,
+    and interest whose VAT was declared is taxed no second time when it is recovered.
+    """
     own["vat_declared"], vat.advanced = vat.advanced, 0
+    for name, part in (("penalty", Part.PENALTY), ("compound", Part.COMPOUND)):
+        beside[f"{name}_vat_not_due"] = vat.lose(part, amounts.get(f"{name}_due", 0))
     beside["fee_vat_not_due"] = vat.lose(Part.FEE, amounts.get("fee", 0))
+    due = amounts.get("interest_due", 0)
+    late, not_due = min(vat.late, due), vat.not_due(Part.INTEREST)
+    vat.late -= late
+    vat.earned[Part.INTEREST] -= due + amounts.get("interest_accrued", 0)
+    vat.due[Part.INTEREST] -= due - late
+    beside["interest_vat_not_due"] = not_due - vat.not_due(Part.INTEREST)
+    vat.advanced_on += due - late
 
 
 def _recovered(vat: Vat, amounts: Mapping[str, int], own: Amounts, _beside: Amounts) -> None:
@@ -165,8 +176,9 @@ def _paid(vat: Vat, amounts: Mapping[str, int], own: Amounts, beside: Amounts) -
 def _leave(vat: Vat, amounts: Mapping[str, int], own: Amounts, _beside: Amounts) -> None:
     """Income leaves the balance sheet; VAT declared on it is carried, the other vanishes."""
     due = amounts.get("interest_due", 0)
-    declared_on = due - min(vat.late, due)
-    vat.late = 0
+    late = min(vat.late, due)
+    vat.late -= late
+    declared_on = due - late
     declared, not_due = vat.of(vat.due[Part.INTEREST]), vat.not_due(Part.INTEREST)
     vat.earned[Part.INTEREST] -= due + amounts.get("interest_accrued", 0)
     vat.due[Part.INTEREST] -= declared_on
@@ -199,7 +211,7 @@ def _waived(vat: Vat, amounts: Mapping[str, int], own: Amounts, _beside: Amounts
     late = min(vat.late, due)
     vat.late -= late
     declared, not_due = vat.of(vat.due[Part.INTEREST]), vat.not_due(Part.INTEREST)
-    vat.earned[Part.INTEREST] -= due
+    vat.earned[Part.INTEREST] -= due + amounts.get("interest_accrued", 0)
     vat.due[Part.INTEREST] -= due - late
     own["vat_red_lettered"] = declared - vat.of(vat.due[Part.INTEREST])
     own["interest_vat_not_due"] = not_due - vat.not_due(Part.INTEREST)

@@ -12,6 +12,7 @@ from tael_servicing.end_of_day.close import Close
 from tael_servicing.end_of_day.cut_off import CutOff
 from tael_servicing.end_of_day.expire_lines import ExpireLines
 from tael_servicing.end_of_day.finish import Finish
+from tael_servicing.end_of_day.impaired_interest import ImpairedInterest
 from tael_servicing.end_of_day.month_end import MonthEnd
 from tael_servicing.end_of_day.open_day import OpenDay
 from tael_servicing.end_of_day.overdue import Overdue
@@ -26,6 +27,7 @@ STEPS: tuple[Step, ...] = (
     Overdue(),
     Accrue(),
     Classify(),
+    ImpairedInterest(),
     MonthEnd(),
     Amortise(),
     Checks(),

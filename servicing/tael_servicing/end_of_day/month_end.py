@@ -1,4 +1,4 @@
-"""6b. At a month's end the allowance of every loan is set to its expected loss."""
+"""6c. At a month's end the allowance of every loan is set to its expected loss."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from tael_servicing.tables.columns import SORTED, own
 
 MOVES_ALLOWANCE = (
     "ALLOWANCE_ADJUSTED",
+    "IMPAIRED_INTEREST_ACCRUED",
     "LOAN_WRITTEN_OFF",
     "PRINCIPAL_WAIVED",
     "LOAN_SOLD",

@@ -62,6 +62,7 @@ def upgrade() -> None:
     sa.Column('time_zone', sa.Text(), nullable=False),
     sa.Column('lender_type', sa.Text(), nullable=False),
     sa.Column('vat_mode', sa.Text(), nullable=False),
+    sa.Column('non_accrual_policy', sa.Text(), nullable=False),
     sa.Column('first_date', sa.Date(), nullable=False, comment='its first business date'),
     sa.Column('business_date', sa.Date(), nullable=False),
     sa.Column('rules_version', sa.Integer(), nullable=False, comment='in force on the business date'),

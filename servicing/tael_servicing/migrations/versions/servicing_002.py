@@ -192,7 +192,7 @@ def upgrade() -> None:
     info={'append_only': True}
     )
     op.create_index('loan_posting_cause', 'loan_posting', ['loan_id', 'cause'], unique=False, postgresql_where=sa.text("cause <> ''"))
-    op.create_index('loan_posting_allowance', 'loan_posting', ['booked_on', 'loan_id'], unique=False, postgresql_where=sa.text("event IN ('ALLOWANCE_ADJUSTED', 'LOAN_WRITTEN_OFF', 'PRINCIPAL_WAIVED', 'LOAN_SOLD', 'ASSET_TAKEN_FOR_DEBT')"))
+    op.create_index('loan_posting_allowance', 'loan_posting', ['booked_on', 'loan_id'], unique=False, postgresql_where=sa.text("event IN ('ALLOWANCE_ADJUSTED', 'IMPAIRED_INTEREST_ACCRUED', 'LOAN_WRITTEN_OFF', 'PRINCIPAL_WAIVED', 'LOAN_SOLD', 'ASSET_TAKEN_FOR_DEBT')"))
     op.create_table('loan_state',
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
@@ -637,7 +637,7 @@ def downgrade() -> None:
     op.drop_index('loan_state_next_due', table_name='loan_state')
     op.drop_index('loan_state_members', table_name='loan_state')
     op.drop_table('loan_state')
-    op.drop_index('loan_posting_allowance', table_name='loan_posting', postgresql_where=sa.text("event IN ('ALLOWANCE_ADJUSTED', 'LOAN_WRITTEN_OFF', 'PRINCIPAL_WAIVED', 'LOAN_SOLD', 'ASSET_TAKEN_FOR_DEBT')"))
+    op.drop_index('loan_posting_allowance', table_name='loan_posting', postgresql_where=sa.text("event IN ('ALLOWANCE_ADJUSTED', 'IMPAIRED_INTEREST_ACCRUED', 'LOAN_WRITTEN_OFF', 'PRINCIPAL_WAIVED', 'LOAN_SOLD', 'ASSET_TAKEN_FOR_DEBT')"))
     op.drop_table('loan_posting')
     op.drop_table('loan_event')
     op.drop_table('loan_balance')
