@@ -15,7 +15,7 @@ from tael_runtime import later
 from tael_servicing import loan_store, outgoing, parties
 from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.line_tree import CreditLine
-from tael_servicing.loans import Contract
+from tael_servicing.loans import Contract, Held
 from tael_servicing.outgoing import Outgoing
 from tael_servicing.paging import pages
 from tael_servicing.parties import Told
@@ -59,18 +59,25 @@ def with_amounts(posting: Posting, **amounts: int) -> Posting:
     return posting._replace(amounts={**posting.amounts, **more})
 
 
-def post(transaction: Connection, batch: Batch, contract: Contract, *made: Posting) -> None:
-    """Stores one loan's postings as one request; nothing where there are none."""
+def post(transaction: Connection, batch: Batch, held: Held, *made: Posting) -> Held:
+    """Stores a locked loan's postings as one request, nothing where there are none; the loan then."""
     if not made:
-        return
-    events = _events(transaction, batch, [(contract, posting) for posting in made])
-    outgoing.store(transaction, _request(batch, events))
+        return held
+    pairs = [(held.contract, posting) for posting in made]
+    outgoing.store(transaction, _request(batch, _events(transaction, batch, pairs, _last(held))))
+    return held.posted(len(made))
+
+
+def _last(held: Held) -> dict[str, int]:
+    assert held.stored is not None, "what posts is stored"
+    return {held.contract.loan_id: held.stored.last_posting}
 
 
 def post_many(
     transaction: Connection, batch: Batch, made: Sequence[tuple[Contract, Posting]]
 ) -> None:
     """Stores many loans' postings: in columns what the loans' own accounts bear, else as events."""
+    last = loan_store.last_postings(transaction, {contract.loan_id for contract, _ in made})
     columns: defaultdict[tuple[str, str, bool, date], list[tuple[Contract, Posting]]]
     columns = defaultdict(list)
     singles = []
@@ -81,10 +88,10 @@ def post_many(
         else:
             singles.append((contract, posting))
     for number, group in enumerate(columns.values(), 1):
-        _post_columns(transaction, _part(batch, f"c{number}"), group)
+        _post_columns(transaction, _part(batch, f"c{number}"), group, last)
     for number, page in enumerate(pages(singles, EVENTS_A_REQUEST), 1):
         part = _part(batch, f"e{number}")
-        outgoing.store(transaction, _request(part, _events(transaction, part, page)))
+        outgoing.store(transaction, _request(part, _events(transaction, part, page, last)))
 
 
 def post_line(
@@ -138,11 +145,13 @@ def post_line_adjusted(
 
 
 def post_reversal(
-    transaction: Connection, batch: Batch, contract: Contract, origin: Posting, sequence: int
-) -> None:
-    """Stores the red-ink reversal of an entry, and what it takes back from the loan."""
+    transaction: Connection, batch: Batch, held: Held, origin: Posting, sequence: int
+) -> Held:
+    """Stores the red-ink reversal of an entry, and what it takes back from the locked loan; the loan
+    then.
+    """
     undone = {name: -amount for name, amount in origin.amounts.items()}
-    _write(transaction, batch, [(contract, origin._replace(amounts=undone))])
+    _write(transaction, batch, [(held.contract, origin._replace(amounts=undone))], _last(held))
     request = ledger.ReverseEntryRequest(
         request_id=batch.request_id,
         book_id=batch.book_id,
@@ -152,6 +161,7 @@ def post_reversal(
     outgoing.store(
         transaction, outgoing.single("ReverseEntry", request, batch.lane, batch.business_date)
     )
+    return held.posted(1)
 
 
 def _part(batch: Batch, suffix: str) -> Batch:
@@ -169,9 +179,12 @@ def _request(batch: Batch, events: list[ledger.BusinessEvent]) -> Outgoing:
 
 
 def _events(
-    transaction: Connection, batch: Batch, made: list[tuple[Contract, Posting]]
+    transaction: Connection,
+    batch: Batch,
+    made: list[tuple[Contract, Posting]],
+    last: dict[str, int],
 ) -> list[ledger.BusinessEvent]:
-    sources = _write(transaction, batch, made)
+    sources = _write(transaction, batch, made, last)
     return [
         ledger.BusinessEvent(
             event=posting.event,
@@ -206,9 +219,12 @@ def _amounts(amounts: Mapping[str, int]) -> list[ledger.EventAmount]:
 
 
 def _post_columns(
-    transaction: Connection, batch: Batch, group: list[tuple[Contract, Posting]]
+    transaction: Connection,
+    batch: Batch,
+    group: list[tuple[Contract, Posting]],
+    last: dict[str, int],
 ) -> None:
-    _write(transaction, batch, group, f"servicing/{batch.request_id}")
+    _write(transaction, batch, group, last, f"servicing/{batch.request_id}")
     first = group[0][1]
     names = sorted({name for _, posting in group for name in posting.amounts})
     header = ledger.EventColumnsHeader(
@@ -260,18 +276,13 @@ def _write(
     transaction: Connection,
     batch: Batch,
     made: Iterable[tuple[Contract, Posting]],
+    last: dict[str, int],
     shared_source: str = "",
 ) -> list[str]:
-    """Keeps what each loan posts, numbered on the loan; returns the sources, in order."""
-    pairs = list(made)
-    counts: defaultdict[str, int] = defaultdict(int)
-    for contract, _ in pairs:
-        counts[contract.loan_id] += 1
-    numbers = loan_store.number_postings(transaction, counts)
+    """Keeps what each loan posts, numbered on from the `last`; returns the sources, in order."""
     rows, sources = [], []
-    for contract, posting in pairs:
-        number = numbers[contract.loan_id]
-        numbers[contract.loan_id] += 1
+    for contract, posting in made:
+        number = last[contract.loan_id] = last[contract.loan_id] + 1
         sources.append(shared_source or f"servicing/loan/{contract.loan_id}/{number}")
         rows.append(
             {

@@ -39,7 +39,7 @@ def cancel(transaction: Connection, held: Held, reason: str, day: date) -> Enact
         *_partners_money(contract, day),
     ]
     batch = Batch(f"return:{contract.loan_id}", contract.book_id, contract.loan_id, day)
-    bookings.post(transaction, batch, contract, *beside)
+    bookings.post(transaction, batch, enacted.after, *beside)
     return enacted
 
 

@@ -80,11 +80,11 @@ def reserve(transaction: Connection, request: pb.DisburseLoanRequest) -> Held:
     held = _opened(transaction, contract, product)
     line = lines.reserve(transaction, line, contract.principal, contract.loan_id, day)
     loans.sign(transaction, contract)
-    loan_store.save(transaction, held)
+    (held,) = loan_store.save(transaction, held)
     payout = payout_orders.order(request, contract, product.lender_type, 1, contract.principal, day)
     payouts.prepare(transaction, payout)
     booked = payout_orders.lent(contract, payout)
-    bookings.post(transaction, batch("disburse", payout, contract, day), contract, *booked)
+    held = bookings.post(transaction, batch("disburse", payout, contract, day), held, *booked)
     events.line_changed(transaction, day, *line.branch)
     return held
 
@@ -160,11 +160,11 @@ def begin_loan(transaction: Connection, held: Held, payout: Payout, day: date) -
     line = lines.lock(transaction, contract.line_id)
     line = lines.occupy(transaction, line, contract.principal, contract.loan_id, day)
     loans.record(transaction, contract.loan_id, event, contract.source)
-    loan_store.save(transaction, held)
+    (held,) = loan_store.save(transaction, held)
     made = payout_orders.redated(booked, day) if day != ordered.start_date else ()
     made += payout_orders.paid(payout, day)
     made += payout_orders.fee_charged(held.terms, loan.vat, payout, day, event.event_id)
-    bookings.post(transaction, batch("paid", payout, contract, day), contract, *made, *due)
+    held = bookings.post(transaction, batch("paid", payout, contract, day), held, *made, *due)
     events.line_changed(transaction, day, *line.branch)
     events.loan_opened(transaction, day, held)
 
@@ -207,7 +207,7 @@ def cancel_loan(transaction: Connection, held: Held, payout: Payout, day: date) 
     held = replace(held, state="CANCELLED")
     line = lines.lock(transaction, contract.line_id)
     released = lines.release(transaction, line, contract.principal, contract.loan_id, day)
-    loan_store.save(transaction, held)
+    (held,) = loan_store.save(transaction, held)
     origin = f"disburse:{payout.key}"
     posted = outgoing.vouchers(transaction, [origin])[origin]
     entries = sorted(sequence for each in posted.values() for sequence in each)
@@ -215,7 +215,7 @@ def cancel_loan(transaction: Connection, held: Held, payout: Payout, day: date) 
     for posting, entry in reversed(booked):
         step = "reverse" if posting.event.endswith("LOAN_DISBURSED") else "reverse:second"
         reversal = batch(step, payout, contract, day)
-        bookings.post_reversal(transaction, reversal, contract, posting, entry)
+        held = bookings.post_reversal(transaction, reversal, held, posting, entry)
     # The reversal gives all of it back to 7201: too much where the limit fell meanwhile.
     excess = released.commitment - line.commitment - contract.principal
     bookings.post_line_adjusted(

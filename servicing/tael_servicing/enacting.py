@@ -91,7 +91,7 @@ def enact(
     batch = Batch(
         f"loan:{contract.loan_id}:{event.event_id}", contract.book_id, contract.loan_id, day
     )
-    bookings.post(transaction, batch, contract, *postings)
+    after = bookings.post(transaction, batch, after, *postings)
     if tells:
         events.state_changed(transaction, day, held.state, after)
     return Enacted(event, held, after, postings, batch.request_id)

@@ -8,7 +8,7 @@ need of it; only what changed of them is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from functools import lru_cache
@@ -50,6 +50,7 @@ from tael_servicing.tables import (
     instalment,
     loan_balance,
     loan_event,
+    loan_posting,
     loan_set_aside,
     loan_state,
 )
@@ -138,6 +139,10 @@ STORED = (
         .where(loan_event.c.loan_id == loan_state.c.loan_id)
         .scalar_subquery()
         .label("newest_event"),
+        select(func.max(loan_posting.c.number))
+        .where(loan_posting.c.loan_id == loan_state.c.loan_id)
+        .scalar_subquery()
+        .label("last_posting"),
         loan_balance.c.accrued_to,
         book_day.c.business_date,
         book_day.c.closing,
@@ -165,7 +170,7 @@ def _read(transaction: Connection, rows: Sequence[Any]) -> list[Held]:
         product = product_terms[contract.product_code, contract.product_version]
         terms = contract_terms(contract, product)
         loan = _today(terms, row)
-        stored = Stored(row.state, loan, row.changes, row.newest_event or "")
+        stored = Stored(row.state, loan, row.changes, row.newest_event or "", row.last_posting or 0)
         found.append(Held(contract, terms, row.state, loan, stored))
     return found
 
@@ -205,8 +210,9 @@ def save(transaction: Connection, *held: Held) -> list[Held]:
 
 
 def _stored(held: Held, changes: int) -> Stored:
-    newest_event = held.stored.newest_event if held.stored else ""
-    return Stored(held.state, held.loan, changes, newest_event)
+    if held.stored is None:
+        return Stored(held.state, held.loan, changes, newest_event="", last_posting=0)
+    return replace(held.stored, state=held.state, loan=held.loan, changes=changes)
 
 
 def _write(transaction: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -332,17 +338,15 @@ def _earned(vat: Vat | None) -> dict[str, int]:
     }
 
 
-NUMBERED = text(
+LAST_POSTINGS = text(
     """
-    UPDATE loan_balance SET postings = postings + fresh.count
-    FROM unnest(CAST(:ids AS text[]), CAST(:counts AS bigint[])) AS fresh (loan_id, count)
-    WHERE loan_balance.loan_id = fresh.loan_id
-    RETURNING loan_balance.loan_id, postings - fresh.count + 1 AS first
+    SELECT id, (SELECT max(number) FROM loan_posting WHERE loan_id = id) AS last
+    FROM unnest(CAST(:ids AS text[])) AS id
     """
 )
 
 
-def number_postings(transaction: Connection, counts: Mapping[str, int]) -> dict[str, int]:
-    """The first free posting number of each loan, which takes as many as counted."""
-    rows = transaction.execute(NUMBERED, {"ids": list(counts), "counts": list(counts.values())})
-    return {row.loan_id: row.first for row in rows}
+def last_postings(transaction: Connection, loan_ids: Iterable[str]) -> dict[str, int]:
+    """The number of each loan's last posting, 0 before the first. The loans are locked."""
+    rows = transaction.execute(LAST_POSTINGS, {"ids": list(loan_ids)})
+    return {row.id: row.last or 0 for row in rows}

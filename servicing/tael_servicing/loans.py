@@ -96,6 +96,8 @@ class Stored:
     """How often it was written: nobody writes over what they have not read."""
     newest_event: str
     """The id of the event that came last; "" before the first."""
+    last_posting: int
+    """The number of the posting that came last; 0 before the first."""
 
 
 def contract_terms(contract: Contract, product: pb.ProductTerms) -> Terms:
@@ -128,6 +130,12 @@ class Held:
         """
         assert self.stored is not None, "events happen to loans that are stored"
         return _id_after(self.stored.newest_event)
+
+    def posted(self, count: int) -> Held:
+        """The same loan after it posted so often."""
+        assert self.stored is not None, "what posts is stored"
+        last = self.stored.last_posting + count
+        return replace(self, stored=replace(self.stored, last_posting=last))
 
     @property
     def dpd(self) -> int:

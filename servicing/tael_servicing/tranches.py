@@ -118,7 +118,7 @@ def _promise(
     if less:
         posting = Posting("LOAN_DISBURSED", day, True, {"commitment": less})
         batch = _batch(step, held, payout, day)
-        bookings.post(transaction, batch, held.contract, posting)
+        bookings.post(transaction, batch, held, posting)
     events.line_changed(transaction, day, *after.branch)
 
 
@@ -144,7 +144,7 @@ def lend(transaction: Connection, held: Held, payout: Payout, day: date) -> None
     made = [*booked, *payout_orders.paid(payout, day)]
     made += payout_orders.fee_charged(held.terms, held.loan.vat, payout, day, event.event_id)
     # Before what the event posts: that may move the tranche on from where this puts it.
-    bookings.post(transaction, _batch("paid", held, payout, day), contract, *made)
+    held = bookings.post(transaction, _batch("paid", held, payout, day), held, *made)
     enact(transaction, held, event, day, reference=payout.source, checked=False)
     events.line_changed(transaction, day, *line.branch)
 

@@ -169,7 +169,6 @@ loan_balance = Table(
     *amounts(*EARNED),
     Column("vat_numerator", BigInteger, nullable=False, comment="VAT in a gross amount; 0 = none"),
     Column("vat_denominator", BigInteger, nullable=False),
-    Column("postings", BigInteger, nullable=False, server_default="0"),
     Column("accrued_to", Date, nullable=False, comment="nights before this date are accrued"),
     none_negative("loan_balance", *BALANCES[:-1]),
     comment="what the loan owes by ledger account",

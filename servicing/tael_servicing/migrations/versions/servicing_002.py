@@ -157,7 +157,6 @@ def upgrade() -> None:
     sa.Column('earned_compound', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('vat_numerator', sa.BigInteger(), nullable=False, comment='VAT in a gross amount; 0 = none'),
     sa.Column('vat_denominator', sa.BigInteger(), nullable=False),
-    sa.Column('postings', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('accrued_to', sa.Date(), nullable=False, comment='nights before this date are accrued'),
     sa.CheckConstraint('principal_normal >= 0 AND principal_overdue >= 0 AND principal_impaired >= 0 AND interest_accrued >= 0 AND interest_due >= 0 AND penalty >= 0 AND compound >= 0 AND fee >= 0 AND legal_costs >= 0 AND offbalance_interest >= 0 AND offbalance_penalty >= 0 AND offbalance_compound >= 0 AND written_off_principal >= 0 AND written_off_interest >= 0 AND allowance_stage1 >= 0 AND allowance_stage2 >= 0 AND allowance_stage3 >= 0', name='loan_balance_amounts'),
     sa.PrimaryKeyConstraint('loan_id'),
