@@ -21,6 +21,9 @@ from tael_runtime.ids import uuid7
 from tael_runtime.tables import consumer_cursor, outbox
 
 PAGE = 500
+PUBLISHED_AT_ONCE = 1000
+GATHER_SECONDS = 0.05
+"""For so long a publisher that has published lets more come: its commit is one for all of them."""
 
 
 class EventMessage(Protocol):
@@ -65,12 +68,12 @@ PUBLISH = text(
     WITH fresh AS (
         SELECT id, row_number() OVER (ORDER BY number) AS place
         FROM (SELECT id, number FROM outbox WHERE position IS NULL
-              ORDER BY number LIMIT 1000) AS waiting
+              ORDER BY number LIMIT :most) AS waiting
     )
     UPDATE outbox SET position = (SELECT coalesce(max(position), 0) FROM outbox) + fresh.place
     FROM fresh WHERE outbox.id = fresh.id
     """
-)
+).bindparams(most=PUBLISHED_AT_ONCE)
 
 
 def publish(database: Database) -> int:
@@ -84,13 +87,18 @@ def publish(database: Database) -> int:
 
 
 def publisher(database: Database) -> Callable[[threading.Event], None]:
-    """The loop that publishes: at once after a commit of this process, else within 0.2 s."""
+    """The loop that publishes: at once after a commit of this process, else within 0.2 s; what
+    commits close together, together.
+    """
 
     def run(stop: threading.Event) -> None:
         while not stop.is_set():
             database.committed.clear()
-            if not publish(database):
+            published = publish(database)
+            if not published:
                 database.committed.wait(0.2)
+            elif published < PUBLISHED_AT_ONCE:
+                stop.wait(GATHER_SECONDS)
 
     return run
 

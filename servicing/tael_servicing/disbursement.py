@@ -159,7 +159,7 @@ def begin_loan(transaction: Connection, held: Held, payout: Payout, day: date) -
     held = held.now(loan)
     line = lines.lock(transaction, contract.line_id)
     line = lines.occupy(transaction, line, contract.principal, contract.loan_id, day)
-    loans.record(transaction, contract.loan_id, event, contract.source)
+    loans.record(transaction, contract.loan_id, event, day, contract.source)
     (held,) = loan_store.save(transaction, held)
     made = payout_orders.redated(booked, day) if day != ordered.start_date else ()
     made += payout_orders.paid(payout, day)

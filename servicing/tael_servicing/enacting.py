@@ -83,7 +83,7 @@ def enact(
         check(held.terms, held.loan, event)
     step = _step(transaction, held, event, day)
     after = held.after(event.event_id, step.loan)
-    loans.record(transaction, contract.loan_id, event, reference)
+    loans.record(transaction, contract.loan_id, event, day, reference)
     (after,) = loan_store.save(transaction, after)
     cause, brought = _money(transaction, held, event, funds, money)
     postings = _funded(_as_it_came(step.postings, cause), cause, brought)

@@ -73,7 +73,7 @@ def book_of(transaction: Connection, loan_id: str) -> str:
 
 def lock(transaction: Connection, loan_id: str) -> Held:
     """The loan, which nobody else changes before this transaction ends. Raises NotFound."""
-    found = transaction.exec_driver_sql(f"{LOCK}; {STORED_TEXT}", {"ids": [loan_id]}).all()
+    found = transaction.exec_driver_sql(f"{LOCK}; {STORED_ONE}", {"id": loan_id}).all()
     return _one(transaction, found, loan_id)
 
 
@@ -81,7 +81,9 @@ def lock_all(transaction: Connection, loan_ids: Sequence[str]) -> dict[str, Held
     """Loans by id, locked in the one order in which whoever locks several does; unknown ids are left
     out.
     """
-    found = transaction.exec_driver_sql(f"{LOCK}; {STORED_TEXT}", {"ids": sorted(loan_ids)}).all()
+    found = transaction.exec_driver_sql(
+        f"{LOCK_MANY}; {STORED_MANY}", {"ids": sorted(loan_ids)}
+    ).all()
     return {each.contract.loan_id: each for each in _read(transaction, found)}
 
 
@@ -91,8 +93,8 @@ def lock_on_open_day(transaction: Connection, loan_id: str) -> tuple[date, Held]
     For a loan that the day's end set aside the day is open still. Raises NotFound, PastCutOff.
     """
     # One after the other: each statement sees what those waited for by the one before have done.
-    statement = f"{HOLD}; {LOCK}; {STORED_TEXT}"
-    found = transaction.exec_driver_sql(statement, {"ids": [loan_id]}).all()
+    statement = f"{HOLD}; {LOCK}; {STORED_ONE}"
+    found = transaction.exec_driver_sql(statement, {"id": loan_id}).all()
     held = _one(transaction, found, loan_id)
     row: Any = found[0]
     if row.closing and not _is_set_aside(transaction, held.contract, row.business_date):
@@ -112,12 +114,12 @@ def _is_set_aside(transaction: Connection, contract: Contract, day: date) -> boo
 
 def get(transaction: Connection, loan_id: str) -> Held:
     """One loan. Raises NotFound."""
-    return _one(transaction, transaction.execute(STORED, {"ids": [loan_id]}).all(), loan_id)
+    return _one(transaction, transaction.execute(ONE, {"id": loan_id}).all(), loan_id)
 
 
 def load(transaction: Connection, loan_ids: Sequence[str]) -> list[Held]:
     """Loans by id, in the order of the ids; unknown ids are left out."""
-    rows = transaction.execute(STORED, {"ids": list(loan_ids)}).all()
+    rows = transaction.execute(MANY, {"ids": list(loan_ids)}).all()
     found = {each.contract.loan_id: each for each in _read(transaction, rows)}
     return [found[loan_id] for loan_id in loan_ids if loan_id in found]
 
@@ -150,13 +152,19 @@ STORED = (
     .join_from(loans, loan_state, loan_state.c.loan_id == loans.c.loan_id)
     .join(loan_balance, loan_balance.c.loan_id == loans.c.loan_id)
     .join(book_day, book_day.c.book_id == loans.c.book_id)
-    .where(loans.c.loan_id == func.any(bindparam("ids", type_=ARRAY(SORTED))))
 )
-STORED_TEXT = str(STORED.compile(dialect=dialect()))  # type: ignore[no-untyped-call]  # SQLAlchemy's
-LOCK = "SELECT FROM loan_state WHERE loan_id = ANY(%(ids)s) ORDER BY loan_id FOR UPDATE"
+MANY = STORED.where(loans.c.loan_id == func.any(bindparam("ids", type_=ARRAY(SORTED))))
+ONE = STORED.where(loans.c.loan_id == bindparam("id"))
+"""Of equality the store makes its plan in a third of the time."""
+STORED_MANY, STORED_ONE = (
+    str(each.compile(dialect=dialect()))  # type: ignore[no-untyped-call]  # SQLAlchemy's
+    for each in (MANY, ONE)
+)
+LOCK = "SELECT FROM loan_state WHERE loan_id = %(id)s FOR UPDATE"
+LOCK_MANY = "SELECT FROM loan_state WHERE loan_id = ANY(%(ids)s) ORDER BY loan_id FOR UPDATE"
 HOLD = (
     "SELECT pg_advisory_xact_lock_shared(hashtext('book_day'), hashtext(book_id)) "
-    "FROM loan WHERE loan_id = ANY(%(ids)s)"
+    "FROM loan WHERE loan_id = %(id)s"
 )
 
 

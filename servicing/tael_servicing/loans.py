@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, update
 
 from tael.servicing.v1 import product_pb2 as pb
 from tael_runtime import later
@@ -18,8 +18,8 @@ from tael_servicing.arithmetic.events import LoanEvent
 from tael_servicing.arithmetic.loan import Closure, Loan, Status
 from tael_servicing.arithmetic.terms import Terms
 from tael_servicing.reasons import Reason
-from tael_servicing.tables import book_day, loan_event, loan_posting, loan_state
 from tael_servicing.tables import loan as loans
+from tael_servicing.tables import loan_event, loan_posting, loan_state
 from tael_servicing.terms import NO_CHOICES, loan_terms
 
 UNPAID_OUT = ("PAYING", "CANCELLED")
@@ -190,40 +190,30 @@ def has_arrears(transaction: Connection, customer_id: str) -> bool:
     return bool(transaction.execute(select(late)).scalar())
 
 
-BOOKED_ON = (
-    select(book_day.c.business_date)
-    .join(loans, loans.c.book_id == book_day.c.book_id)
-    .where(loans.c.loan_id == bindparam("of_loan"))
-    .scalar_subquery()
-)
+RECORD = insert(loan_event)
 
 
-RECORD = insert(loan_event).values(booked_on=BOOKED_ON)
-RECORD_MANY = insert(loan_event)
-
-
-def record(transaction: Connection, loan_id: str, event: LoanEvent, reference: str = "") -> None:
-    """Adds to the events the loan is the fold of; reference: on whose word."""
-    row = {**_event_row(loan_id, event, reference), "of_loan": loan_id}
-    later.write(transaction, RECORD, row)
+def record(
+    transaction: Connection, loan_id: str, event: LoanEvent, day: date, reference: str = ""
+) -> None:
+    """Adds to the events the loan is the fold of, on the business date; reference: on whose word."""
+    later.write(transaction, RECORD, _event_row(loan_id, event, day, reference))
 
 
 def record_many(
     transaction: Connection, day: date, made: Mapping[str, LoanEvent], reference: str
 ) -> None:
     """Adds one event to each of many loans of a book whose business date is `day`."""
-    rows = [
-        {**_event_row(loan_id, event, reference), "booked_on": day}
-        for loan_id, event in made.items()
-    ]
-    later.write(transaction, RECORD_MANY, *rows)
+    rows = [_event_row(loan_id, event, day, reference) for loan_id, event in made.items()]
+    later.write(transaction, RECORD, *rows)
 
 
-def _event_row(loan_id: str, event: LoanEvent, reference: str) -> dict[str, Any]:
+def _event_row(loan_id: str, event: LoanEvent, day: date, reference: str) -> dict[str, Any]:
     return {
         "loan_id": loan_id,
         "event_id": event.event_id,
         "value_date": event.value_date,
+        "booked_on": day,
         "kind": type(event).__name__,
         "content": kept.event_content(event),
         "reference": reference,

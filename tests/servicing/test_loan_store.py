@@ -36,7 +36,7 @@ def test_reading_a_loan_costs_the_same_whatever_happened_to_it(bank: Bank) -> No
     with database.begin() as transaction:
         for _ in range(200):
             event_id = loan_store.get(transaction, loan_id).next_event_id
-            loans.record(transaction, loan_id, Parked(bank.day, event_id, 1))
+            loans.record(transaction, loan_id, Parked(bank.day, event_id, 1), bank.day)
     old, aged = rows_read(database, loan_id)
     assert young == old == [1]
     assert aged.next_event_id == f"{int(held.next_event_id) + 200:08}"
