@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, LargeBinary, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tael_runtime import later
 from tael_runtime.ids import uuid7
 from tael_runtime.tables import work_chunk, work_run, work_step
 
@@ -90,6 +91,12 @@ def set_run_state(
     )
 
 
+def hold(transaction: Connection, run_id: UUID) -> None:
+    """Keeps other workers of the run from looking for what follows until this transaction ends."""
+    row = select(work_run.c.run_id).where(work_run.c.run_id == run_id)
+    transaction.execute(row.with_for_update())
+
+
 def list_steps(transaction: Connection, run_id: UUID) -> list[Step]:
     """The steps in order, with their chunks counted."""
     counted = (
@@ -141,6 +148,44 @@ def plan_step(transaction: Connection, run_id: UUID, step: int, payloads: Sequen
             ],
         )
     _set_step(transaction, run_id, step, state="RUNNING", started_at=func.clock_timestamp())
+
+
+PASS_STEP = (
+    update(work_step)
+    .where(work_step.c.run_id == bindparam("of_run"), work_step.c.step == bindparam("of_step"))
+    .values(
+        state="DONE",
+        summary=bindparam("of_summary", type_=LargeBinary),
+        started_at=func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, bindparam("took")),
+        finished_at=func.clock_timestamp(),
+    )
+)
+PASSED = insert(work_chunk)
+
+
+def pass_step(
+    transaction: Connection,
+    run_id: UUID,
+    step: int,
+    payloads: Sequence[bytes],
+    summary: bytes,
+    seconds: float,
+) -> None:
+    """Marks a step done whose chunks, one at most, this transaction has done as well."""
+    done = {"run_id": run_id, "step": step, "done": 1, "result": summary}
+    chunks = [{**done, "chunk": n, "payload": each} for n, each in enumerate(payloads, 1)]
+    later.write(transaction, PASSED, *chunks)
+    passed = {"of_run": run_id, "of_step": step, "of_summary": summary, "took": seconds}
+    later.write(transaction, PASS_STEP, passed)
+
+
+def let_go(transaction: Connection, run_id: UUID, worker: str) -> None:
+    """The chunks that a worker did not finish are free at once, and not when their leases run out."""
+    transaction.execute(
+        update(work_chunk)
+        .where(work_chunk.c.run_id == run_id, work_chunk.c.leased_by == worker)
+        .values(leased_until=None)
+    )
 
 
 def finish_step(transaction: Connection, run_id: UUID, step: int, summary: bytes = b"") -> None:

@@ -105,12 +105,6 @@ def store(transaction: Connection, *postings: Outgoing) -> None:
 STORE = insert(outgoing_posting)
 
 
-def waiting(transaction: Connection, book_id: str) -> bool:
-    """Whether anything of the book is not yet in the ledger."""
-    query = select(outgoing_posting.c.number).where(_undelivered(book_id)).limit(1)
-    return transaction.execute(query).first() is not None
-
-
 def vouchers(transaction: Connection, request_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Entry sequences by source, of each posting that was delivered."""
     rows = transaction.execute(
@@ -127,13 +121,14 @@ def sequences(posted: dict[str, Any], source: str) -> list[int]:
     return found
 
 
-def _undelivered(book_id: Any) -> Any:
+def undelivered(book_id: Any) -> Any:
+    """What the ledger does not have yet of a book's."""
     return (outgoing_posting.c.book_id == book_id) & (outgoing_posting.c.state != "DELIVERED")
 
 
 BOOK = (
     select(outgoing_posting)
-    .where(_undelivered(bindparam("book")))
+    .where(undelivered(bindparam("book")))
     .order_by(outgoing_posting.c.number)
     .limit(ROWS_AT_ONCE)
 )
@@ -141,7 +136,7 @@ LANE = BOOK.where(outgoing_posting.c.lane == bindparam("lane"))
 BOOK_OF = select(loan.c.book_id).where(loan.c.loan_id == bindparam("lane")).scalar_subquery()
 LANE_OF_LOAN = (
     select(outgoing_posting)
-    .where(_undelivered(BOOK_OF), outgoing_posting.c.lane == bindparam("lane"))
+    .where(undelivered(BOOK_OF), outgoing_posting.c.lane == bindparam("lane"))
     .order_by(outgoing_posting.c.number)
     .limit(ROWS_AT_ONCE)
 )
@@ -186,7 +181,7 @@ class Sender:
         with self._db.begin() as transaction:
             transaction.execute(
                 update(outgoing_posting)
-                .where(_undelivered(book_id), outgoing_posting.c.state == "REFUSED")
+                .where(undelivered(book_id), outgoing_posting.c.state == "REFUSED")
                 .values(state="PENDING")
             )
 

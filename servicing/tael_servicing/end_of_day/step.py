@@ -95,6 +95,9 @@ class Step(ABC):
     ) -> Summary:
         """The chunk's effect, its outgoing postings under `batch` included."""
 
+    def finish(self, transaction: Connection, closing: Closing) -> None:  # noqa: B027  most steps leave nothing to say
+        """What holds once all its chunks are done."""
+
 
 class LoanStep(Step):
     """A step over loans: one that it cannot work is set aside, and the others go on."""

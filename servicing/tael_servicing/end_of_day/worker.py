@@ -1,0 +1,233 @@
+"""One worker at a day end; others, in this process's neighbours, work at the same run.
+
+A chunk's effect commits with its completion. Before a step begins, everything that those before it
+posted is in the ledger.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from enum import Enum, auto
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, exists, func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tael_runtime import work
+from tael_runtime.work import Chunk
+from tael_servicing import books, outgoing
+from tael_servicing.bookings import Batch
+from tael_servicing.end_of_day import STEPS, set_aside, supplement
+from tael_servicing.end_of_day.set_aside import Isolation
+from tael_servicing.end_of_day.step import Closing, LoanStep, Step, Summary, members
+from tael_servicing.tables import loan_set_aside
+
+LEASE_SECONDS = 5
+"""A worker that dies keeps its chunk from the others for so long."""
+DELIVERY_SECONDS = 30.0
+"""So long what is posted is sent again to a silent ledger."""
+IDLE_SECONDS = 0.05
+"""Between two looks for a chunk while others have them all."""
+
+
+class _Next(Enum):
+    """What a worker does where there is no chunk to work."""
+
+    DELIVER = auto()
+    WAIT = auto()
+    CURE = auto()
+    END = auto()
+
+
+Following = Chunk | _Next
+How = Callable[[Connection, Closing, Step, bytes, Batch], Summary]
+
+
+class Worker:
+    """Works at one run until its day is ended."""
+
+    def __init__(self, closing: Closing, run_id: UUID, name: str, tell: Callable[[], None]) -> None:
+        """tell: called when the run has come further."""
+        self._closing = closing
+        self._book = closing.book_id
+        self._db = closing.desk.database
+        self._run = run_id
+        self._me = name
+        self._tell = tell
+
+    def attempt(self) -> Exception | None:
+        """Works until the day is ended; else what stopped it."""
+        try:
+            self._closing.desk.sender.retry(self._book)
+            self._supplement()
+            self._work()
+        except Exception as error:  # noqa: BLE001  whatever it is, it is waited out or told
+            with suppress(DBAPIError, PoolTimeout), self._db.begin() as transaction:
+                work.let_go(transaction, self._run, self._me)
+            return error
+        return None
+
+    def _supplement(self) -> None:
+        """Tries the loans that are set aside once more; those that fail stay so."""
+        with self._db.begin() as transaction:
+            left = set_aside.open_loans(transaction, self._book)
+            steps = work.list_steps(transaction, self._run)
+        done = [STEPS[step.number - 1] for step in steps if step.state != "PENDING"]
+        for each in left:
+            try:
+                with self._db.begin() as transaction:
+                    supplement.work(transaction, self._closing, each, done)
+            except Exception as error:
+                if outgoing.passes(error):
+                    raise
+                with self._db.begin() as transaction:
+                    set_aside.put(transaction, self._closing, each.loan_id, each.step, error)
+
+    def _work(self) -> None:
+        following = self._tried(self._next)
+        while following is not _Next.END:
+            if isinstance(following, Chunk):
+                following = self._do(following)
+            else:
+                self._pass_time(following)
+                following = self._tried(self._next)
+
+    def _pass_time(self, following: _Next) -> None:
+        if following is _Next.DELIVER:
+            self._closing.desk.sender.drain(self._book, DELIVERY_SECONDS)
+        elif following is _Next.CURE:
+            with self._db.begin() as transaction:
+                left = set_aside.open_loans(transaction, self._book)
+            raise set_aside.missing(self._closing, left)
+        else:
+            time.sleep(IDLE_SECONDS)
+
+    def _tried(self, go_on: Callable[[Connection, How], Following]) -> Following:
+        """Goes on in one transaction; where a loan is at fault, once more without it."""
+        try:
+            with self._db.begin() as transaction:
+                following = go_on(transaction, _whole)
+        except Exception as error:
+            if outgoing.passes(error):
+                raise
+            with self._db.begin() as transaction:
+                following = go_on(transaction, _without_faulty)
+        self._tell()
+        return following
+
+    def _do(self, chunk: Chunk) -> Following:
+        """Works a chunk, and finds what follows in the same transaction."""
+        step = STEPS[chunk.step - 1]
+        step.prepare(self._closing, chunk.payload)
+
+        def go_on(transaction: Connection, how: How) -> Following:
+            summary = self._one(transaction, how, step, chunk.number, chunk.payload)
+            if not work.finish_chunk(transaction, chunk, summary.dump()):
+                transaction.rollback()
+                return _Next.WAIT
+            return self._next(transaction, how)
+
+        return self._tried(go_on)
+
+    def _next(self, transaction: Connection, how: How) -> Following:
+        """The next chunk of the first step that is not done; steps done on the way are passed."""
+        work.hold(transaction, self._run)
+        view = View(transaction, self._book)
+        for now in work.list_steps(transaction, self._run):
+            following: Following | None = None
+            if now.state == "PENDING":
+                following = self._begin(transaction, how, now.number, view)
+            elif now.chunks_done < now.chunks:
+                following = self._claim(transaction, now.number)
+            elif now.state == "RUNNING":
+                self._finish(transaction, now)
+            if following is not None:
+                return following
+        work.set_run_state(transaction, self._run, "DONE")
+        return _Next.END
+
+    def _begin(
+        self, transaction: Connection, how: How, number: int, view: View
+    ) -> Following | None:
+        """Freezes a step's chunks. None where it is done at once: one of no chunk, or of a single one
+        that asks nobody, so that a quiet day has few commits.
+        """
+        step = STEPS[number - 1]
+        if view.undelivered:
+            return _Next.DELIVER
+        if view.aside and step.needs_all:
+            return _Next.CURE
+        payloads = step.plan(transaction, replace(self._closing, aside=view.aside))
+        if len(payloads) > 1 or (payloads and step.asks_others):
+            work.plan_step(transaction, self._run, number, payloads)
+            return self._claim(transaction, number)
+        began, summary = time.monotonic(), Summary()
+        for payload in payloads:
+            summary = self._one(transaction, how, step, 1, payload)
+            view.look()
+        step.finish(transaction, self._closing)
+        took = time.monotonic() - began
+        work.pass_step(transaction, self._run, number, payloads, summary.dump(), took)
+        return None
+
+    def _claim(self, transaction: Connection, number: int) -> Following:
+        chunk = work.claim_chunk(transaction, self._run, number, self._me, LEASE_SECONDS)
+        return chunk or _Next.WAIT
+
+    def _one(
+        self, transaction: Connection, how: How, step: Step, number: int, payload: bytes
+    ) -> Summary:
+        """The work of one chunk."""
+        named = f"eod:{self._book}:{self._closing.day}:{step.name}:{number}"
+        day = books.get(transaction, self._book).business_date
+        return how(transaction, self._closing, step, payload, Batch(named, self._book, named, day))
+
+    def _finish(self, transaction: Connection, now: work.Step) -> None:
+        STEPS[now.number - 1].finish(transaction, self._closing)
+        total = Summary()
+        for result in work.chunk_results(transaction, self._run, now.number):
+            total.add(Summary.parse(result))
+        work.finish_step(transaction, self._run, now.number, total.dump())
+
+
+VIEW = select(
+    exists().where(outgoing.undelivered(bindparam("book"))).label("undelivered"),
+    func.array(
+        select(loan_set_aside.c.loan_id)
+        .where(loan_set_aside.c.book_id == bindparam("book"), loan_set_aside.c.cured.is_(False))
+        .scalar_subquery()
+    ).label("aside"),
+)
+
+
+class View:
+    """What may keep the next step from beginning, as last looked at."""
+
+    def __init__(self, transaction: Connection, book_id: str) -> None:
+        self._transaction = transaction
+        self._book = book_id
+        self.look()
+
+    def look(self) -> None:
+        """Looks again."""
+        row = self._transaction.execute(VIEW, {"book": self._book}).one()
+        self.undelivered: bool = row.undelivered
+        self.aside = frozenset(row.aside)
+
+
+def _whole(
+    transaction: Connection, closing: Closing, step: Step, payload: bytes, batch: Batch
+) -> Summary:
+    return step.work(transaction, closing, payload, batch)
+
+
+def _without_faulty(
+    transaction: Connection, closing: Closing, step: Step, payload: bytes, batch: Batch
+) -> Summary:
+    if not isinstance(step, LoanStep):
+        return step.work(transaction, closing, payload, batch)
+    return Isolation(transaction, closing, step, batch).work(members(payload))
