@@ -30,6 +30,7 @@ def test_a_day_end_tells_its_steps_in_order_and_what_they_did(bank: Bank) -> Non
         "overdue",
         "accrue",
         "classify",
+        "impaired_interest",
         "month_end",
         "amortise",
         "checks",
