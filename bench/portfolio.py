@@ -91,7 +91,7 @@ def life(number: int, day: date, terms_of: dict[str, pb.ProductTerms]) -> Life:
     age = max(1 + variant // 4 % 5, missed)
     periods = max(PERIODS[variant // 4 % len(PERIODS)], age + 1)
     if code == "revolving":
-        periods = age - missed + 1 if missed else age + 1 + variant % 6
+        periods = age - missed + 1
     contract = Contract(
         loan_id=identity("ln", number),
         customer_id=identity("cu", number),
