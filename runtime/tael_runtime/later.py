@@ -6,8 +6,11 @@ transaction sees what it wrote as if each had been sent alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, event
@@ -19,6 +22,10 @@ WAITING = "tael_waiting"
 FEW = 50
 """More rows than these gain by a statement of their own, with all their values."""
 
+ROWS_AT_ONCE = 1000
+VALUES = re.compile(r"(?<= VALUES )(\(%\(\w+\)s(?:::\w+)?(?:, %\(\w+\)s(?:::\w+)?)*\))")
+"""The values of an INSERT that are no more than its parameters."""
+
 Row = Mapping[str, Any]
 
 
@@ -29,19 +36,30 @@ def write(transaction: Connection, statement: UpdateBase, *rows: Row) -> None:
     error of the store is raised where it is sent.
     """
     if len(rows) > FEW:
-        transaction.execute(statement, list(rows))
+        send(transaction)
+        _send_many(transaction, statement, rows)
     elif rows:
         waiting: list[tuple[UpdateBase, Row]] = transaction.info.setdefault(WAITING, [])
         waiting += [(statement, row) for row in rows]
 
 
 def send(transaction: Connection) -> None:
-    """Sends what waits."""
-    if waiting := transaction.info.pop(WAITING, None):
-        cursor: Any = transaction.connection.cursor()
-        with cursor:
-            texts = [_filled(cursor, transaction.dialect, *each) for each in waiting]
+    """Sends what waits; a long run of rows of one statement goes by itself, as in `write`."""
+    texts: list[str] = []
+    for statement, run in groupby(transaction.info.pop(WAITING, ()), itemgetter(0)):
+        rows = [row for _, row in run]
+        if len(rows) > FEW:
+            _send_texts(transaction, texts)
+            _send_many(transaction, statement, rows)
+        else:
+            texts += _filled(transaction, statement, rows)
+    _send_texts(transaction, texts)
+
+
+def _send_texts(transaction: Connection, texts: list[str]) -> None:
+    if texts:
         transaction.exec_driver_sql(";\n".join(texts), execution_options={"no_parameters": True})
+        texts.clear()
 
 
 def forget(transaction: Connection) -> None:
@@ -64,11 +82,37 @@ def install(engine: Engine) -> None:
     event.listen(engine, "rollback", dropped)
 
 
-def _filled(cursor: Any, dialect: Dialect, statement: UpdateBase, row: Row) -> str:
-    text, binds = _compiled(statement, tuple(row), dialect)
-    values = {name: write(row.get(name, value)) for name, value, write in binds}
-    filled: bytes = cursor.mogrify(text, values)
-    return filled.decode()
+def _send_many(transaction: Connection, statement: UpdateBase, rows: Sequence[Row]) -> None:
+    """Many rows of plain values go in one INSERT a page, also where it writes over what is there,
+    which SQLAlchemy sends row by row.
+    """
+    text, binds = _compiled(statement, tuple(rows[0]), transaction.dialect)
+    parts = VALUES.split(text)
+    if len(parts) != 3 or "%(" in parts[2]:
+        transaction.execute(statement, list(rows))
+        return
+    before, values, after = parts
+    cursor: Any = transaction.connection.cursor()
+    with cursor:
+        for page in range(0, len(rows), ROWS_AT_ONCE):
+            filled = b", ".join(
+                cursor.mogrify(
+                    values, {name: write(row.get(name, value)) for name, value, write in binds}
+                )
+                for row in rows[page : page + ROWS_AT_ONCE]
+            )
+            sent = f"{before}{filled.decode()}{after}"
+            transaction.exec_driver_sql(sent, execution_options={"no_parameters": True})
+
+
+def _filled(transaction: Connection, statement: UpdateBase, rows: Iterable[Row]) -> Iterator[str]:
+    """The statement once a row, its values in it."""
+    cursor: Any = transaction.connection.cursor()
+    with cursor:
+        for row in rows:
+            text, binds = _compiled(statement, tuple(row), transaction.dialect)
+            values = {name: write(row.get(name, value)) for name, value, write in binds}
+            yield cursor.mogrify(text, values).decode()
 
 
 Writer = Callable[[Any], Any]

@@ -25,33 +25,36 @@ def line_changed(transaction: Connection, day: date, *lines: CreditLine) -> None
 
 def loan_opened(transaction: Connection, day: date, held: Held) -> None:
     """A loan was paid out, or not."""
-    _of_loan(transaction, held, pb.Event(business_date=from_date(day), loan_opened=_changed(held)))
+    changed = pb.LoanChanged(loan=messages.loan(held))
+    _of_loan(transaction, changed.loan, pb.Event(business_date=from_date(day), loan_opened=changed))
 
 
-def loan_overdue(transaction: Connection, day: date, held: Held) -> None:
+def loan_overdue(transaction: Connection, day: date, loan: loan_pb2.Loan) -> None:
     """A loan is past due; every day while it is."""
-    _of_loan(transaction, held, pb.Event(business_date=from_date(day), loan_overdue=_changed(held)))
+    changed = pb.LoanChanged(loan=loan)
+    _of_loan(transaction, loan, pb.Event(business_date=from_date(day), loan_overdue=changed))
 
 
 def state_changed(transaction: Connection, day: date, before: str, held: Held) -> None:
     """The loan's state changed; nothing where it did not."""
     if held.state != before:
-        event = pb.Event(business_date=from_date(day), loan_state_changed=_changed(held))
-        _of_loan(transaction, held, event)
+        changed = pb.LoanChanged(loan=messages.loan(held))
+        event = pb.Event(business_date=from_date(day), loan_state_changed=changed)
+        _of_loan(transaction, changed.loan, event)
 
 
 def instalment_due(
-    transaction: Connection, day: date, held: Held, instalment: loan_pb2.Instalment
+    transaction: Connection, day: date, loan: loan_pb2.Loan, instalment: loan_pb2.Instalment
 ) -> None:
     """An instalment is due today."""
-    due = pb.InstalmentDue(loan=messages.loan(held), instalment=instalment)
-    _of_loan(transaction, held, pb.Event(business_date=from_date(day), instalment_due=due))
+    due = pb.InstalmentDue(loan=loan, instalment=instalment)
+    _of_loan(transaction, loan, pb.Event(business_date=from_date(day), instalment_due=due))
 
 
-def reminder_due(transaction: Connection, day: date, held: Held, days_before: int) -> None:
+def reminder_due(transaction: Connection, day: date, loan: loan_pb2.Loan, days_before: int) -> None:
     """A reminder is due; negative days = days past due."""
-    due = pb.ReminderDue(loan=messages.loan(held), days_before=days_before)
-    _of_loan(transaction, held, pb.Event(business_date=from_date(day), reminder_due=due))
+    due = pb.ReminderDue(loan=loan, days_before=days_before)
+    _of_loan(transaction, loan, pb.Event(business_date=from_date(day), reminder_due=due))
 
 
 def repayment_received(
@@ -59,7 +62,8 @@ def repayment_received(
 ) -> None:
     """A repayment was booked."""
     received = pb.RepaymentReceived(repayment=repayment, loan=messages.loan(held))
-    _of_loan(transaction, held, pb.Event(business_date=from_date(day), repayment_received=received))
+    event = pb.Event(business_date=from_date(day), repayment_received=received)
+    _of_loan(transaction, received.loan, event)
 
 
 def day_closed(transaction: Connection, book_id: str, closed: date, opened: date) -> None:
@@ -71,9 +75,5 @@ def day_closed(transaction: Connection, book_id: str, closed: date, opened: date
     outbox.append(transaction, "book", book_id, event)
 
 
-def _changed(held: Held) -> pb.LoanChanged:
-    return pb.LoanChanged(loan=messages.loan(held))
-
-
-def _of_loan(transaction: Connection, held: Held, event: pb.Event) -> None:
-    outbox.append(transaction, "loan", held.contract.loan_id, event)
+def _of_loan(transaction: Connection, loan: loan_pb2.Loan, event: pb.Event) -> None:
+    outbox.append(transaction, "loan", loan.loan_id, event)

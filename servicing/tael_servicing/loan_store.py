@@ -23,6 +23,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal_column,
     select,
     text,
     tuple_,
@@ -238,7 +239,8 @@ def _over(table: Table, names: tuple[str, ...]) -> Insert:
     key = [column.name for column in table.primary_key]
     changed: dict[str, Any] = {name: statement.excluded[name] for name in names if name not in key}
     if "changes" in changed:
-        expected = changed["changes"] - 1 == table.c.changes
+        # Written out: a value bound here would have the driver send row by row.
+        expected = changed["changes"] == table.c.changes + literal_column("1")
         changed["changes"] = case((expected, changed["changes"]))
     return statement.on_conflict_do_update(index_elements=key, set_=changed)
 

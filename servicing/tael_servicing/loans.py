@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, exists, func, insert, select, update
@@ -102,13 +103,33 @@ class Stored:
 
 def contract_terms(contract: Contract, product: pb.ProductTerms) -> Terms:
     """The terms of the loan, of the product version it was born with."""
-    return loan_terms(
-        product,
+    return _terms(
+        product.SerializeToString(deterministic=True),
         contract.periods,
-        contract.annual_rate,
+        str(contract.annual_rate),
         contract.repay_day,
-        choices=pb.LoanChoices.FromString(contract.choices) if contract.choices else NO_CHOICES,
-        holidays=frozenset(contract.holidays),
+        contract.choices,
+        contract.holidays,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _terms(
+    product: bytes,
+    periods: int,
+    annual_rate: str,
+    repay_day: int,
+    choices: bytes,
+    holidays: tuple[date, ...],
+) -> Terms:
+    """Many loans have the same. The rate as a text: 0.12 and 0.120000 are written differently."""
+    return loan_terms(
+        pb.ProductTerms.FromString(product),
+        periods,
+        Decimal(annual_rate),
+        repay_day,
+        choices=pb.LoanChoices.FromString(choices) if choices else NO_CHOICES,
+        holidays=frozenset(holidays),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import date
 from itertools import count
 from typing import Any
@@ -14,6 +13,8 @@ from tael_servicing.arithmetic import loan as arithmetic
 from tael_servicing.arithmetic.loan import InstalmentState, Loan, Owed
 from tael_servicing.arithmetic.schedules import Instalment
 from tael_servicing.loans import UNPAID_OUT, Held
+
+BALANCES = tuple(arithmetic.Balances.__dataclass_fields__)
 
 
 def loan(held: Held) -> pb.Loan:
@@ -61,7 +62,8 @@ def loan(held: Held) -> pb.Loan:
 
 def balances(held: Held) -> pb.LoanBalances:
     """What the loan owes today, by account."""
-    return pb.LoanBalances(**asdict(arithmetic.balances(held.terms, held.loan)))
+    now = arithmetic.balances(held.terms, held.loan)
+    return pb.LoanBalances(**{name: getattr(now, name) for name in BALANCES})
 
 
 def schedule(held: Loan) -> list[pb.Instalment]:

@@ -151,6 +151,20 @@ def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
         _cure(terms, loan, journal, fell_due=fell_due)
 
 
+def stirs(terms: Terms, loan: Loan) -> bool:
+    """Whether `open_day` may change the loan; on most days it does not."""
+    if not loan.running:
+        return False
+    current = loan.current
+    if current is not None and current.due_date <= loan.business_date:
+        return True
+    if loan.overpayment and loan.anything_due:
+        return True
+    if loan.nonaccrual_since is not None:
+        return not loan.arrears or loan.clean_periods > 0
+    return loan.days_past_due > terms.nonaccrual_dpd
+
+
 def fall_due(loan: Loan, journal: Journal) -> bool:
     """Moves what falls due today among the due instalments (INTEREST_DUE, FEE_DUE); whether any."""
     fell_due = False

@@ -94,6 +94,11 @@ def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
     leaving.release_allowance(loan, journal)
 
 
+def open_apart(terms: Terms, loan: Loan) -> Step:
+    """As `open_day` on a copy; the loan itself, unchanged, where the day brings it nothing."""
+    return apart(open_day, terms, loan) if day.stirs(terms, loan) else Step(loan)
+
+
 def _next_break(terms: Terms, loan: Loan, to: date) -> date:
     """The next date on which more happens than a night's accrual."""
     if not loan.running:

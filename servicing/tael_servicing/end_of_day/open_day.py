@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, or_, select
 
 from tael_servicing import bookings, debit_batches, events, lines, loan_store, messages
-from tael_servicing.arithmetic.fold import apart, open_day
+from tael_servicing.arithmetic.fold import open_apart
 from tael_servicing.bookings import Batch
 from tael_servicing.enacting import frees, give_back
 from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
@@ -46,7 +46,7 @@ class OpenDay(LoanStep):
         """Opens the chunk's loans."""
         summary, changed, due, made = Summary(), [], [], []
         opening = [
-            (before, apart(open_day, before.terms, before.loan))
+            (before, open_apart(before.terms, before.loan))
             for before in loan_store.load(transaction, members(payload))
         ]
         moving = [before.contract.line_id for before, step in opening if frees(step.postings)]
@@ -55,7 +55,8 @@ class OpenDay(LoanStep):
             held = before.now(loan)
             postings = give_back(transaction, held.contract, opened, loan.business_date)
             made += [(held.contract, posting) for posting in postings]
-            if loan != before.loan or held.state != before.state:
+            stirred = loan is not before.loan and loan != before.loan
+            if stirred or held.state != before.state:
                 changed.append(held)
             if loan.due_count > before.loan.due_count:
                 due.append(held)
@@ -72,19 +73,28 @@ def _tell(transaction: Connection, before: Held, held: Held) -> None:
     """The day's events of a loan."""
     day, loan = held.loan.business_date, held.loan
     events.state_changed(transaction, day, before.state, held)
-    if loan.due_count > before.loan.due_count:
+    fell_due, days_before = loan.due_count > before.loan.due_count, _days_before(held)
+    if not fell_due and held.dpd == 0 and days_before not in REMIND_BEFORE:
+        return
+    told = messages.loan(held)
+    if fell_due:
         row = loan.rows[loan.due_count - 1]
         state = loan.instalment_states[loan.due_count - 1]
-        events.instalment_due(
-            transaction, day, held, messages.instalment(loan.due_count, row, state)
-        )
+        instalment = messages.instalment(loan.due_count, row, state)
+        events.instalment_due(transaction, day, told, instalment)
         if loan.arrears:
-            events.reminder_due(transaction, day, held, 0)
+            events.reminder_due(transaction, day, told, 0)
     if held.dpd > 0:
-        events.loan_overdue(transaction, day, held)
+        events.loan_overdue(transaction, day, told)
         if held.dpd in REMIND_AFTER:
-            events.reminder_due(transaction, day, held, -held.dpd)
-    elif loan.running and loan.current is not None:
-        ahead = (loan.current.instalment.due_date - day).days
-        if ahead in REMIND_BEFORE:
-            events.reminder_due(transaction, day, held, ahead)
+            events.reminder_due(transaction, day, told, -held.dpd)
+    elif days_before in REMIND_BEFORE:
+        events.reminder_due(transaction, day, told, days_before)
+
+
+def _days_before(held: Held) -> int:
+    """Days until the next due date; 0 where there is none."""
+    loan = held.loan
+    if not loan.running or loan.current is None:
+        return 0
+    return (loan.current.instalment.due_date - loan.business_date).days
