@@ -27,14 +27,14 @@ from servicing.lives import COMMON, FIELDS, START, Life, any_terms, lives, princ
 from servicing.stories import totals
 
 from tael_runtime.errors import FailedPrecondition
+from tael_servicing.arithmetic import day, fold
 from tael_servicing.arithmetic import events as happened
-from tael_servicing.arithmetic import fold
 from tael_servicing.arithmetic.checks import check
 from tael_servicing.arithmetic.difference import difference, refolded
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Repaid, Reversed, Settled
 from tael_servicing.arithmetic.loan import Loan, Owed
 from tael_servicing.arithmetic.paying import allocate
-from tael_servicing.arithmetic.postings import Posting
+from tael_servicing.arithmetic.postings import Journal, Posting
 from tael_servicing.arithmetic.prepaying import payoff
 from tael_servicing.arithmetic.schedules import build_schedule
 from tael_servicing.arithmetic.terms import (
@@ -165,6 +165,22 @@ def test_nights_one_by_one_and_in_stretches_give_the_same_loan_and_totals(life: 
     whole = fold.replay(life.terms, life.events, life.until)
     assert nightly.loan == whole.loan
     assert totals(nightly.postings) == totals(whole.postings)
+
+
+@FEW
+@given(life=lives())
+def test_a_day_that_brings_a_loan_nothing_opens_on_it_as_it_stands(life: Life) -> None:
+    def close(terms: Terms, loan: Loan, journal: Journal) -> None:
+        day.transfer_overdue(terms, loan, journal)
+        day.accrue(terms, loan, journal)
+
+    middle = life.events[len(life.events) // 2].value_date
+    loan = fold.replay(life.terms, life.events, middle).loan
+    while loan.business_date < middle + timedelta(days=45):
+        loan = fold.apart(close, life.terms, loan).loan
+        opened = fold.apart(fold.open_day, life.terms, loan)
+        assert fold.open_apart(life.terms, loan) == opened
+        loan = opened.loan
 
 
 @MANY
