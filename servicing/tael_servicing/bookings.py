@@ -207,7 +207,11 @@ def _events(
 
 
 def _owners(owners: Mapping[str, str]) -> list[ledger.Owner]:
-    return [ledger.Owner(owner_type=name, owner_id=owner) for name, owner in owners.items()]
+    return [
+        ledger.Owner(owner_type=name, owner_id=owner)
+        for name, owner in owners.items()
+        if name not in parties.OURS_ALONE
+    ]
 
 
 def _amounts(amounts: Mapping[str, int]) -> list[ledger.EventAmount]:

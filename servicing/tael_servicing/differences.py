@@ -105,12 +105,19 @@ def queue(transaction: Connection, book: BookDay, found: Sequence[Found]) -> int
 
 
 def cure(
-    transaction: Connection, book: BookDay, kinds: Sequence[str], subjects: Sequence[str], why: str
+    transaction: Connection,
+    book: BookDay,
+    kinds: Sequence[str],
+    subjects: Sequence[str],
+    why: str,
+    theirs: int | None = None,
 ) -> None:
-    """Resolves differences whose cause has gone by what arrived."""
+    """Resolves differences whose cause has gone by what arrived; `theirs`: those of it alone."""
+    of_amount = () if theirs is None else (differences.c.theirs == theirs,)
     transaction.execute(
         update(differences)
         .where(
+            *of_amount,
             differences.c.book_id == book.book_id,
             differences.c.kind.in_(kinds),
             differences.c.subject == func.any(list(subjects)),

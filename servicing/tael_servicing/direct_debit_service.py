@@ -18,12 +18,14 @@ from tael_runtime.errors import FailedPrecondition, InvalidArgument
 from tael_runtime.fields import read_date
 from tael_runtime.paging import text_key, token
 from tael_servicing import (
+    bank_statements,
     books,
     debit_batches,
     debit_results,
     debits,
     differences,
     resolutions,
+    settlement_files,
     settlements,
 )
 from tael_servicing.debit_results import Verdict
@@ -152,7 +154,7 @@ class DirectDebits(direct_debit_pb2_grpc.DirectDebitServiceServicer):
         def work(transaction: Connection) -> pb.RecordSettlementResponse:
             book = books.hold_open(transaction, request.book_id)
             _check_not_after("collected_on", collected_on, book.business_date)
-            return settlements.record(transaction, book, request, collected_on)
+            return settlement_files.record(transaction, book, request, collected_on)
 
         answer = books.on_an_open_day(
             lambda: idempotency.once(
@@ -175,7 +177,7 @@ class DirectDebits(direct_debit_pb2_grpc.DirectDebitServiceServicer):
         def work(transaction: Connection) -> pb.RecordBankStatementResponse:
             book = books.get(transaction, request.book_id)
             _check_not_after("statement_date", day, book.business_date)
-            return settlements.record_statement(transaction, book, request, day)
+            return bank_statements.record(transaction, book, request, day)
 
         return idempotency.once(
             self._db, "RecordBankStatement", request, pb.RecordBankStatementResponse, work

@@ -1,4 +1,5 @@
-"""What stands with others than borrowers, by ledger account: receipts, partners, assets, deferred fees.
+"""What stands with others than borrowers, by ledger account: receipts, money in transit, partners,
+assets, deferred fees.
 
 Servicing keeps these balances beside the ledger's as it posts, and the end of the day compares the two.
 """
@@ -31,6 +32,7 @@ DEFERRED_FEES = "1303.04"
 RECEIPTS = "2241.04"
 JOINT_FUNDS = "2241.05"
 COMMISSIONS = "2241.06"
+IN_TRANSIT = "1221.01"
 SUBSIDIES = "1221.02"
 ENTRUSTED = "2314"
 AGENCY_ASSETS = "1321"
@@ -41,6 +43,7 @@ CODES = (
     RECEIPTS,
     JOINT_FUNDS,
     COMMISSIONS,
+    IN_TRANSIT,
     SUBSIDIES,
     ENTRUSTED,
     AGENCY_ASSETS,
@@ -49,6 +52,12 @@ CODES = (
 )
 UNTOLD = frozenset((DEFERRED_FEES,))
 """Accounts whose movements the loan's own postings tell."""
+
+CHANNEL_PAYMENT = "CHANNEL_PAYMENT"
+OURS_ALONE = frozenset((CHANNEL_PAYMENT,))
+"""Owners whose balances the ledger has on one account: it is not told of them."""
+COLLECTED = "funds_channel"
+"""What a channel collected, whatever for, is in transit until it is handed over."""
 
 MOVES: Mapping[tuple[str, str], Move] = {
     ("ORIGINATION_FEE_CHARGED", "fee"): Move(DEFERRED_FEES, "LOAN", -1),
@@ -79,6 +88,7 @@ MOVES: Mapping[tuple[str, str], Move] = {
     ("ENTRUSTED_LOAN_REPAID", "memo"): Move(ENTRUSTED_MEMO, "LOAN", -1),
     ("ENTRUSTED_LOAN_FEE_CHARGED", "fee"): Move(ENTRUSTED, "ENTRUSTER", -1),
     ("ASSET_TAKEN_FOR_DEBT", "fair_value"): Move(ASSETS_TAKEN, "ASSET", 1),
+    ("CHANNEL_SETTLED", "handed_over"): Move(IN_TRANSIT, CHANNEL_PAYMENT, -1),
 }
 """As the posting rules have it (docs/posting-rules.md): the end of the day finds where not."""
 EVENTS = frozenset(event for event, _ in MOVES)
@@ -113,6 +123,8 @@ def move(
     for name, amount in amounts.items():
         if found := MOVES.get((told.event, name)):
             changes[found.code, owners[found.owner_type]] += found.sign * amount
+        if name == COLLECTED:
+            changes[IN_TRANSIT, owners[CHANNEL_PAYMENT]] += amount
     for (code, owner_id), change in changes.items():
         key = {"book_id": told.book_id, "code": code, "owner_id": owner_id}
         later.write(transaction, GROW, {**key, "balance": change, "grown": max(change, 0)})
@@ -146,7 +158,7 @@ def totals(connection: Connection, book_id: str) -> dict[str, int]:
     """The book's balances by code, every code named."""
     rows = connection.execute(
         select(party_balance.c.code, func.sum(party_balance.c.balance))
-        .where(party_balance.c.book_id == book_id)
+        .where(party_balance.c.book_id == book_id, party_balance.c.balance != 0)
         .group_by(party_balance.c.code)
     )
     return {**dict.fromkeys(CODES, 0), **{code: int(total) for code, total in rows}}

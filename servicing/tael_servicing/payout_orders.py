@@ -15,6 +15,7 @@ from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.arithmetic.terms import Terms
 from tael_servicing.arithmetic.vat import Vat
 from tael_servicing.loans import Contract
+from tael_servicing.parties import CHANNEL_PAYMENT, COLLECTED
 from tael_servicing.payouts import Payout
 
 BANK = "BANK"
@@ -132,4 +133,7 @@ def fee_charged(
     if payout.fee_funds:
         amounts[payout.fee_funds] = fee
     moved = {name: amount for name, amount in amounts.items() if amount}
-    return (Posting("ORIGINATION_FEE_CHARGED", day, True, moved, cause),)
+    charged = Posting("ORIGINATION_FEE_CHARGED", day, True, moved, cause)
+    if payout.fee_funds == COLLECTED:
+        charged = charged._replace(owners=((CHANNEL_PAYMENT, payout.fee_payment_id),))
+    return (charged,)

@@ -78,6 +78,11 @@ class Payout:
         """Its id with the payment provider, for ever."""
         return f"pay:{self.key}"
 
+    @property
+    def fee_payment_id(self) -> str:
+        """The payment by which a channel collects its fees."""
+        return f"fee:{self.key}"
+
     def message(self, currency_code: str) -> pb.Payout:
         """In the contract's words."""
         message = pb.Payout(

@@ -14,7 +14,7 @@ from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import read_amount
 from tael_runtime.ids import new_id
 from tael_runtime.paging import text_key, token
-from tael_servicing import books, receipts
+from tael_servicing import books, receipts, transit
 from tael_servicing.book_desk import book_of, on_book
 from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
@@ -49,6 +49,8 @@ class Receipts(receipt_pb2_grpc.ReceiptServiceServicer):
                 left=amount,
             )
             receipts.park(transaction, parked)
+            if parked.funding == "CHANNEL":
+                transit.explain(transaction, book.book_id, parked.reference, amount)
             return pb.ParkReceiptResponse(receipt=parked.message(day))
 
         return on_book(

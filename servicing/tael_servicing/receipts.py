@@ -74,7 +74,7 @@ def park(transaction: Connection, parked: Parked) -> Parked:
         batch(parked, parked.parked_on),
         "RECEIPT_PARKED",
         {funds: parked.amount},
-        {"RECEIPT": parked.receipt_id},
+        {"RECEIPT": parked.receipt_id, parties.CHANNEL_PAYMENT: parked.reference},
         parked.reference,
     )
     return parked

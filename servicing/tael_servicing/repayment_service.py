@@ -13,7 +13,7 @@ from tael_client.values import from_date, money
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date, read_amount
 from tael_runtime.paging import text_key, token
-from tael_servicing import customer_money, joint, loan_store, loans, messages, repayments
+from tael_servicing import customer_money, joint, loan_store, loans, messages, repayments, transit
 from tael_servicing.arithmetic.checks import check_partial, check_payable
 from tael_servicing.arithmetic.events import OverpaymentRefunded, Prepaid
 from tael_servicing.arithmetic.fold import advance, happen
@@ -96,6 +96,7 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
         def work(transaction: Connection, held: Held, day: date) -> pb.RepayResponse:
             amount = read_amount("amount", request.amount, held.contract.currency_code)
             receipt = repayments.receipt_of(transaction, request, amount, held.contract)
+            transit.explain(transaction, held.contract.book_id, receipt.payment_id, amount)
             value_date = optional_date(request, "value_date") or day
             if value_date == day:
                 after, repayment = repayments.book(transaction, held, receipt, day)
@@ -116,7 +117,14 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
 
         def work(transaction: Connection, book: BookDay) -> pb.RepayCustomerResponse:
             amount = read_amount("amount", request.amount, book.currency_code)
-            money_ = Receipt(amount, "DUE", repayments.funding_of(request), request.reference)
+            money_ = Receipt(
+                amount,
+                "DUE",
+                repayments.funding_of(request),
+                request.reference,
+                payment_id=repayments.payment_of(request),
+            )
+            transit.explain(transaction, book.book_id, money_.payment_id, amount)
             made = customer_money.repay_all(
                 transaction, book.book_id, request.customer_id, money_, book.business_date
             )

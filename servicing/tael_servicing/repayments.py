@@ -16,7 +16,7 @@ from tael_runtime import later
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from tael_runtime.fields import read_amount
 from tael_runtime.ids import new_id
-from tael_servicing import events, joint, loans, outgoing, partners
+from tael_servicing import events, joint, loans, outgoing, parties, partners, transit
 from tael_servicing.arithmetic.events import (
     CurrentPaid,
     LoanEvent,
@@ -78,6 +78,8 @@ class Receipt:
     reference: str
     receipt_id: str = ""
     """Where it was parked."""
+    payment_id: str = ""
+    """The channel's id of it, where a channel collected it."""
     subsidy: int = 0
     """Of the amount, what a subsidiser owes instead."""
     subsidiser_id: str = ""
@@ -103,6 +105,7 @@ class Receipt:
         if funds := FUNDS[self.funding]:
             amounts[funds] = self.amount - self.subsidy
         owners = {"RECEIPT": self.receipt_id, "SUBSIDISER": self.subsidiser_id}
+        owners[parties.CHANNEL_PAYMENT] = self.payment_id
         if contract.partner_id:
             amounts["partner_share"] = self.amount - joint.own_part(contract, self.amount)
             owners["PARTNER"] = contract.partner_id
@@ -123,6 +126,7 @@ def receipt_of(
         kind.removeprefix("REPAYMENT_KIND_"),
         funding_of(request),
         request.reference,
+        payment_id=payment_of(request),
         subsidy=_subsidy(transaction, request, amount, contract),
         subsidiser_id=request.subsidy.partner_id,
     )
@@ -132,6 +136,20 @@ def funding_of(request: pb.RepayRequest | pb.RepayCustomerRequest) -> str:
     """Where the money came from, without the prefix."""
     funding = pb.Funding.Name(request.funding or pb.FUNDING_OWN_ACCOUNT)
     return funding.removeprefix("FUNDING_")
+
+
+def payment_of(request: pb.RepayRequest | pb.RepayCustomerRequest) -> str:
+    """The channel's id of money that a channel collected; "" of other money.
+
+    Raises InvalidArgument where it is not told.
+    """
+    if request.funding != pb.FUNDING_CHANNEL:
+        return ""
+    if not request.reference:
+        raise InvalidArgument(
+            "reference", "is empty; the channel's id of the payment is right, as its files name it"
+        )
+    return request.reference
 
 
 def _subsidy(
@@ -219,7 +237,10 @@ def reverse(
             Reason.ALREADY_REVERSED, "a repayment is reversed once", repayment_id
         )
     event = Reversed(day, held.next_event_id, row.event_id)
-    return enact(transaction, held, event, day, reference=reference)
+    enacted = enact(transaction, held, event, day, reference=reference)
+    brought = dict(owner for posting in enacted.postings for owner in posting.owners)
+    transit.take_back(transaction, contract.book_id, brought)
+    return enacted
 
 
 KEEP = insert(repayments)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from tael_runtime.errors import FailedPrecondition
 from tael_runtime.four_eyes import check_second_person
 from tael_runtime.idempotency import current_caller
-from tael_servicing import debits, differences, receipts, settlements
+from tael_servicing import debits, differences, receipts, settlements, transit
 from tael_servicing.books import BookDay
 from tael_servicing.differences import Difference
 from tael_servicing.reasons import Reason
@@ -68,19 +68,24 @@ def _check_fits(transaction: Connection, found: Difference) -> None:
 def _misfit(transaction: Connection, found: Difference) -> str:
     settled = found.kind in AT_CHANNEL and found.settlement_id != ""
     match found.resolution:
+        case "EXPLAINED":
+            stays = "it stands on 1221.01 until the money is booked, handed over or parked"
+            return stays if settled else ""
         case "BOOK":
-            debit = debits.lock(transaction, [found.subject]).get(found.subject)
-            if debit is None or debit.book_id != found.book_id:
-                return "there is no debit of ours to book"
-            if debit.moved:
-                return "the debit is a success already"
-            return "" if found.theirs > 0 else "the channel does not say that money moved"
+            return _not_to_book(transaction, found)
         case "HANDED_OVER":
             return "" if settled else "no settlement file brought it: there is nothing to hand over"
-        case "PARKED":
-            too_much = settled and found.theirs > found.ours
-            return "" if too_much else "no settlement file handed over more than is ours"
-    return ""
+    too_much = settled and found.theirs > found.ours
+    return "" if too_much else "no settlement file handed over more than is ours"
+
+
+def _not_to_book(transaction: Connection, found: Difference) -> str:
+    debit = debits.lock(transaction, [found.subject]).get(found.subject)
+    if debit is None or debit.book_id != found.book_id:
+        return "there is no debit of ours to book"
+    if debit.moved:
+        return "the debit is a success already"
+    return "" if found.theirs > 0 else "the channel does not say that money moved"
 
 
 def _explain(transaction: Connection, book: BookDay, found: Difference) -> None:
@@ -104,12 +109,13 @@ def _book(transaction: Connection, book: BookDay, found: Difference) -> None:
 
 def _hand_over(transaction: Connection, book: BookDay, found: Difference) -> None:
     """The channel makes it good, either way round."""
-    settlement = settlements.get(transaction, found.settlement_id)
-    amounts = {settlement.account: found.ours - found.theirs}
-    settlements.post(transaction, book, found.difference_id, "CHANNEL_SETTLED", amounts)
+    origin, amount = settlements.get(transaction, found.settlement_id), found.ours - found.theirs
+    settlements.make_good(transaction, book, origin, found.difference_id, amount)
+    transit.hand_over(transaction, book, found.difference_id, [(found.subject, amount)])
     if found.kind == "MISSING_AT_CHANNEL":
-        (debit,) = debits.lock(transaction, [found.subject]).values()
-        debits.save(transaction, [replace(debit, settlement_id=found.difference_id)])
+        ours = debits.lock(transaction, [found.subject]).values()
+        settled = [replace(debit, settlement_id=found.difference_id) for debit in ours]
+        debits.save(transaction, settled)
 
 
 def _park(transaction: Connection, book: BookDay, found: Difference) -> None:

@@ -14,7 +14,7 @@ from support import refusal, rid, violations
 from tael.provider.v1 import payment_pb2, payment_pb2_grpc
 from tael.provider.v1.simulator_pb2 import Behaviour
 from tael.servicing.v1 import direct_debit_pb2 as pb
-from tael.servicing.v1 import direct_debit_pb2_grpc
+from tael.servicing.v1 import direct_debit_pb2_grpc, repayment_pb2
 from tael_client.values import from_date
 
 DUE = date(2026, 1, 16)
@@ -235,6 +235,52 @@ def test_each_difference_is_found_aged_and_resolved_until_nothing_is_in_transit(
     bank.assert_books_agree()
 
 
+def test_money_recorded_by_hand_is_held_against_the_file_like_a_debit(bank: Bank) -> None:
+    loan_id = bank.lend().loan_id
+    channel = {"funding": repayment_pb2.FUNDING_CHANNEL}
+    for reference in ("app-1", "app-2", "app-3"):
+        bank.repay(loan_id, 1_000, reference=reference, **channel)
+    with pytest.raises(grpc.RpcError) as refused:
+        bank.repay(loan_id, 1_000, **channel)
+    assert list(violations(refused.value)) == ["reference"]
+    today = from_date(bank.day)
+    answer = settle(bank, [("app-1", 1_000), ("app-2", 990)], collected_on=today)
+    assert (answer.matched, answer.queued) == (1, 2)
+    assert sorted(open_kinds(bank)) == ["AMOUNT_DIFFERS", "MISSING_AT_CHANNEL"]
+    late = settle(bank, [("app-3", 1_000), ("app-4", 500)], collected_on=today)
+    assert (late.matched, late.queued) == (1, 1)
+    assert sorted(open_kinds(bank)) == ["AMOUNT_DIFFERS", "MISSING_HERE"]
+    assert bank.balance("1221.01") == 10 - 500
+    bank.repay(loan_id, 500, reference="app-4", **channel)
+    assert open_kinds(bank) == ["AMOUNT_DIFFERS"], "told of after it was handed over"
+    resolve(bank, "AMOUNT_DIFFERS", "HANDED_OVER")
+    assert bank.balance("1221.01") == 0
+    bank.end_day()
+    bank.assert_books_agree()
+
+
+def test_a_debit_that_bounced_is_no_success_and_what_was_handed_over_is_taken_back(
+    bank: Bank,
+) -> None:
+    before, after = collect(bank, "bounced-before", "bounced-after")
+    settle(bank, [(payment_of(bank, after), INSTALMENT)])
+    assert open_kinds(bank) == ["MISSING_AT_CHANNEL"]
+    for loan_id in (before, after):
+        bank.reverse(loan_id, bank.repaid(loan_id)[0].repayment_id)
+        assert bank.debits(loan_id)[-1].state == pb.DEBIT_STATE_REVERSED
+    assert open_kinds(bank) == ["MISSING_HERE"], "only what was handed over is to be taken back"
+    assert bank.balance("1221.01") == -INSTALMENT
+    taken_back = resolve(bank, "MISSING_HERE", "HANDED_OVER")
+    assert bank.balance("1221.01") == 0
+    bank.end_day()
+    statement(bank)
+    assert "MISSING_AT_BANK" in open_kinds(bank)
+    name = taken_back.difference_id
+    cured = statement(bank, ("B-back", name, -INSTALMENT))
+    assert cured.matched == 1
+    bank.assert_books_agree()
+
+
 def test_what_a_channel_makes_good_is_not_taken_for_settled_twice(bank: Bank) -> None:
     a, b = collect(bank, "a", "b")
     settle(bank, [(payment_of(bank, a), INSTALMENT)])
@@ -333,6 +379,7 @@ def test_a_resolution_that_does_not_fit_is_refused(bank: Bank) -> None:
     settle(bank, [("debit:stranger", 500)])
     for kind, resolution in (
         (pb.DIFFERENCE_KIND_MISSING_HERE, "BOOK"),
+        (pb.DIFFERENCE_KIND_MISSING_HERE, "EXPLAINED"),
         (pb.DIFFERENCE_KIND_MISSING_AT_CHANNEL, "BOOK"),
         (pb.DIFFERENCE_KIND_MISSING_AT_CHANNEL, "PARKED"),
     ):

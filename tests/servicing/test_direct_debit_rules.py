@@ -14,7 +14,7 @@ from tael_servicing.debit_results import QUEUED, Result, Verdict, judge, taken
 from tael_servicing.debit_sender import _to_ask
 from tael_servicing.debits import Debit
 from tael_servicing.failure_codes import retryable
-from tael_servicing.settlements import match
+from tael_servicing.settlement_files import match
 
 SENT = datetime(2026, 2, 15, tzinfo=UTC)
 

@@ -193,7 +193,8 @@ def test_a_lender_without_deposits_begins_a_loan_when_its_channel_confirms(
 ) -> None:
     bank = new_bank(book=CONSUMER, fees=[fee()], **DUE_TOMORROW, **DEAR)
     bank.script(PAY, "card-cf", Behaviour(unknown_answers=1000))
-    loan_id = bank.lend(card="card-cf", repay_day=START.day + 1).loan_id
+    collected = {"fee_funding": loan_pb2.FEE_FUNDING_CHANNEL}
+    loan_id = bank.lend(card="card-cf", repay_day=START.day + 1, **collected).loan_id
     bank.end_days(START + timedelta(days=3))
     known(bank, "card-cf")
     await_payout(bank, loan_id, "PAID")
@@ -211,7 +212,7 @@ def test_a_lender_without_deposits_begins_a_loan_when_its_channel_confirms(
         ("1002", "Cr", 1_000_000),
     ]
     assert bank.balance("2241.01") == 0
-    assert ("1002", "Dr", 30_000) in bank.vouchers(loan_id, "ORIGINATION_FEE_CHARGED")
+    assert ("1221.01", "Dr", 30_000) in bank.vouchers(loan_id, "ORIGINATION_FEE_CHARGED")
     bank.end_day()
     bank.assert_books_agree()
 
@@ -321,7 +322,8 @@ def test_a_tranche_s_down_payment_is_due_at_once(new_bank: Callable[..., Bank]) 
     bank = new_bank(schedule=terms)
     loan_id = bank.lend(card="card-down", principal=money(400_000)).loan_id
     assert bank.loan(loan_id).amount_past_due == 100_000
-    bank.repay(loan_id, 100_000)
+    bank.end_day()
+    assert bank.await_debit(loan_id, "SUCCESS").amount.minor_units == 100_050, "asked at once"
     bank.end_day()
     loan = bank.loans.DisburseTranche(tranche(loan_id)).loan
     assert (loan.amount_past_due, loan.dpd) == (150_000, 0)

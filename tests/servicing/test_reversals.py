@@ -70,7 +70,9 @@ def test_money_worth_an_earlier_day_undoes_the_overdue_transfer_and_its_penalty(
 
 def test_a_bounced_debit_reopens_what_it_paid_and_moves_what_came_later(bank: Bank) -> None:
     loan_id = late(bank, FIRST)
-    bounced = bank.repay(loan_id, INSTALMENT, funding=repayment_pb2.FUNDING_CHANNEL).repayment
+    bounced = bank.repay(
+        loan_id, INSTALMENT, funding=repayment_pb2.FUNDING_CHANNEL, reference="app-1"
+    ).repayment
     bank.end_days(SECOND)
     kept = bank.repay(loan_id, INSTALMENT, funding=repayment_pb2.FUNDING_TRANSFER).repayment
     bank.end_days(date(2026, 2, 6))

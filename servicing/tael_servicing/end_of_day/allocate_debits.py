@@ -61,4 +61,4 @@ def hold(transaction: Connection, arrived: Sequence[Debit]) -> dict[str, Held]:
 
 def receipt(debit: Debit) -> Receipt:
     """The money a successful debit brought."""
-    return Receipt(debit.debited, "DUE", "CHANNEL", debit.reference)
+    return Receipt(debit.debited, "DUE", "CHANNEL", debit.reference, payment_id=debit.payment_id)

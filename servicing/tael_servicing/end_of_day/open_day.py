@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 from sqlalchemy import Connection, or_, select
 
@@ -58,7 +58,7 @@ class OpenDay(LoanStep):
             stirred = loan is not before.loan and loan != before.loan
             if stirred or held.state != before.state:
                 changed.append(held)
-            if loan.due_count > before.loan.due_count:
+            if loan.due_count > before.loan.due_count or _due_when_lent(held, closing.day):
                 due.append(held)
             _tell(transaction, before, held)
             summary.count(postings)
@@ -67,6 +67,11 @@ class OpenDay(LoanStep):
         bookings.post_many(transaction, batch, made)
         summary.loans = len(changed)
         return summary
+
+
+def _due_when_lent(held: Held, day: date) -> bool:
+    """A down payment fell due as money was paid out on the day that ends: no round asked for it."""
+    return any(not row.number and row.due_date == day for row in held.loan.arrears)
 
 
 def _tell(transaction: Connection, before: Held, held: Held) -> None:

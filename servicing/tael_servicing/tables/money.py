@@ -62,11 +62,13 @@ direct_debit = Table(
         "amount > 0 AND minimum BETWEEN 0 AND amount AND debited >= 0", name="direct_debit_amounts"
     ),
     CheckConstraint(
-        "state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'FAILED', 'SUCCESS', 'ALLOCATED', 'CANCELLED')",
+        "state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'FAILED', 'SUCCESS', 'ALLOCATED', 'REVERSED',"
+        " 'CANCELLED')",
         name="direct_debit_state",
     ),
     CheckConstraint(
-        "(debited > 0) = (state IN ('SUCCESS', 'ALLOCATED'))", name="direct_debit_debited"
+        "(debited > 0) = (state IN ('SUCCESS', 'ALLOCATED', 'REVERSED'))",
+        name="direct_debit_debited",
     ),
     # A loan is asked once a round.
     Index("direct_debit_loan", "loan_id", "business_date", "round", unique=True),
@@ -91,7 +93,7 @@ direct_debit = Table(
         "direct_debit_unsettled",
         "book_id",
         "business_date",
-        postgresql_where=text("settlement_id = '' AND debited > 0"),
+        postgresql_where=text("settlement_id = '' AND state IN ('SUCCESS', 'ALLOCATED')"),
     ),
     comment="money asked of a bound card in a round",
 )
@@ -112,7 +114,7 @@ channel_settlement = Table(
         "held", Boolean, nullable=False, comment="by the channel, in an account it keeps for us"
     ),
     Column("awaited", Boolean, nullable=False, comment="at the bank"),
-    CheckConstraint("gross >= 0 AND fee BETWEEN 0 AND gross", name="channel_settlement_amounts"),
+    CheckConstraint("fee BETWEEN 0 AND greatest(gross, 0)", name="channel_settlement_amounts"),
     Index("channel_settlement_reference", "book_id", "reference", unique=True),
     # What the bank does not have yet.
     Index("channel_settlement_awaited", "book_id", "booked_on", postgresql_where=text("awaited")),

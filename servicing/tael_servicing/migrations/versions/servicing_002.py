@@ -338,8 +338,8 @@ def upgrade() -> None:
     sa.Column('failure_code', sa.Text(), server_default='', nullable=False),
     sa.Column('reference', sa.Text(), server_default='', nullable=False),
     sa.Column('settlement_id', sa.Text(collation='C'), server_default='', nullable=False),
-    sa.CheckConstraint("(debited > 0) = (state IN ('SUCCESS', 'ALLOCATED'))", name='direct_debit_debited'),
-    sa.CheckConstraint("state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'FAILED', 'SUCCESS', 'ALLOCATED', 'CANCELLED')", name='direct_debit_state'),
+    sa.CheckConstraint("(debited > 0) = (state IN ('SUCCESS', 'ALLOCATED', 'REVERSED'))", name='direct_debit_debited'),
+    sa.CheckConstraint("state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'FAILED', 'SUCCESS', 'ALLOCATED', 'REVERSED', 'CANCELLED')", name='direct_debit_state'),
     sa.CheckConstraint('amount > 0 AND minimum BETWEEN 0 AND amount AND debited >= 0', name='direct_debit_amounts'),
     sa.ForeignKeyConstraint(['batch_id'], ['debit_batch.batch_id'], ),
     sa.ForeignKeyConstraint(['loan_id'], ['loan.loan_id'], ),
@@ -350,7 +350,7 @@ def upgrade() -> None:
     op.create_index('direct_debit_loan', 'direct_debit', ['loan_id', 'business_date', 'round'], unique=True)
     op.create_index('direct_debit_open', 'direct_debit', ['book_id', 'business_date', 'loan_id'], unique=False, postgresql_where=sa.text("state IN ('PREPARED', 'SENDING', 'UNKNOWN', 'SUCCESS')"))
     op.create_index('direct_debit_under_way', 'direct_debit', ['touched_at'], unique=False, postgresql_where=sa.text("state IN ('PREPARED', 'SENDING', 'UNKNOWN')"))
-    op.create_index('direct_debit_unsettled', 'direct_debit', ['book_id', 'business_date'], unique=False, postgresql_where=sa.text("settlement_id = '' AND debited > 0"))
+    op.create_index('direct_debit_unsettled', 'direct_debit', ['book_id', 'business_date'], unique=False, postgresql_where=sa.text("settlement_id = '' AND state IN ('SUCCESS', 'ALLOCATED')"))
     op.create_table('channel_settlement',
     sa.Column('settlement_id', sa.Text(collation='C'), nullable=False),
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
@@ -363,7 +363,7 @@ def upgrade() -> None:
     sa.Column('at_bank', sa.BigInteger(), server_default='0', nullable=False, comment='credited so far'),
     sa.Column('held', sa.Boolean(), nullable=False, comment='by the channel, in an account it keeps for us'),
     sa.Column('awaited', sa.Boolean(), nullable=False, comment='at the bank'),
-    sa.CheckConstraint('gross >= 0 AND fee BETWEEN 0 AND gross', name='channel_settlement_amounts'),
+    sa.CheckConstraint('fee BETWEEN 0 AND greatest(gross, 0)', name='channel_settlement_amounts'),
     sa.PrimaryKeyConstraint('settlement_id'),
     comment="a channel's settlement file"
     )
