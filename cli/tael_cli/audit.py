@@ -30,6 +30,7 @@ BUCKETS = {
     "offbalance_interest": "7001",
     "offbalance_penalty": "7002",
     "offbalance_compound": "7003",
+    "claimed_principal": "7103",
     "written_off_principal": "7101",
     "written_off_interest": "7102",
 }

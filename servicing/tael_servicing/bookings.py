@@ -194,7 +194,7 @@ def _events(
             owners=_owners(
                 {
                     "CUSTOMER": contract.customer_id,
-                    "LINE": contract.line_id,
+                    **({"LINE": contract.line_id} if contract.line_id else {}),
                     "LOAN": contract.loan_id,
                     **dict(posting.owners),
                 }

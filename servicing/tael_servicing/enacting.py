@@ -204,9 +204,11 @@ def give_back(
 ) -> list[Posting]:
     """Frees the lines by principal that came back, or takes it again: by what was repaid those that
     revolve, by what was never lent all. The first posting that brings some says what that adds to
-    the commitment (7201).
+    the commitment (7201). A loan that was bought draws on none.
     """
     made = list(postings)
+    if not contract.line_id:
+        return made
     for principal_of, free in ((_repaid, lines.restore), (_returned, lines.unuse)):
         bring = [index for index, each in enumerate(made) if principal_of(each)]
         principal = sum(principal_of(made[index]) for index in bring)

@@ -100,7 +100,9 @@ def turn(transaction: Connection, line_id: str, day: date) -> Counter[str]:
 
 
 def freeze_written_off(transaction: Connection, contract: Contract, day: date) -> None:
-    """Nothing more is drawn on the line of a loan that is written off."""
+    """Nothing more is drawn on the line of a loan that is written off; a bought one has none."""
+    if not contract.line_id:
+        return
     line = lines.lock(transaction, contract.line_id)
     if line.state == "ACTIVE":
         reason = f"loan {contract.loan_id} is written off"

@@ -30,7 +30,7 @@ from tael_servicing.tables import loan_event, loan_posting, repayment
 
 SHORT_MONTHS, MIDDLE_MONTHS, LONG_EXTENSION_MONTHS = 12, 60, 36
 """Up to a year a loan is short, up to five years of middle length (贷款通则 §8, §12)."""
-IRREVERSIBLE = frozenset(("Disbursed", "Returned", "Reversed"))
+IRREVERSIBLE = frozenset(("Disbursed", "Purchased", "Returned", "Reversed"))
 
 
 def reference_of(request: Any) -> str:

@@ -20,6 +20,7 @@ from tael_servicing import (
     loan_store,
     messages,
     payouts,
+    purchases,
     quotes,
     tranches,
     write_offs,
@@ -127,6 +128,23 @@ class Loans(LoanReads):
                 self._db, "WriteOffLoan", request, pb.WriteOffLoanResponse, work
             ),
         )
+
+    def PurchaseLoan(
+        self, request: pb.PurchaseLoanRequest, context: grpc.ServicerContext
+    ) -> pb.PurchaseLoanResponse:
+        """A claim is bought."""
+
+        def work(transaction: Connection) -> pb.PurchaseLoanResponse:
+            bought = purchases.purchase(transaction, request)
+            return pb.PurchaseLoanResponse(loan=messages.loan(bought))
+
+        made = books.on_an_open_day(
+            lambda: idempotency.once(
+                self._db, "PurchaseLoan", request, pb.PurchaseLoanResponse, work
+            )
+        )
+        self._sender.deliver(made.loan.book_id, made.loan.loan_id)
+        return made
 
     def RecordRecovery(
         self, request: pb.RecordRecoveryRequest, context: grpc.ServicerContext

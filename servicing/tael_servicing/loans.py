@@ -211,6 +211,9 @@ def has_arrears(transaction: Connection, customer_id: str) -> bool:
     return bool(transaction.execute(select(late)).scalar())
 
 
+FIRST_EVENT = "00000001"
+"""The id of the event a loan begins with."""
+
 RECORD = insert(loan_event)
 
 

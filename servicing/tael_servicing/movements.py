@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from tael.servicing.v1 import loan_pb2 as pb
 
-PRINCIPAL = ("principal_normal", "principal_overdue", "principal_impaired")
+ON_BALANCE = ("principal_normal", "principal_overdue", "principal_impaired")
+PRINCIPAL = (*ON_BALANCE, "claimed_principal")
+"""What is owed of a loan that was bought is more than what is on the books."""
 INTEREST = ("interest_due", "interest_accrued", "offbalance_interest")
 CHARGES = ("penalty", "compound", "offbalance_penalty", "offbalance_compound")
 FEES = ("fee", "prepayment_fee", "legal_costs")
@@ -26,8 +28,8 @@ def principal_change(event: str, amounts: Mapping[str, int]) -> int:
     if event in ("LOAN_WRITTEN_OFF", "DISBURSEMENT_CANCELLED"):
         return -amounts.get("principal", 0)
     if event in TAKES_PRINCIPAL:
-        return -_sum(amounts, PRINCIPAL)
-    return 0
+        return -_sum(amounts, ON_BALANCE)
+    return amounts.get("price", 0) if event == "LOAN_PURCHASED" else 0
 
 
 def totals(moved: Iterable[tuple[str, Mapping[str, int]]]) -> pb.StatementTotals:

@@ -40,8 +40,9 @@ FUNDS = {
     "TRANSFER": "funds_transfer",
     "PARKED": "funds_parked",
 }
+ON_BALANCE = ("principal_normal", "principal_overdue", "principal_impaired")
 PARTS = {
-    "principal": ("principal_normal", "principal_overdue", "principal_impaired", "principal"),
+    "principal": (*ON_BALANCE, "claimed_principal", "principal"),
     "interest": ("interest_due", "interest_accrued", "offbalance_interest", "interest"),
     "penalty": ("penalty", "offbalance_penalty"),
     "compound": ("compound", "offbalance_compound"),

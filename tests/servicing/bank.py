@@ -197,6 +197,23 @@ class Bank:
         )
         return self.loans.DisburseLoan(request).loan
 
+    def buy(self, principal: int, price: int, **choices: Any) -> loan_pb2.Loan:
+        """A loan that fell due two weeks ago, of another lender."""
+        request = loan_pb2.PurchaseLoanRequest(
+            **{
+                "request_id": rid(),
+                "customer_id": f"cu-{next(_numbers)}",
+                "product_code": self.product,
+                "principal": money(principal),
+                "price": money(price),
+                "due_date": from_date(self.day - timedelta(days=14)),
+                "annual_rate": decimal("0.12"),
+                "source": "transfer agreement 7",
+                **choices,
+            }
+        )
+        return self.loans.PurchaseLoan(request).loan
+
     def loan(self, loan_id: str) -> loan_pb2.Loan:
         return self.loans.GetLoan(loan_pb2.GetLoanRequest(loan_id=loan_id)).loan
 

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.resources import files
 
+from tael_servicing.arithmetic.events import Disbursed, Purchased
 from tael_servicing.arithmetic.loan import Loan, balances
 from tael_servicing.arithmetic.postings import Posting
+from tael_servicing.arithmetic.purchased import bought
 from tael_servicing.arithmetic.terms import Terms
 
 ACCOUNTS = {
@@ -24,6 +26,7 @@ ACCOUNTS = {
     "7001": ("offbalance_interest", 1),
     "7002": ("offbalance_penalty", 1),
     "7003": ("offbalance_compound", 1),
+    "7103": ("claimed_principal", 1),
     "7101": ("written_off_principal", 1),
     "7102": ("written_off_interest", 1),
     "1304.01": ("allowance", -1),
@@ -90,9 +93,12 @@ class Books:
         self.split: Counter[str] = Counter()
         """Of it, what amounts of VAT moved."""
 
-    def lend(self, principal: int) -> None:
-        """The disbursement, which the loan's fold leaves to the payout."""
-        self.accounts["1303.01"] += principal
+    def begin(self, event: Disbursed | Purchased) -> None:
+        """A payout or a purchase, which the loan's fold leaves to others."""
+        if isinstance(event, Disbursed):
+            self.accounts["1303.01"] += event.principal
+        else:
+            self.post([bought(event)])
 
     def post(self, postings: Iterable[Posting]) -> None:
         """Books postings by the rules."""

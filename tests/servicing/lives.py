@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.changing import Plan
-from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Reversed
+from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Purchased, Reversed
 from tael_servicing.arithmetic.loan import Allowance
 from tael_servicing.arithmetic.rounding import Rounding
 from tael_servicing.arithmetic.terms import (
@@ -182,6 +182,17 @@ FIELDS: dict[type[LoanEvent], dict[str, st.SearchStrategy[Any]]] = {
     happened.Parked: {"amount": some_money},
     happened.OverpaymentRefunded: {"amount": st.integers(1, 50_000)},
 }
+purchases = st.builds(
+    lambda principal, share, due, *charges: Purchased(
+        START, "000", principal, principal * share // 100, START - due, *charges
+    ),
+    principals,
+    st.integers(1, 100),
+    st.integers(0, 400).map(lambda days: timedelta(days=days)),
+    *[st.integers(0, 50_000)] * 3,
+)
+lent = st.builds(Disbursed, st.just(START), st.just("000"), principals)
+beginnings = st.one_of(lent, lent, lent, purchases)
 COMMON = (happened.Repaid, happened.Repaid, happened.Repaid, happened.Prepaid)
 
 
@@ -218,9 +229,9 @@ def lives(
     terms: st.SearchStrategy[Terms] | None = None,
     reversals: bool = True,
 ) -> Life:
-    """A disbursement and up to `most` events, some of which did not happen after all."""
+    """A payout, or a purchase, and up to `most` events, some of which did not happen after all."""
     drawn = draw(terms if terms is not None else any_terms(8))
-    events: list[LoanEvent] = [Disbursed(START, "000", draw(principals))]
+    events: list[LoanEvent] = [draw(beginnings)]
     day = START
     for number in range(1, draw(st.integers(0, most)) + 1):
         day += timedelta(days=draw(st.integers(0, 50)))

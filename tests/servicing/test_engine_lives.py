@@ -31,7 +31,14 @@ from tael_servicing.arithmetic import day, fold
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.checks import check
 from tael_servicing.arithmetic.difference import difference, refolded
-from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Repaid, Reversed, Settled
+from tael_servicing.arithmetic.events import (
+    Disbursed,
+    LoanEvent,
+    Purchased,
+    Repaid,
+    Reversed,
+    Settled,
+)
 from tael_servicing.arithmetic.loan import Loan, Owed
 from tael_servicing.arithmetic.paying import allocate
 from tael_servicing.arithmetic.postings import Journal, Posting
@@ -81,10 +88,10 @@ class Walk:
         self.terms, self.checked = life.terms, checked
         self.vat_share = Fraction(life.terms.vat_rate) / (1 + Fraction(life.terms.vat_rate))
         first, *self.rest = happened.standing(list(life.events))
-        assert isinstance(first, Disbursed)
+        assert isinstance(first, Disbursed | Purchased)
         self.done: list[LoanEvent] = [first]
         self.books = Books()
-        self.books.lend(first.principal)
+        self.books.begin(first)
         self.loan, posted = fold.replay(self.terms, [first], START)
         self.postings: list[Posting] = []
         self.book(posted)
@@ -134,7 +141,7 @@ class Walk:
         assert before == kept, "the loan before an event is left as it was"
         self.done.append(event)
         if isinstance(event, Disbursed):
-            self.books.lend(event.principal)
+            self.books.begin(event)
         self.book(posted)
         if isinstance(event, MONEY):
             brought = [received(each) for each in posted if each.event in BRINGS]
@@ -190,12 +197,12 @@ def test_any_order_of_arrival_gives_the_same_loan_and_the_same_books(life: Life,
     posted, and the books are those of the chronological order.
     """
     first, *late = life.events
-    assert isinstance(first, Disbursed)
+    assert isinstance(first, Disbursed | Purchased)
     random.Random(seed).shuffle(late)
     known: list[LoanEvent] = [first]
     loan, posted = fold.replay(life.terms, known, life.until, nightly_from=START)
     books = Books()
-    books.lend(first.principal)
+    books.begin(first)
     books.post(posted)
     for event in late:
         loan, posted = refolded(life.terms, known, event, life.until)
@@ -205,12 +212,12 @@ def test_any_order_of_arrival_gives_the_same_loan_and_the_same_books(life: Life,
     assert loan == in_order.loan
     for each in happened.standing(known)[1:]:
         if isinstance(each, Disbursed):
-            books.lend(each.principal)
+            books.begin(each)
     assert books.balances() == loan_balances(life.terms, loan)
     chronological = Books()
     for disbursed in happened.standing(known):
-        if isinstance(disbursed, Disbursed):
-            chronological.lend(disbursed.principal)
+        if isinstance(disbursed, Disbursed | Purchased):
+            chronological.begin(disbursed)
     chronological.post(in_order.postings)
     assert +books.accounts == +chronological.accounts
 
@@ -219,7 +226,7 @@ def test_any_order_of_arrival_gives_the_same_loan_and_the_same_books(life: Life,
 @given(life=lives(reversals=False), which=st.integers(1, 8))
 def test_what_was_reversed_never_happened(life: Life, which: int) -> None:
     target = life.events[min(which, len(life.events) - 1)]
-    if isinstance(target, Disbursed):
+    if isinstance(target, Disbursed | Purchased):
         return
     reversed_ = [*life.events, Reversed(life.until, "R", target.event_id)]
     without = [event for event in life.events if event is not target]

@@ -40,11 +40,11 @@ def begin(terms: Terms, principal: int, day: date) -> Loan:
         share=schedule.share,
         rates=[RateStep(day, terms.annual_rate)],
         charge=charge_rate(terms, terms.annual_rate),
-        vat=_vat(terms),
+        vat=vat_of(terms),
     )
 
 
-def _vat(terms: Terms) -> Vat | None:
+def vat_of(terms: Terms) -> Vat | None:
     """What is split off of income: rate ÷ (1 + rate) of the gross."""
     if not terms.vat_rate:
         return None
@@ -59,6 +59,8 @@ def add_tranche(terms: Terms, loan: Loan, journal: Journal, principal: int) -> N
     written it off, which then takes the tranche along.
     """
     loan.principal += principal
+    if loan.cost is not None:
+        loan.cost += principal
     if loan.claim is not None:
         _lend_on_a_claim(loan, journal, principal)
         return
@@ -89,7 +91,7 @@ def _lend_on_a_claim(loan: Loan, journal: Journal, principal: int) -> None:
 def _reopen(terms: Terms, loan: Loan) -> None:
     """A matured loan runs on; what a closed one was let off or sold does not come back."""
     if loan.closure is not None:
-        loan.closure = loan.nonaccrual_since = loan.recognised = None
+        loan.closure = loan.nonaccrual_since = loan.recognised = loan.cost = None
         loan.deferred = 0
         for row in loan.rows[loan.settled_count :]:
             row.due = row.paid.copy()

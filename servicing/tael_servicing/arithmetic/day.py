@@ -229,7 +229,8 @@ def enter_nonaccrual(terms: Terms, loan: Loan, journal: Journal) -> None:
 
 
 def _cure(terms: Terms, loan: Loan, journal: Journal, *, fell_due: bool) -> None:
-    """Counts instalments paid when due since the arrears were paid; enough of them end non-accrual.
+    """Counts instalments paid when due since the arrears were paid; enough of them end non-accrual,
+    but never of a loan that was bought impaired.
 
     An instalment counts once it is paid: on the next due date at the latest.
     """
@@ -237,7 +238,8 @@ def _cure(terms: Terms, loan: Loan, journal: Journal, *, fell_due: bool) -> None
         loan.clean_periods = 0
     elif fell_due:
         loan.clean_periods += 1
-    if not loan.arrears and loan.clean_periods >= terms.cure_periods:
+    bought = loan.cost is not None
+    if not bought and not loan.arrears and loan.clean_periods >= terms.cure_periods:
         leave_nonaccrual(terms, loan, journal)
 
 

@@ -33,6 +33,22 @@ class Disbursed(LoanEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Purchased(LoanEvent):
+    """A claim that is credit-impaired is bought: the loan begins with it, and is due whole."""
+
+    rank = 0
+    principal: int
+    """As the contract claims it."""
+    price: int
+    """At most the principal."""
+    due_date: date
+    """Of the oldest instalment that is unpaid."""
+    interest: int = 0
+    penalty: int = 0
+    compound: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Repriced(LoanEvent):
     """Another annual rate, from the night of the value date on."""
 

@@ -12,9 +12,17 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
-from tael_servicing.arithmetic import changing, day, foreclosing, leaving, paying, prepaying
+from tael_servicing.arithmetic import (
+    changing,
+    day,
+    foreclosing,
+    leaving,
+    paying,
+    prepaying,
+    purchased,
+)
 from tael_servicing.arithmetic import events as happened
-from tael_servicing.arithmetic.events import Disbursed, LoanEvent, order, standing
+from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Purchased, order, standing
 from tael_servicing.arithmetic.loan import DAY, Closure, Loan
 from tael_servicing.arithmetic.postings import Journal, Step
 from tael_servicing.arithmetic.terms import Excess, FeeAt, InterestOn, NonAccrual, Part, Terms
@@ -40,13 +48,14 @@ def replay(
 ) -> Step:
     """The loan as it stands on the business date `as_of`, after everything dated up to it.
 
-    The first event is its disbursement. The postings are those of the whole life; between two
-    events a stretch of nights is one INTEREST_ACCRUED, from `nightly_from` on each night its own.
-    Raises ValueError without a disbursement.
+    The first event is its disbursement, or its purchase. The postings are those of the whole life;
+    between two events a stretch of nights is one INTEREST_ACCRUED, from `nightly_from` on each night
+    its own.
+    Raises ValueError without either.
     """
     first, *rest = standing([each for each in events if each.value_date <= as_of])
-    if not isinstance(first, Disbursed):
-        raise ValueError(f"a loan begins with its disbursement, not with {first}")  # noqa: TRY004 - the order is wrong, not a type
+    if not isinstance(first, Disbursed | Purchased):
+        raise ValueError(f"a loan begins with its disbursement or purchase, not with {first}")  # noqa: TRY004 - the order is wrong, not a type
     journal = Journal()
     loan = begin(terms, first)
     day.fall_due(loan, journal)
@@ -57,9 +66,12 @@ def replay(
     return Step(loan, tuple(journal.postings))
 
 
-def begin(terms: Terms, event: Disbursed) -> Loan:
-    """The loan on the day it is paid out, before anything of it falls due."""
-    loan = changing.begin(terms, event.principal, event.value_date)
+def begin(terms: Terms, event: Disbursed | Purchased) -> Loan:
+    """The loan on the day it is paid out, before anything of it falls due, or bought."""
+    if isinstance(event, Purchased):
+        loan = purchased.begin(terms, event)
+    else:
+        loan = changing.begin(terms, event.principal, event.value_date)
     loan.last_event = order(event)
     return loan
 

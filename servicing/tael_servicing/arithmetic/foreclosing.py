@@ -47,6 +47,7 @@ def _settle(terms: Terms, loan: Loan, journal: Journal, fair_value: int) -> None
         fair_value=fair_value,
         allowance_stage3=held.allowance,
         principal_impaired=held.principal_impaired,
+        claimed_principal=held.claimed_principal,
     )
     journal.post(
         "INTEREST_WAIVED",

@@ -87,12 +87,14 @@ def expected_loss(
 ) -> Allowance:
     """The allowance a loan of that class and stage needs, all of it in its stage; minor units.
 
+    Of a loan that was bought, only what is lost beyond what its price allowed for.
     The sum over the years of PD x LGD x EAD x DF (银保监规〔2022〕10号), at least the class's floor.
     The exposure of a year is what is owed when it begins: what is due stays owed, what is not is
     repaid as scheduled. `undrawn` is the commitment this loan answers for.
     """
     if not loan.running:
         return Allowance()
+    priced = _exposure(loan, 0) - loan.cost if loan.cost is not None else 0
     growth = 1 + Fraction(annual_rate) if policy.discounted and at < 3 else Fraction(1)
     drawn_later = Fraction(policy.credit_conversion) * undrawn if at < 3 else Fraction(0)
     defaulted = sum(
@@ -103,8 +105,9 @@ def expected_loss(
         Fraction(0),
     )
     floor = _exposure(loan, 0) * Fraction(policy.floors[worst - 1])
-    needed = max(defaulted * Fraction(policy.loss_given_default), floor)
+    needed = max(defaulted * Fraction(policy.loss_given_default), floor) - priced
     amounts = [0, 0, 0]
+    needed = max(needed, Fraction(0))
     amounts[at - 1] = rounded(needed.numerator, needed.denominator, Rounding.HALF_UP)
     return Allowance(*amounts)
 

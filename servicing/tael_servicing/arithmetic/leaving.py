@@ -13,6 +13,7 @@ from tael_servicing.arithmetic.loan import (
     Closure,
     Loan,
     balances,
+    principal_on_books,
 )
 from tael_servicing.arithmetic.paying import (
     close_if_repaid,
@@ -63,7 +64,7 @@ def accrue_impaired(loan: Loan, journal: Journal, rate: Decimal, deferred: int) 
     allowance; the allowance bears it, as far as it goes (IMPAIRED_INTEREST_ACCRUED).
     """
     numerator, denominator = rate.as_integer_ratio()
-    cost = loan.overdue_principal + loan.undue_principal - deferred - loan.allowance.stage3
+    cost = principal_on_books(loan) - deferred - loan.allowance.stage3
     earned = rounded(max(cost, 0) * numerator, denominator, Rounding.HALF_UP)
     interest = min(earned, loan.allowance.stage3)
     journal.post("IMPAIRED_INTEREST_ACCRUED", loan, interest=interest)
@@ -96,10 +97,11 @@ def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
         loan,
         allowance_top_up=held.principal_impaired - held.allowance,
         principal=held.principal_impaired,
+        claimed_principal=held.claimed_principal,
         legal_costs=loan.legal_costs,
         **claimed,
     )
-    loan.claim = Claim(held.principal_impaired, sum(claimed.values()))
+    loan.claim = Claim(held.principal_impaired + held.claimed_principal, sum(claimed.values()))
     loan.allowance = NO_ALLOWANCE
     loan.legal_costs = 0
 
@@ -223,6 +225,7 @@ def sell(terms: Terms, loan: Loan, journal: Journal, price: int) -> None:
         principal_normal=held.principal_normal,
         principal_overdue=held.principal_overdue,
         principal_impaired=held.principal_impaired,
+        claimed_principal=held.claimed_principal,
         interest_due=held.interest_due,
         interest_accrued=held.interest_accrued,
         penalty=held.penalty,

@@ -209,6 +209,8 @@ class Loan:
     nonaccrual_since: date | None = None
     recognised: Recognised | None = None
     """Off balance under STAGE3_NET: what stays on the balance sheet all the same."""
+    cost: int | None = None
+    """Of a loan that was bought: what of its price is not recovered, its principal on the books."""
     clean_periods: int = 0
     """Off balance: instalments paid when due since the arrears were paid."""
     claim: Claim | None = None
@@ -239,6 +241,7 @@ class Loan:
             self.legal_costs,
             self.nonaccrual_since,
             self.recognised.copy() if self.recognised else None,
+            self.cost,
             self.clean_periods,
             self.claim,
             self.closure,
@@ -268,6 +271,14 @@ class Loan:
     def accruing(self) -> bool:
         """Still earns interest on balance."""
         return self.closure is None and self.claim is None and self.nonaccrual_since is None
+
+    def recover_cost(self, amounts: dict[str, int]) -> None:
+        """Names what is paid of a bought loan's principal: of its price, then beyond it."""
+        if self.cost is not None and (paid := amounts.pop("principal_impaired", 0)):
+            here = min(paid, self.cost)
+            self.cost -= here
+            parts = {"principal_impaired": here, "claimed_principal": paid - here}
+            amounts.update({name: amount for name, amount in parts.items() if amount})
 
     @property
     def arrears(self) -> list[Owed]:
@@ -366,6 +377,8 @@ class Balances:
     """7002."""
     offbalance_compound: int = 0
     """7003."""
+    claimed_principal: int = 0
+    """7103: of a loan that was bought, principal beyond what is left of its price."""
     written_off_principal: int = 0
     """7101."""
     written_off_interest: int = 0
@@ -417,13 +430,19 @@ def balances(terms: Terms, loan: Loan) -> Balances:
         held.penalty, held.compound = penalty, compound
     else:
         stays = loan.recognised or NOTHING
-        held.principal_impaired = normal + overdue
+        held.principal_impaired = principal_on_books(loan)
+        held.claimed_principal = normal + overdue - held.principal_impaired
         held.interest_accrued, held.interest_due = stays.interest_accrued, stays.interest_due
         held.penalty, held.compound = stays.penalty, stays.compound
         held.offbalance_interest = due + accrued - stays.interest
         held.offbalance_penalty = penalty - stays.penalty
         held.offbalance_compound = compound - stays.compound
     return held
+
+
+def principal_on_books(loan: Loan) -> int:
+    """All that is owed; of a loan that was bought, what is left of its price."""
+    return loan.overdue_principal + loan.undue_principal if loan.cost is None else loan.cost
 
 
 def interest_accrued(terms: Terms, loan: Loan) -> int:

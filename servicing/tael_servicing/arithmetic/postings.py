@@ -50,6 +50,7 @@ class Journal:
         moved = {name: amount for name, amount in amounts.items() if amount}
         if loan.recognised is not None:
             loan.recognised.take(moved)
+        loan.recover_cost(moved)
         if not moved:
             return
         day, accruing = value_date or loan.business_date, loan.accruing

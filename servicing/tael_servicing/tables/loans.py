@@ -149,6 +149,7 @@ BALANCES = (
     "offbalance_interest",
     "offbalance_penalty",
     "offbalance_compound",
+    "claimed_principal",
     "written_off_principal",
     "written_off_interest",
     "allowance_stage1",
