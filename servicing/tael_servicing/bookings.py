@@ -53,6 +53,20 @@ class Batch:
     business_date: date
 
 
+@dataclass(frozen=True)
+class Columns:
+    """One event of many loans or lines of a product, on one side of the balance sheet."""
+
+    event: str
+    value_date: date
+    product_code: str
+    accruing: bool
+    owner_ids: Sequence[str]
+    amounts: Mapping[str, Sequence[int]]
+    """Minor units by amount type, as long as `owner_ids`."""
+    owner_type: str = "LOAN"
+
+
 def with_amounts(posting: Posting, **amounts: int) -> Posting:
     """The posting with more amounts; zeros left out."""
     more = {name: value for name, value in amounts.items() if value}
@@ -88,9 +102,9 @@ def post_many(
         else:
             singles.append((contract, posting))
     for number, group in enumerate(columns.values(), 1):
-        _post_columns(transaction, _part(batch, f"c{number}"), group, last)
+        _post_columns(transaction, part_of(batch, f"c{number}"), group, last)
     for number, page in enumerate(pages(singles, EVENTS_A_REQUEST), 1):
-        part = _part(batch, f"e{number}")
+        part = part_of(batch, f"e{number}")
         outgoing.store(transaction, _request(part, _events(transaction, part, page, last)))
 
 
@@ -164,7 +178,8 @@ def post_reversal(
     return held.posted(1)
 
 
-def _part(batch: Batch, suffix: str) -> Batch:
+def part_of(batch: Batch, suffix: str) -> Batch:
+    """The batch as one of several requests."""
     return replace(batch, request_id=f"{batch.request_id}:{suffix}")
 
 
@@ -190,7 +205,7 @@ def _events(
             event=posting.event,
             value_date=from_date(posting.value_date),
             product=contract.product_code,
-            accrual_status=_status(posting),
+            accrual_status=_status(accruing=posting.accruing),
             owners=_owners(
                 {
                     "CUSTOMER": contract.customer_id,
@@ -231,34 +246,42 @@ def _post_columns(
     _write(transaction, batch, group, last, f"servicing/{batch.request_id}")
     first = group[0][1]
     names = sorted({name for _, posting in group for name in posting.amounts})
+    columns = Columns(
+        first.event,
+        first.value_date,
+        group[0][0].product_code,
+        first.accruing,
+        [contract.loan_id for contract, _ in group],
+        {name: [posting.amounts.get(name, 0) for _, posting in group] for name in names},
+    )
+    post_columns(transaction, batch, columns)
+
+
+def post_columns(transaction: Connection, batch: Batch, columns: Columns) -> None:
+    """Stores one event of many loans or lines as one request."""
     header = ledger.EventColumnsHeader(
         request_id=batch.request_id,
         book_id=batch.book_id,
-        event=first.event,
-        value_date=from_date(first.value_date),
-        product=group[0][0].product_code,
-        accrual_status=_status(first),
-        owner_type="LOAN",
-        amount_types=names,
+        event=columns.event,
+        value_date=from_date(columns.value_date),
+        product=columns.product_code,
+        accrual_status=_status(accruing=columns.accruing),
+        owner_type=columns.owner_type,
+        amount_types=list(columns.amounts),
         source=f"servicing/{batch.request_id}",
         booking_date=from_date(batch.business_date),
     )
-    chunks = [
-        ledger.EventColumnsChunk(
-            owner_ids=[contract.loan_id for contract, _ in page],
+    parts = [ledger.RecordEventColumnsRequest(header=header)]
+    for start in range(0, len(columns.owner_ids), OWNERS_A_CHUNK):
+        page = slice(start, start + OWNERS_A_CHUNK)
+        chunk = ledger.EventColumnsChunk(
+            owner_ids=columns.owner_ids[page],
             columns=[
-                ledger.AmountColumn(
-                    minor_units=[posting.amounts.get(name, 0) for _, posting in page]
-                )
-                for name in names
+                ledger.AmountColumn(minor_units=amounts[page])
+                for amounts in columns.amounts.values()
             ],
         )
-        for page in pages(group, OWNERS_A_CHUNK)
-    ]
-    parts = [
-        ledger.RecordEventColumnsRequest(header=header),
-        *(ledger.RecordEventColumnsRequest(chunk=chunk) for chunk in chunks),
-    ]
+        parts.append(ledger.RecordEventColumnsRequest(chunk=chunk))
     outgoing.store(
         transaction,
         Outgoing(
@@ -272,8 +295,8 @@ def _post_columns(
     )
 
 
-def _status(posting: Posting) -> ledger.AccrualStatus.ValueType:
-    return ledger.ACCRUAL_STATUS_ACCRUAL if posting.accruing else ledger.ACCRUAL_STATUS_NON_ACCRUAL
+def _status(*, accruing: bool) -> ledger.AccrualStatus.ValueType:
+    return ledger.ACCRUAL_STATUS_ACCRUAL if accruing else ledger.ACCRUAL_STATUS_NON_ACCRUAL
 
 
 def _write(

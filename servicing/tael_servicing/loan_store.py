@@ -36,7 +36,7 @@ from tael_runtime import later
 from tael_runtime.errors import NotFound
 from tael_servicing import kept, products
 from tael_servicing.arithmetic.day import accrue
-from tael_servicing.arithmetic.loan import Loan, Owed, balances
+from tael_servicing.arithmetic.loan import Allowance, Loan, Owed, balances
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.terms import Part, Terms
 from tael_servicing.arithmetic.vat import Vat
@@ -146,6 +146,9 @@ STORED = (
         .where(loan_posting.c.loan_id == loan_state.c.loan_id)
         .scalar_subquery()
         .label("last_posting"),
+        loan_balance.c.allowance_stage1,
+        loan_balance.c.allowance_stage2,
+        loan_balance.c.allowance_stage3,
         loan_balance.c.accrued_to,
         book_day.c.business_date,
         book_day.c.closing,
@@ -192,8 +195,12 @@ def contract_of(row: Any) -> Contract:
 
 
 def _today(terms: Terms, row: Any) -> Loan:
-    """Before its payout is known a loan stands still on the day it was opened."""
+    """Before its payout is known a loan stands still on the day it was opened.
+
+    Its allowance is the store's: months end without writing loans anew.
+    """
     loan = kept.loan_from(row.kept)
+    loan.allowance = Allowance(row.allowance_stage1, row.allowance_stage2, row.allowance_stage3)
     if row.state in UNPAID_OUT:
         return loan
     nights = (max(row.accrued_to, row.business_date) - loan.business_date).days

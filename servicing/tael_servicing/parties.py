@@ -1,5 +1,5 @@
-"""What stands with others than borrowers, by ledger account: receipts, money in transit, partners,
-assets, deferred fees.
+"""What stands beside loans by ledger account: receipts, money in transit, partners, assets taken,
+deferred fees, commitments.
 
 Servicing keeps these balances beside the ledger's as it posts, and the end of the day compares the two.
 """
@@ -38,6 +38,8 @@ ENTRUSTED = "2314"
 AGENCY_ASSETS = "1321"
 ENTRUSTED_MEMO = "7501"
 ASSETS_TAKEN = "1441"
+COMMITMENT_LOSS_1 = "2801.01"
+COMMITMENT_LOSS_2 = "2801.02"
 CODES = (
     DEFERRED_FEES,
     RECEIPTS,
@@ -49,6 +51,8 @@ CODES = (
     AGENCY_ASSETS,
     ENTRUSTED_MEMO,
     ASSETS_TAKEN,
+    COMMITMENT_LOSS_1,
+    COMMITMENT_LOSS_2,
 )
 UNTOLD = frozenset((DEFERRED_FEES,))
 """Accounts whose movements the loan's own postings tell."""
@@ -89,6 +93,8 @@ MOVES: Mapping[tuple[str, str], Move] = {
     ("ENTRUSTED_LOAN_FEE_CHARGED", "fee"): Move(ENTRUSTED, "ENTRUSTER", -1),
     ("ASSET_TAKEN_FOR_DEBT", "fair_value"): Move(ASSETS_TAKEN, "ASSET", 1),
     ("CHANNEL_SETTLED", "handed_over"): Move(IN_TRANSIT, CHANNEL_PAYMENT, -1),
+    ("COMMITMENT_LOSS_ADJUSTED", "stage1"): Move(COMMITMENT_LOSS_1, "LINE", 1),
+    ("COMMITMENT_LOSS_ADJUSTED", "stage2"): Move(COMMITMENT_LOSS_2, "LINE", 1),
 }
 """As the posting rules have it (docs/posting-rules.md): the end of the day finds where not."""
 EVENTS = frozenset(event for event, _ in MOVES)

@@ -25,7 +25,7 @@ from tael_servicing import (
     credit_report,
     impairment_policies,
     portfolio,
-    provisions,
+    provision_movements,
     reminders,
     snapshots,
 )
@@ -125,11 +125,13 @@ class Portfolio(portfolio_pb2_grpc.PortfolioServiceServicer):
             if first is not None and first >= closing.day:
                 raise InvalidArgument("from", f"must lie before {closing.day}")
             opening = snapshots.ledger_of(connection, request.book_id, first) if first else None
-            moved = provisions.movements(connection, opening, closing)
+            moved = provision_movements.movements(connection, opening, closing)
+            promised = provision_movements.of_commitments(connection, opening, closing)
             now = portfolio.summary(connection, closing)
         held, policy = now.balances.allowance, closing.policy
         return pb.ProvisionsResponse(
             movements=[pb.ProvisionMovement(**asdict(each)) for each in moved],
+            commitments=[pb.ProvisionMovement(**asdict(each)) for each in promised],
             allowance_ratio=now.allowance_ratio,
             coverage_ratio=now.coverage_ratio,
             allowance_ratio_met=reaches(held, now.principal, policy.min_allowance_ratio),

@@ -1,33 +1,39 @@
-"""Loss allowances: set at a month's end, and how they moved."""
+"""Loss allowances: set to the expected loss at a month's end, set by set; no loan is loaded."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, or_, select, text
+from sqlalchemy import Connection, func, or_, select, text
 
-from tael_servicing import snapshots
-from tael_servicing.arithmetic.events import AllowanceAdjusted
-from tael_servicing.arithmetic.impairment import ImpairmentPolicy, RiskClass, expected_loss
-from tael_servicing.arithmetic.postings import Posting
-from tael_servicing.bookings import Batch
-from tael_servicing.enacting import enact_at_close
-from tael_servicing.loans import Held
-from tael_servicing.snapshots import Ledger
+from tael_servicing import bookings, snapshots
+from tael_servicing.arithmetic.impairment import (
+    ImpairmentPolicy,
+    LossRates,
+    RiskClass,
+    loss_rates,
+    year_begins,
+)
+from tael_servicing.arithmetic.loan import Allowance
+from tael_servicing.bookings import Batch, Columns, part_of
 from tael_servicing.tables import (
-    MOVES_ALLOWANCE,
     RUNNING,
-    credit_line,
+    instalment,
+    loan,
     loan_balance,
     loan_class,
+    loan_event,
     loan_state,
 )
-from tael_servicing.tables import loan as contracts
 
+EVENT = "ALLOWANCE_ADJUSTED"
 STAGES = ("allowance_stage1", "allowance_stage2", "allowance_stage3")
+AMOUNTS = ("stage1", "stage2", "stage3")
+"""Amount types by stage."""
 
 
 def to_provide(transaction: Connection, book_id: str) -> list[str]:
@@ -42,177 +48,175 @@ def to_provide(transaction: Connection, book_id: str) -> list[str]:
     return list(transaction.execute(query).scalars())
 
 
+class _Change(NamedTuple):
+    """A loan's allowance, before and as it is to be."""
+
+    loan_id: str
+    held: Allowance
+    target: Allowance
+    event_id: str
+
+
 def provide(
     transaction: Connection,
     policy: ImpairmentPolicy,
     day: date,
     loan_ids: Sequence[str],
     batch: Batch,
-) -> list[Posting]:
-    """Sets the allowances of loans to their expected losses at the end of the day."""
-    standings = _standings(transaction, policy, day, loan_ids)
-    undrawn = _undrawn(transaction, loan_ids)
+) -> tuple[int, Counter[str]]:
+    """Sets the allowances of loans to their expected losses at the end of the day.
 
-    def adjust(held: Held, event_id: str) -> AllowanceAdjusted:
-        loan_id = held.contract.loan_id
-        worst, at = standings[loan_id]
-        left = undrawn.get(loan_id, 0)
-        target = expected_loss(policy, held.loan.annual_rate, held.loan, worst, at, left)
-        return AllowanceAdjusted(day, event_id, target)
-
-    return enact_at_close(transaction, loan_ids, batch, adjust, "expected loss")
+    Returns how many changed, and by how much in all by event and amount type.
+    """
+    groups: defaultdict[tuple[str, bool], list[_Change]] = defaultdict(list)
+    rows = _standings(transaction, policy, day, loan_ids)
+    exposures = _exposures(transaction, policy, day, rows)
+    rates: dict[tuple[Decimal, int, int], LossRates] = {}
+    for row in rows:
+        target = Allowance()
+        if row.runs:
+            key = (row.annual_rate, row.worst, row.at)
+            if key not in rates:
+                rates[key] = loss_rates(policy, row.annual_rate, RiskClass(row.worst), row.at)
+            owed = exposures.get(row.loan_id) or (row.principal + row.priced,)
+            needed = rates[key].needed(owed, row.priced)
+            target = target._replace(**{AMOUNTS[row.at - 1]: needed})
+        held = Allowance(row.allowance_stage1, row.allowance_stage2, row.allowance_stage3)
+        if target != held:
+            change = _Change(row.loan_id, held, target, f"{int(row.newest) + 1:08}")
+            groups[row.product_code, row.accruing].append(change)
+    moved: Counter[str] = Counter()
+    for number, ((product_code, accruing), changes) in enumerate(groups.items(), 1):
+        part = part_of(batch, f"c{number}")
+        _write(transaction, part, day, changes)
+        columns = _columns(product_code, day, changes, accruing=accruing)
+        bookings.post_columns(transaction, part, columns)
+        moved.update({f"{EVENT}.{name}": sum(each) for name, each in columns.amounts.items()})
+    return sum(map(len, groups.values())), moved
 
 
 def _standings(
     transaction: Connection, policy: ImpairmentPolicy, day: date, loan_ids: Sequence[str]
-) -> dict[str, tuple[RiskClass, int]]:
-    """Class and stage at the end of the day."""
+) -> Sequence[Any]:
+    """Class and stage at the end of the day, what is owed and held; the loans are locked."""
     worst, at = snapshots.standing(policy, snapshots.days_past_due(day))
-    rows = transaction.execute(
-        select(loan_state.c.loan_id, worst.label("worst"), at.label("at"))
+    newest = (
+        select(func.max(loan_event.c.event_id))
+        .where(loan_event.c.loan_id == loan_state.c.loan_id)
+        .scalar_subquery()
+    )
+    return transaction.execute(
+        select(
+            loan_state.c.loan_id,
+            loan.c.product_code,
+            loan_state.c.annual_rate,
+            loan_state.c.state.in_(RUNNING).label("runs"),
+            loan_state.c.state.in_(("NORMAL", "OVERDUE")).label("accruing"),
+            snapshots.principal_of(loan_balance).label("principal"),
+            loan_balance.c.claimed_principal.label("priced"),
+            *(loan_balance.c[stage] for stage in STAGES),
+            worst.label("worst"),
+            at.label("at"),
+            newest.label("newest"),
+        )
+        .join_from(loan_state, loan, loan.c.loan_id == loan_state.c.loan_id)
+        .join(loan_balance, loan_balance.c.loan_id == loan_state.c.loan_id)
         .outerjoin(loan_class, loan_class.c.loan_id == loan_state.c.loan_id)
         .where(loan_state.c.loan_id == func.any(list(loan_ids)))
+        .order_by(loan_state.c.loan_id)
+        .with_for_update(of=loan_state, key_share=True)
+    ).all()
+
+
+def _exposures(
+    transaction: Connection, policy: ImpairmentPolicy, day: date, rows: Sequence[Any]
+) -> dict[str, tuple[int, ...]]:
+    """Principal owed when each year to come begins, of loans whose loss is that of several years."""
+    years = len(policy.default_probability_by_year)
+    ids = [row.loan_id for row in rows if row.at == 2] if years > 1 else []
+    if not ids:
+        return {}
+    unpaid = instalment.c.principal - instalment.c.principal_paid
+    owed = [
+        snapshots.total(unpaid, or_(instalment.c.due_date <= day, instalment.c.due_date >= begins))
+        for begins in year_begins(day + timedelta(days=1), years)
+    ]
+    found = transaction.execute(
+        select(instalment.c.loan_id, *owed)
+        .where(instalment.c.loan_id == func.any(ids))
+        .group_by(instalment.c.loan_id)
     )
-    return {row.loan_id: (RiskClass(row.worst), row.at) for row in rows}
+    return {loan_id: tuple(amounts) for loan_id, *amounts in found}
 
 
-def _undrawn(transaction: Connection, loan_ids: Sequence[str]) -> dict[str, int]:
-    """What may still be drawn, of lines whose oldest running loan is among these."""
-    older, older_state = contracts.alias("older"), loan_state.alias("older_state")
-    has_older = (
-        select(older.c.loan_id)
-        .join(older_state, older_state.c.loan_id == older.c.loan_id)
-        .where(
-            # By customer: loans are found by it.
-            older.c.customer_id == contracts.c.customer_id,
-            older.c.line_id == contracts.c.line_id,
-            older.c.loan_id < contracts.c.loan_id,
-            older_state.c.state.in_(RUNNING),
-        )
-        .exists()
-    )
-    left = credit_line.c.credit_limit - credit_line.c.used - credit_line.c.reserved
-    rows = transaction.execute(
-        select(contracts.c.loan_id, left.label("left"))
-        .join(credit_line, credit_line.c.line_id == contracts.c.line_id)
-        .where(
-            contracts.c.loan_id == func.any(list(loan_ids)),
-            credit_line.c.state == "ACTIVE",
-            left > 0,
-            ~has_older,
-        )
-    )
-    return {row.loan_id: row.left for row in rows}
-
-
-@dataclass(frozen=True)
-class Movement:
-    """The allowance of a stage between two days, minor units."""
-
-    stage: int
-    opening: int
-    added: int
-    charged: int
-    released: int
-    transfers_in: int
-    transfers_out: int
-    written_off: int
-    derecognised: int
-    interest: int
-    closing: int
-
-
-# Each posting's changes by stage; of what one stage loses and another gains, the lesser was moved,
-# the first stages before the later ones; the rest was charged or released.
-MOVED = text(
+# The loan's event, its balances and its posting in one statement: each row is named once.
+WRITE = text(
     """
-    WITH posted AS (
-        SELECT posting.loan_id, posting.event,
-               coalesce(CAST(amounts ->> 'stage1' AS bigint), 0) AS d1,
-               coalesce(CAST(amounts ->> 'stage2' AS bigint), 0) AS d2,
-               coalesce(CAST(amounts ->> 'stage3' AS bigint), 0)
-               + coalesce(CAST(amounts ->> 'allowance_top_up' AS bigint), 0) AS d3,
-               CASE posting.event
-                   WHEN 'LOAN_WRITTEN_OFF' THEN CAST(amounts ->> 'principal' AS bigint)
-                   WHEN 'PRINCIPAL_WAIVED' THEN CAST(amounts ->> 'principal_impaired' AS bigint)
-               END AS used,
-               CASE posting.event
-                   WHEN 'IMPAIRED_INTEREST_ACCRUED' THEN CAST(amounts ->> 'interest' AS bigint)
-               END AS earned,
-               CAST(amounts ->> 'allowance_stage1' AS bigint) AS left1,
-               CAST(amounts ->> 'allowance_stage2' AS bigint) AS left2,
-               CAST(amounts ->> 'allowance_stage3' AS bigint) AS left3
-        FROM loan_posting AS posting JOIN loan USING (loan_id)
-        WHERE loan.book_id = :book AND posting.booked_on <= :upto
-          AND (CAST(:after AS date) IS NULL OR posting.booked_on > :after)
-          AND posting.event = ANY(:events)
-    ), signed AS (
-        SELECT posted.*, NOT EXISTS (
-                   SELECT FROM loan_day WHERE loan_day.book_id = :book
-                   AND loan_day.date = :after AND loan_day.loan_id = posted.loan_id
-               ) AS fresh,
-               greatest(d1, 0) AS up1, greatest(d2, 0) AS up2, greatest(d3, 0) AS up3,
-               greatest(-d1, 0) AS down1, greatest(-d2, 0) AS down2, greatest(-d3, 0) AS down3
-        FROM posted
-    ), shared AS (
-        SELECT signed.*, least(up1 + up2 + up3, down1 + down2 + down3) AS moved FROM signed
-    ), ways AS (
-        SELECT shared.*,
-               least(up1, moved) AS in1, least(up2, moved - least(up1, moved)) AS in2,
-               least(down1, moved) AS out1, least(down2, moved - least(down1, moved)) AS out2
-        FROM shared
-    ), stages AS (
-        SELECT fresh, stage, up - came AS charge, down - went AS release, came, went, spent, gone,
-               CASE stage WHEN 3 THEN earned END AS interest
-        FROM ways CROSS JOIN LATERAL (VALUES
-            (1, up1, down1, in1, out1, CAST(0 AS bigint), left1),
-            (2, up2, down2, in2, out2, 0, left2),
-            (3, up3, down3, moved - in1 - in2, moved - out1 - out2, coalesce(ways.used, 0), left3)
-        ) AS by_stage (stage, up, down, came, went, spent, gone)
+    WITH fresh AS (
+        SELECT * FROM unnest(
+            CAST(:loan_ids AS text[]), CAST(:event_ids AS text[]),
+            CAST(:stage1 AS bigint[]), CAST(:stage2 AS bigint[]), CAST(:stage3 AS bigint[])
+        ) AS fresh (loan_id, event_id, stage1, stage2, stage3)
+    ), happened AS (
+        INSERT INTO loan_event (loan_id, event_id, value_date, booked_on, kind, content, reference)
+        SELECT loan_id, event_id, :day, :booked_on, 'AllowanceAdjusted',
+               jsonb_build_object('allowance', jsonb_build_array(stage1, stage2, stage3)),
+               'expected loss'
+        FROM fresh
+    ), balanced AS (
+        UPDATE loan_balance SET
+            allowance_stage1 = fresh.stage1, allowance_stage2 = fresh.stage2,
+            allowance_stage3 = fresh.stage3
+        FROM fresh WHERE loan_balance.loan_id = fresh.loan_id
     )
-    SELECT stage,
-           CAST(coalesce(sum(charge) FILTER (WHERE fresh), 0) AS bigint) AS added,
-           CAST(coalesce(sum(charge) FILTER (WHERE NOT fresh), 0) AS bigint) AS charged,
-           CAST(sum(release) AS bigint) AS released,
-           CAST(sum(came) AS bigint) AS transfers_in,
-           CAST(sum(went) AS bigint) AS transfers_out,
-           CAST(sum(spent) AS bigint) AS written_off,
-           CAST(coalesce(sum(gone), 0) AS bigint) AS derecognised,
-           CAST(coalesce(sum(interest), 0) AS bigint) AS interest
-    FROM stages GROUP BY stage ORDER BY stage
+    INSERT INTO loan_posting
+        (loan_id, number, event, value_date, booked_on, amounts, owners, cause, request_id, source)
+    SELECT loan_id,
+           1 + coalesce(
+               (SELECT max(number) FROM loan_posting WHERE loan_posting.loan_id = fresh.loan_id), 0
+           ),
+           :event, :day, :booked_on,
+           jsonb_strip_nulls(jsonb_build_object(
+               'stage1', nullif(stage1 - allowance_stage1, 0),
+               'stage2', nullif(stage2 - allowance_stage2, 0),
+               'stage3', nullif(stage3 - allowance_stage3, 0)
+           )),
+           CAST('{}' AS jsonb), event_id, :request_id, 'servicing/' || :request_id
+    FROM fresh JOIN loan_balance USING (loan_id)
     """
 )
 
 
-def movements(connection: Connection, opening: Ledger | None, closing: Ledger) -> list[Movement]:
-    """By stage, from the end of one day to the end of another; from nothing without the first."""
-    moved: dict[int, Row[Any]] = {
-        row.stage: row
-        for row in connection.execute(
-            MOVED,
-            {
-                "book": closing.book.book_id,
-                "after": opening.day if opening else None,
-                "upto": closing.day,
-                "events": list(MOVES_ALLOWANCE),
-            },
-        )
+def _write(transaction: Connection, batch: Batch, day: date, changes: Sequence[_Change]) -> None:
+    """The allowances as events of their loans, as balances, and as what each loan posts."""
+    targets = zip(*(change.target for change in changes), strict=True)
+    transaction.execute(
+        WRITE,
+        {
+            "loan_ids": [change.loan_id for change in changes],
+            "event_ids": [change.event_id for change in changes],
+            **dict(zip(AMOUNTS, map(list, targets), strict=True)),
+            "day": day,
+            "booked_on": batch.business_date,
+            "event": EVENT,
+            "request_id": batch.request_id,
+        },
+    )
+
+
+def _columns(
+    product_code: str, day: date, changes: Sequence[_Change], *, accruing: bool
+) -> Columns:
+    """Without the stages of which no loan has any."""
+    moved = {
+        name: [change.target[stage] - change.held[stage] for change in changes]
+        for stage, name in enumerate(AMOUNTS)
     }
-    before = _held(connection, opening) if opening else (0, 0, 0)
-    after = _held(connection, closing)
-    names = [name for name in Movement.__dataclass_fields__ if name not in ("stage", "opening")]
-    names.remove("closing")
-    return [
-        Movement(
-            stage=stage,
-            opening=before[stage - 1],
-            closing=after[stage - 1],
-            **{name: getattr(moved.get(stage), name, 0) for name in names},
-        )
-        for stage in (1, 2, 3)
-    ]
-
-
-def _held(connection: Connection, ledger: Ledger) -> tuple[int, ...]:
-    sums = [snapshots.total(ledger.rows.c[stage]) for stage in STAGES]
-    return tuple(connection.execute(select(*sums)).one())
+    return Columns(
+        EVENT,
+        day,
+        product_code,
+        accruing,
+        [change.loan_id for change in changes],
+        {name: amounts for name, amounts in moved.items() if any(amounts)},
+    )

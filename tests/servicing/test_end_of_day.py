@@ -32,6 +32,7 @@ def test_a_day_end_tells_its_steps_in_order_and_what_they_did(bank: Bank) -> Non
         "classify",
         "impaired_interest",
         "month_end",
+        "commitments",
         "amortise",
         "checks",
         "snapshot",

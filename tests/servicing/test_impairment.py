@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servicing.stories import ANNUITY, HARD, START
 
-from tael_servicing.arithmetic.events import Disbursed, Repaid, Settled
-from tael_servicing.arithmetic.fold import happen, replay
+from tael_servicing.arithmetic.events import Disbursed, Repaid
+from tael_servicing.arithmetic.fold import replay
 from tael_servicing.arithmetic.impairment import (
     ImpairmentPolicy,
     RiskClass,
-    expected_loss,
+    commitment_rates,
+    loss_rates,
     risk_class,
     stage,
 )
-from tael_servicing.arithmetic.loan import Allowance, Loan
-from tael_servicing.arithmetic.prepaying import payoff
+from tael_servicing.arithmetic.loan import Loan
 
 POLICY = ImpairmentPolicy()
 NO_FLOOR = replace(POLICY, floors=(Decimal(0),) * 5)
@@ -45,6 +45,11 @@ def standing(loan: Loan) -> tuple[RiskClass, int]:
     return worst, stage(POLICY, worst, loan.days_past_due, non_accrual=non_accrual)
 
 
+def owed(loan: Loan) -> int:
+    """Principal."""
+    return sum(row.principal_unpaid for row in loan.rows)
+
+
 @pytest.mark.parametrize(("days_past_due", "expected"), BOUNDARIES)
 def test_a_class_begins_the_day_after_its_limit(days_past_due: int, expected: RiskClass) -> None:
     assert risk_class(POLICY, days_past_due) is expected
@@ -53,39 +58,43 @@ def test_a_class_begins_the_day_after_its_limit(days_past_due: int, expected: Ri
 @pytest.mark.parametrize(
     ("day", "expected", "allowance"),
     [
-        (START, 1, Allowance(stage1=12000)),
-        (date(2026, 4, 14), 1, Allowance(stage1=11054)),
-        (date(2026, 4, 15), 2, Allowance(stage2=110538)),
-        (date(2026, 6, 13), 2, Allowance(stage2=110538)),
-        (date(2026, 6, 14), 3, Allowance(stage3=552691)),
+        (START, 1, 12000),
+        (date(2026, 4, 14), 1, 11054),
+        (date(2026, 4, 15), 2, 110538),
+        (date(2026, 6, 13), 2, 110538),
+        (date(2026, 6, 14), 3, 552691),
     ],
 )
-def test_the_allowance_follows_the_stage(day: date, expected: int, allowance: Allowance) -> None:
+def test_the_allowance_follows_the_stage(day: date, expected: int, allowance: int) -> None:
     loan = replay(HARD, SILENT, day).loan
     worst, at = standing(loan)
     assert at == expected
-    assert expected_loss(NO_FLOOR, HARD.annual_rate, loan, worst, at) == allowance
+    needed = loss_rates(NO_FLOOR, HARD.annual_rate, worst, at).needed([owed(loan)])
+    assert needed == allowance
 
 
 def test_an_allowance_is_at_least_the_floor_of_the_class() -> None:
     loan = replay(HARD, SILENT, date(2026, 4, 14)).loan
-    found = expected_loss(POLICY, HARD.annual_rate, loan, *standing(loan))
-    assert found == Allowance(stage1=18423)
+    assert loss_rates(POLICY, HARD.annual_rate, *standing(loan)).needed([owed(loan)]) == 18423
     loan = replay(HARD, SILENT, date(2027, 3, 12)).loan
     assert loan.days_past_due == 362
-    found = expected_loss(POLICY, HARD.annual_rate, loan, *standing(loan))
-    assert found == Allowance(stage3=921_151)
+    assert loss_rates(POLICY, HARD.annual_rate, *standing(loan)).needed([owed(loan)]) == 921_151
 
 
-def test_what_a_line_may_still_lend_is_counted_in_part_until_the_loan_is_bad() -> None:
-    loan = replay(ANNUITY, [Disbursed(START, "00", 1_000_000)], START).loan
+def test_what_a_line_may_still_lend_may_be_lost_in_part_until_its_loans_are_bad() -> None:
     rate = ANNUITY.annual_rate
-    assert expected_loss(POLICY, rate, loan, RiskClass.NORMAL, 1, 500_000) == (
-        Allowance(stage1=(1_000_000 + 50_000) * 12 // 1000)
-    )
-    assert expected_loss(POLICY, rate, loan, RiskClass.SUBSTANDARD, 3, 500_000) == (
-        Allowance(stage3=600_000)
-    )
+    # 10 % of 5,000.00 is drawn before default; 2 % x 60 % of that is lost in twelve months.
+    assert commitment_rates(POLICY, rate, 1).needed([500_000]) == 600
+    # 20 % x 60 % of it over its life, nothing once its loans are credit-impaired.
+    assert commitment_rates(POLICY, rate, 2).needed([500_000]) == 6_000
+    assert commitment_rates(POLICY, rate, 3).needed([500_000]) == 0
+
+
+def test_a_commitment_is_exposed_in_the_years_that_begin_before_its_last_day() -> None:
+    policy = replace(POLICY, default_probability_by_year=(Decimal("0.1"), Decimal("0.05")))
+    rates = commitment_rates(policy, ANNUITY.annual_rate, 2)
+    assert rates.needed([500_000]) == 3_000
+    assert rates.needed([500_000, 500_000]) == 4_500
 
 
 def test_a_lifetime_loss_is_summed_over_the_years_on_what_is_owed_when_each_begins() -> None:
@@ -98,24 +107,16 @@ def test_a_lifetime_loss_is_summed_over_the_years_on_what_is_owed_when_each_begi
         row.principal_unpaid for row in loan.rows if row.instalment.due_date >= date(2027, 1, 15)
     )
     exact = Decimal("0.06") * (1_000_000 / Decimal("1.12") + second_year / Decimal("1.2544"))
-    found = expected_loss(policy, terms.annual_rate, loan, RiskClass.SPECIAL_MENTION, 2)
-    assert found == Allowance(stage2=int(exact.to_integral_value()))
-
-
-def test_a_closed_loan_needs_no_allowance() -> None:
-    loan = replay(HARD, SILENT, date(2026, 3, 1)).loan
-    loan, _ = happen(HARD, loan, Settled(date(2026, 3, 1), "02", payoff(HARD, loan).total))
-    assert expected_loss(POLICY, HARD.annual_rate, loan, RiskClass.NORMAL, 1) == Allowance()
+    rates = loss_rates(policy, terms.annual_rate, RiskClass.SPECIAL_MENTION, 2)
+    assert rates.needed([1_000_000, second_year]) == exact.to_integral_value()
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
 def test_more_days_past_due_never_need_less_allowance(first: int, second: int) -> None:
-    loan = replay(HARD, SILENT, date(2026, 4, 14)).loan
-
     def needed(dpd: int) -> int:
         worst = risk_class(POLICY, dpd)
         at = stage(POLICY, worst, dpd, non_accrual=False)
-        return sum(expected_loss(POLICY, HARD.annual_rate, loan, worst, at))
+        return loss_rates(POLICY, HARD.annual_rate, worst, at).needed([921_151])
 
     low, high = sorted((first, second))
     assert needed(low) <= needed(high)

@@ -144,20 +144,20 @@ def assert_equals_the_ledger(bank: Bank, day: date) -> None:
 
 
 def assert_january(bank: Bank, loans: Loans) -> None:
-    """Nothing is due yet: stage 1, a tenth of what each line may still lend counted in."""
+    """Nothing is due yet: stage 1; what each line may still lend is provided for beside."""
     rows = bank.loan_ledger(JANUARY)
     assert set(rows) == set(loans)
     for row in rows.values():
         assert (row.dpd, row.risk_class, row.stage, row.bucket) == (0, 1, 1, "M0")
-        assert row.allowance_stage1 == (1_000_000 + 100_000) * 12 // 1000
+        assert row.allowance_stage1 == 1_000_000 * 12 // 1000
         assert (row.next_due_date, row.next_due_amount) == (from_date(FIRST_DUE), 88_849)
         assert row.balances.interest_accrued == 5_484
         assert row.credit_limit == 2_000_000
-    assert bank.posted(loans[0], "ALLOWANCE_ADJUSTED") == [{"stage1": 13_200}]
+    assert bank.posted(loans[0], "ALLOWANCE_ADJUSTED") == [{"stage1": 12_000}]
     assert bank.vouchers(loans[0], "ALLOWANCE_ADJUSTED")[-1][0] == "1304.01"
     told = summary(bank, JANUARY)
     assert (told.loans, told.customers, told.principal) == (4, 4, 4_000_000)
-    assert (told.allowance_ratio.value, told.coverage_ratio.value) == ("0.0132", "")
+    assert (told.allowance_ratio.value, told.coverage_ratio.value) == ("0.012", "")
     assert told.disbursed_in_month == 4_000_000
     assert points(bank, JANUARY) == dict.fromkeys(loans, "30")
     assert report(bank, JANUARY)[loans[0]].performance.repay_status == "*"

@@ -139,7 +139,9 @@ def _next_break(terms: Terms, loan: Loan, to: date) -> date:
 def apply(terms: Terms, loan: Loan, journal: Journal, event: LoanEvent) -> None:
     """Does to the loan what the event says, whatever state it is in."""
     journal.cause = event.event_id
-    loan.last_event = order(event)
+    if not isinstance(event, happened.AllowanceAdjusted):
+        # Months end without writing loans anew, and on days that are over: nothing waits for them.
+        loan.last_event = order(event)
     if loan.running or isinstance(event, AFTER_THE_END):
         HANDLERS[type(event)](terms, loan, journal, event)
     elif isinstance(event, MONEY):

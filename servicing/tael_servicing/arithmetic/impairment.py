@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from math import lcm
+from operator import mul
+from typing import NamedTuple
 
 from tael_servicing.arithmetic.dates import months_after
-from tael_servicing.arithmetic.loan import Allowance, Loan
 from tael_servicing.arithmetic.rounding import Rounding, rounded
 
 
@@ -25,6 +28,8 @@ class RiskClass(IntEnum):
 
 BAD = RiskClass.SUBSTANDARD
 """The best class that is bad (不良)."""
+DEFAULTED = 3
+"""The stage of what is credit-impaired."""
 
 
 @dataclass(frozen=True)
@@ -73,57 +78,73 @@ def stage(
 ) -> int:
     """1, 2 or 3 by class and days past due: bad or non-accrual is credit-impaired."""
     if non_accrual or max(worst, risk_class(policy, days_past_due)) >= BAD:
-        return 3
+        return DEFAULTED
     return 2 if days_past_due > policy.stage2_dpd else 1
 
 
-def expected_loss(
-    policy: ImpairmentPolicy,
-    annual_rate: Decimal,
-    loan: Loan,
-    worst: RiskClass,
-    at: int,
-    undrawn: int = 0,
-) -> Allowance:
-    """The allowance a loan of that class and stage needs, all of it in its stage; minor units.
+class LossRates(NamedTuple):
+    """What is lost of an exposure, as shares over one denominator."""
 
-    Of a loan that was bought, only what is lost beyond what its price allowed for.
-    The sum over the years of PD x LGD x EAD x DF (银保监规〔2022〕10号), at least the class's floor.
-    The exposure of a year is what is owed when it begins: what is due stays owed, what is not is
-    repaid as scheduled. `undrawn` is the commitment this loan answers for.
+    by_year: tuple[int, ...]
+    """Of what is exposed when each year to come begins; these add up."""
+    least: int
+    """Of what is exposed today, whatever the years say."""
+    denominator: int
+
+    def needed(self, exposures: Sequence[int], priced: int = 0) -> int:
+        """The allowance for what is exposed when each year begins, today's first; minor units.
+
+        Years for which no exposure is given have none. `priced`: what the price of a loan that was
+        bought allows for already.
+        """
+        lost = sum(map(mul, self.by_year, exposures))
+        floor = self.least * exposures[0]
+        beyond = max(max(lost, floor) - priced * self.denominator, 0)
+        return rounded(beyond, self.denominator, Rounding.HALF_UP)
+
+
+def loss_rates(
+    policy: ImpairmentPolicy, annual_rate: Decimal, worst: RiskClass, at: int
+) -> LossRates:
+    """Of a loan of that class and stage: PD x LGD x DF by year (银保监规〔2022〕10号), at least the
+    class's floor. The exposure of a year is what is owed when it begins: what is due stays owed, what
+    is not is repaid as scheduled.
     """
-    if not loan.running:
-        return Allowance()
-    priced = _exposure(loan, 0) - loan.cost if loan.cost is not None else 0
-    growth = 1 + Fraction(annual_rate) if policy.discounted and at < 3 else Fraction(1)
-    drawn_later = Fraction(policy.credit_conversion) * undrawn if at < 3 else Fraction(0)
-    defaulted = sum(
-        (
-            probability * (_exposure(loan, year - 1) + drawn_later) / growth**year
-            for year, probability in enumerate(_default_probabilities(policy, at), 1)
-        ),
-        Fraction(0),
+    return _over_one_denominator(
+        _lost_by_year(policy, annual_rate, at), Fraction(policy.floors[worst - 1])
     )
-    floor = _exposure(loan, 0) * Fraction(policy.floors[worst - 1])
-    needed = max(defaulted * Fraction(policy.loss_given_default), floor) - priced
-    amounts = [0, 0, 0]
-    needed = max(needed, Fraction(0))
-    amounts[at - 1] = rounded(needed.numerator, needed.denominator, Rounding.HALF_UP)
-    return Allowance(*amounts)
+
+
+def commitment_rates(policy: ImpairmentPolicy, annual_rate: Decimal, at: int) -> LossRates:
+    """Of what may still be drawn of a line whose loans are in that stage: the part of it that is
+    drawn before default is lost as a loan is. A line in default is drawn no more.
+    """
+    drawn = Fraction(policy.credit_conversion) if at < DEFAULTED else Fraction(0)
+    by_year = [drawn * share for share in _lost_by_year(policy, annual_rate, at)]
+    return _over_one_denominator(by_year, Fraction(0))
+
+
+def _lost_by_year(policy: ImpairmentPolicy, annual_rate: Decimal, at: int) -> list[Fraction]:
+    growth = 1 + Fraction(annual_rate) if policy.discounted and at < DEFAULTED else Fraction(1)
+    loss = Fraction(policy.loss_given_default)
+    probabilities = enumerate(_default_probabilities(policy, at), 1)
+    return [probability * loss / growth**year for year, probability in probabilities]
+
+
+def _over_one_denominator(by_year: Sequence[Fraction], least: Fraction) -> LossRates:
+    whole = lcm(least.denominator, *(share.denominator for share in by_year))
+    return LossRates(tuple(int(share * whole) for share in by_year), int(least * whole), whole)
 
 
 def _default_probabilities(policy: ImpairmentPolicy, at: int) -> Sequence[Fraction]:
     """In each year to come."""
     if at == 1:
         return (Fraction(policy.default_probability_12_months),)
-    if at == 2:
+    if at < DEFAULTED:
         return [Fraction(each) for each in policy.default_probability_by_year]
     return (Fraction(1),)
 
 
-def _exposure(loan: Loan, years: int) -> int:
-    """Principal owed after so many years if what is not yet due is paid when it is."""
-    then = months_after(loan.business_date, 12 * years, loan.business_date.day)
-    due = loan.rows[loan.settled_count : loan.due_count]
-    later = [row for row in loan.rows[loan.due_count :] if row.instalment.due_date >= then]
-    return sum(row.principal_unpaid for row in (*due, *later))
+def year_begins(day: date, years: int) -> list[date]:
+    """Today and its anniversaries: when each of so many years to come begins."""
+    return [months_after(day, 12 * year, day.day) for year in range(years)]

@@ -9,6 +9,7 @@ from tael_servicing.end_of_day.catch_up import CatchUp
 from tael_servicing.end_of_day.checks import Checks
 from tael_servicing.end_of_day.classify import Classify
 from tael_servicing.end_of_day.close import Close
+from tael_servicing.end_of_day.commitments import Commitments
 from tael_servicing.end_of_day.cut_off import CutOff
 from tael_servicing.end_of_day.expire_lines import ExpireLines
 from tael_servicing.end_of_day.finish import Finish
@@ -29,6 +30,7 @@ STEPS: tuple[Step, ...] = (
     Classify(),
     ImpairedInterest(),
     MonthEnd(),
+    Commitments(),
     Amortise(),
     Checks(),
     Snapshot(),

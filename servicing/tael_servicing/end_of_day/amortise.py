@@ -1,4 +1,4 @@
-"""6d. At a month's end origination fees become interest by the effective rate (E27)."""
+"""6e. At a month's end origination fees become interest by the effective rate (E27)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,5 @@ class MonthEnd(LoanStep):
     ) -> Summary:
         """Sets the chunk's allowances."""
         policy = impairment_policies.in_force(transaction, closing.book_id, closing.day).policy
-        posted = provisions.provide(transaction, policy, closing.day, members(payload), batch)
-        summary = Summary(loans=len(posted))
-        summary.count(posted)
-        return summary
+        ids = members(payload)
+        return Summary(*provisions.provide(transaction, policy, closing.day, ids, batch))

@@ -77,6 +77,14 @@ party_movement = Table(
     Column("date", Date, nullable=False),
     Column("loan_id", SORTED, nullable=False),
     Column("reference", Text, nullable=False),
+    # How the provision for commitments moved between two days.
+    Index(
+        "party_movement_commitments",
+        "book_id",
+        "date",
+        "owner_id",
+        postgresql_where=text("code IN ('2801.01', '2801.02')"),
+    ),
     comment="what moved them",
     info=APPEND_ONLY,
 )

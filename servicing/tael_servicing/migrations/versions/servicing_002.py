@@ -549,6 +549,7 @@ def upgrade() -> None:
     comment='what moved them',
     info={'append_only': True}
     )
+    op.create_index('party_movement_commitments', 'party_movement', ['book_id', 'date', 'owner_id'], unique=False, postgresql_where=sa.text("code IN ('2801.01', '2801.02')"))
     op.create_table('receipt',
     sa.Column('receipt_id', sa.Text(collation='C'), nullable=False),
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
@@ -604,6 +605,7 @@ def downgrade() -> None:
     op.drop_table('tax_entry')
     op.drop_index('receipt_book', table_name='receipt')
     op.drop_table('receipt')
+    op.drop_index('party_movement_commitments', table_name='party_movement', postgresql_where=sa.text("code IN ('2801.01', '2801.02')"))
     op.drop_table('party_movement')
     op.drop_index('party_balance_open', table_name='party_balance', postgresql_where=sa.text('balance <> 0'))
     op.drop_index('party_balance_owner', table_name='party_balance')
