@@ -21,7 +21,7 @@ from tael_client.values import from_date, money
 from tael_servicing.arithmetic.changing import Plan
 from tael_servicing.arithmetic.events import Purchased, Repaid, Rescheduled
 from tael_servicing.arithmetic.fold import replay
-from tael_servicing.arithmetic.impairment import ImpairmentPolicy, RiskClass, expected_loss
+from tael_servicing.arithmetic.impairment import ImpairmentPolicy, RiskClass, loss_rates
 from tael_servicing.arithmetic.loan import Closure
 from tael_servicing.arithmetic.terms import Method, Terms
 
@@ -61,10 +61,12 @@ def test_it_stays_impaired_whatever_is_agreed_and_paid() -> None:
 
 
 def test_it_is_provided_for_what_is_lost_beyond_what_the_price_allowed_for() -> None:
-    loan = replay(TERMS, [BOUGHT], DAY).loan
-    need = lambda policy: expected_loss(policy, Decimal(0), loan, RiskClass.SUBSTANDARD, 3)  # noqa: E731
-    assert sum(need(POLICY)) == 1_540, "60 % of 8,711.51 less 5,211.51"
-    assert sum(need(replace(POLICY, loss_given_default=Decimal("0.5")))) == 0
+    def needed(policy: ImpairmentPolicy) -> int:
+        rates = loss_rates(policy, Decimal(0), RiskClass.SUBSTANDARD, 3)
+        return rates.needed([871_151], priced=521_151)
+
+    assert needed(POLICY) == 1_540, "60 % of 8,711.51 less 5,211.51"
+    assert needed(replace(POLICY, loss_given_default=Decimal("0.5"))) == 0
 
 
 def test_a_claim_that_was_bought_is_collected_written_off_and_recovered(bank: Bank) -> None:
