@@ -14,6 +14,7 @@ from rich.console import Console
 from tael_cli import quote_show
 from tael_cli.quote_words import (
     amount,
+    amounts,
     choice,
     day,
     fee,
@@ -78,7 +79,7 @@ def quote(
             fee,
             "NAME:AT:WHAT",
             "A fee, e.g. 'Service fee:instalment:50'; AT is disbursement, instalment, late or"
-            " prepayment; WHAT 50, 3% or 50+3%; then :of=balance, :until=12, :by=WHOM.",
+            " prepayment; WHAT 50, 3% or 50+3%; then :of=balance, :until=12, :by=WHOM, :penalty.",
             LOAN,
             False,
             "--fee",
@@ -102,6 +103,18 @@ def quote(
     instalment: Annotated[
         int, option(amount, "AMOUNT", "The level instalment, as agreed.", SCHEDULE)
     ] = 0,
+    unlike: Annotated[
+        str,
+        typer.Option(
+            "--parts",
+            metavar="AMOUNT,…",
+            help="The equal part of each row but the last, where they are unlike.",
+            rich_help_panel=SCHEDULE,
+        ),
+    ] = "",
+    balloon: Annotated[
+        Decimal, option(percent, "PERCENT", "Repaid with the last row on top.", SCHEDULE)
+    ] = Decimal(0),
     annuity: Annotated[
         Annuity | None, choice(Annuity, "The rate by which the instalment is found.", SCHEDULE)
     ] = None,
@@ -208,6 +221,9 @@ def quote(
     reprice: Annotated[list[Wish] | None, happening(Kind.REPRICE, "Another rate.")] = None,
     extend: Annotated[list[Wish] | None, happening(Kind.EXTEND, "More instalments.")] = None,
     pause: Annotated[list[Wish] | None, happening(Kind.PAUSE, "Due dates left out.")] = None,
+    redate: Annotated[
+        list[Wish] | None, happening(Kind.REDATE, "Other due dates, from the running one on.")
+    ] = None,
     accelerate: Annotated[
         list[Wish] | None, happening(Kind.ACCELERATE, "All that is left falls due.")
     ] = None,
@@ -253,6 +269,8 @@ def quote(
             cumulative_interest=cumulative,
             annuity=annuity,
             instalment=instalment,
+            parts=amounts(unlike) if unlike else (),
+            balloon=balloon,
             multiple=max(multiple, 1),
             principal_rounding=principal_rounding,
             even_out=even_out,
@@ -303,6 +321,7 @@ def quote(
                     reprice,
                     extend,
                     pause,
+                    redate,
                     accelerate,
                 )
                 for wish in wishes or ()

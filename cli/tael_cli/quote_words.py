@@ -105,14 +105,19 @@ def parts(text: str) -> tuple[Part, ...]:
     return tuple(quoting.word(Part, each) for each in text.split(","))
 
 
+def amounts(text: str) -> tuple[int, ...]:
+    """1000,1200.50,…."""
+    return tuple(amount(each) for each in text.split(","))
+
+
 def fee(text: str) -> Fee:
-    """NAME:AT:WHAT[:of=WHAT][:until=MONTHS][:by=WHOM]; WHAT is 50, 3% or 50+3%."""
+    """NAME:AT:WHAT[:of=WHAT][:until=MONTHS][:by=WHOM][:penalty]; WHAT is 50, 3% or 50+3%."""
     name, *rest = text.split(":")
     if len(rest) < 2:
         raise ValueError(f"{text!r} is no fee; write 'Service fee:instalment:50'")
     at, what, *more = rest
     given = dict(each.partition("=")[::2] for each in more)
-    unknown = set(given) - {"of", "until", "by"}
+    unknown = set(given) - {"of", "until", "by", "penalty"}
     if unknown:
         raise ValueError(f"{text!r}: a fee has no {', '.join(sorted(unknown))}")
     terms = what.split("+")
@@ -124,6 +129,7 @@ def fee(text: str) -> Fee:
         on=quoting.word(FeeOn, given.get("of", "principal")),
         until_month=int(given.get("until", "0")),
         charged_by=given.get("by", ""),
+        penalty="penalty" in given,
     )
 
 
@@ -150,6 +156,8 @@ def _value(kind: Kind, text: str) -> dict[str, Any]:
         return {"rate": percent(text)}
     if kind in (Kind.EXTEND, Kind.PAUSE):
         return {"amount": int(text)}
+    if kind is Kind.REDATE:
+        return {"dates": tuple(day(each) for each in text.split(","))}
     return {"amount": amount(text)}
 
 
@@ -163,6 +171,7 @@ FORMS = {
     Kind.REPRICE: "DATE:RATE[:KEEP]",
     Kind.EXTEND: "DATE:PERIODS",
     Kind.PAUSE: "DATE:PERIODS",
+    Kind.REDATE: "DATE:DUE,…",
     Kind.REPAY: "DATE:AMOUNT[:EXCESS]",
     Kind.PAY_CURRENT: "DATE",
     Kind.PREPAY: "DATE:PRINCIPAL[:KEEP]",

@@ -136,6 +136,8 @@ def _contingent(terms: Terms, misuse: Decimal) -> Iterator[pb.CostItem]:
             yield _if_it_happens("Penalty interest for misuse of funds", heavier, what)
     elif terms.overdue is Overdue.CONTRACT:
         yield _if_it_happens("Interest on overdue principal", terms.annual_rate, "as before")
+        if terms.compound_enabled:
+            yield _if_it_happens("Compound interest", terms.annual_rate, "on unpaid due interest")
     for fee in terms.fees:
         if fee.at in (FeeAt.LATE, FeeAt.PREPAYMENT):
             yield _fee(fee, 0, contingent=True)

@@ -99,6 +99,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
                 more_periods=request.more_periods,
                 skip_periods=request.skip_periods,
                 repay_day=request.repay_day,
+                due_dates=loan_changes.read_due_dates(asked.held, request),
                 grace_principal=request.grace_principal,
                 annual_rate=rate,
                 re_age=request.re_age,

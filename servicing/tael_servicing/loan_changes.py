@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from tael_client.values import to_decimal
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
+from tael_runtime.fields import optional_date, read_date
 from tael_servicing import caps, loans, products
 from tael_servicing.arithmetic.dates import months_after
 from tael_servicing.arithmetic.events import (
@@ -20,7 +22,7 @@ from tael_servicing.arithmetic.events import (
     Reversed,
     standing,
 )
-from tael_servicing.arithmetic.terms import EarlyInterest, InterestOn, Keep, Terms, Unit
+from tael_servicing.arithmetic.terms import EarlyInterest, Keep, Terms, Unit
 from tael_servicing.enacting import Enacted, enact
 from tael_servicing.loans import Held
 from tael_servicing.product_checks import rate_problem
@@ -49,6 +51,30 @@ def read_rate(transaction: Connection, held: Held, request: Any) -> Decimal:
     if problem := rate_problem(request.annual_rate, Decimal(0), limit.rate):
         raise InvalidArgument("annual_rate", problem)
     return to_decimal(request.annual_rate)
+
+
+def read_due_dates(held: Held, request: Any) -> tuple[date, ...]:
+    """The due dates a request gives to the instalments that change.
+
+    Raises InvalidArgument where they are not ascending, begin before tomorrow or the day the first
+    of the instalments begins, or are more than those.
+    """
+    given = tuple(
+        read_date(f"due_dates[{index}]", each) for index, each in enumerate(request.due_dates)
+    )
+    if not given:
+        return ()
+    ahead = [row.instalment.period for row in held.loan.rows[held.loan.due_count :]]
+    first_due = optional_date(request, "from_due_date")
+    changed = [period for period in ahead if first_due is None or period.end >= first_due]
+    begins = max([held.loan.business_date, *(period.start for period in changed[:1])])
+    for index, (before, day) in enumerate(pairwise([begins, *given])):
+        if day <= before:
+            raise InvalidArgument(f"due_dates[{index}]", f"is {day}; after {before} is right")
+    most = len(changed) + request.more_periods
+    if changed and len(given) > most:
+        raise InvalidArgument("due_dates", f"are {len(given)}; {most} instalments change")
+    return given
 
 
 def _product(transaction: Connection, held: Held) -> Product:
@@ -120,7 +146,7 @@ def _paid_ahead(
 
 
 def _outside_rows(terms: Terms, event: Prepaid, amounts: Mapping[str, int]) -> int:
-    principal_stays = terms.interest_on is InterestOn.ACTUAL or event.keep is Keep.SCHEDULE
+    principal_stays = terms.on_what_is_paid or event.keep is Keep.SCHEDULE
     left = ["prepayment_fee"]
     if not principal_stays:
         left.append("principal_normal")

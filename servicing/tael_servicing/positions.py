@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from tael_servicing.arithmetic.day import charges_compound, charges_penalty
 from tael_servicing.arithmetic.loan import Loan, current_accrual
-from tael_servicing.arithmetic.terms import Overdue, Part, Terms
+from tael_servicing.arithmetic.terms import Part, Terms
 
 INTEREST, PENALTY, COMPOUND = "INTEREST", "PENALTY", "COMPOUND"
 
@@ -44,17 +45,16 @@ def positions(terms: Terms, loan: Loan) -> Iterator[Position]:
             carry, posted = row.before * span, current_accrual(terms, loan)
             place = loan.due_count + 1
             yield Position(INTEREST, place, row.since, carry, rest, span, posted, mode)
-    if terms.overdue is not Overdue.PENALTY:
-        return
     numerator, denominator = loan.charge
+    penalty, compound = charges_penalty(terms), charges_compound(terms, loan)
     for place, owed in enumerate(loan.arrears, loan.settled_count + 1):
         bases = (
-            (PENALTY, Part.PENALTY, owed.penalty_exact, owed.principal_unpaid),
-            (COMPOUND, Part.COMPOUND, owed.compound_exact, owed.interest_unpaid),
+            (PENALTY, Part.PENALTY, owed.penalty_exact, owed.principal_unpaid * penalty),
+            (COMPOUND, Part.COMPOUND, owed.compound_exact, owed.interest_unpaid * compound),
         )
         for kind, part, exact, base in bases if owed.overdue else ():
             per_night = base * numerator
-            if per_night and (kind == PENALTY or terms.compound_enabled):
+            if per_night:
                 posted = owed.due[part]
                 yield Position(
                     kind, place, loan.business_date, exact, per_night, denominator, posted, mode

@@ -139,8 +139,8 @@ def _overdue(terms: pb.ProductTerms) -> Iterator[Violation]:
             yield "penalty_multiplier", only
         if misuse.value:
             yield "overdue.misuse_multiplier", only
-        if terms.compound_enabled:
-            yield "compound_enabled", "is charged at the penalty rate; the overdue mode has none"
+        if terms.compound_enabled and terms.overdue.mode == pb.OVERDUE_MODE_NOTHING:
+            yield "compound_enabled", "is charged at the rate of what is overdue, which bears none"
         if terms.overdue.grace == pb.GRACE_MODE_FROM_END:
             yield "overdue.grace", only
     non_accrual = terms.non_accrual
@@ -172,6 +172,8 @@ def _fees(terms: pb.ProductTerms) -> Iterator[Violation]:
             pb.FEE_ON_PRINCIPAL,
         ):
             yield f"{at}.on", "is PRINCIPAL for a fee on what is lent or prepaid"
+        if fee.penalty and fee.at != pb.FEE_AT_LATE:
+            yield f"{at}.penalty", "is a late fee's: only what is not paid in time is penalised"
         if fee.at == pb.FEE_AT_LATE and fee.on == pb.FEE_ON_BALANCE:
             yield (
                 f"{at}.on",
@@ -236,6 +238,16 @@ def _schedule(terms: pb.ProductTerms) -> Iterator[Violation]:
             "schedule.grace_principal",
             "the method repays no principal before the end",
         ),
+        (
+            given.balloon.value and not (level or parts),
+            "schedule.balloon",
+            "the method repays no principal before the end",
+        ),
+        (
+            given.balloon.value and given.residue == pb.RESIDUE_FIRST,
+            "schedule.residue",
+            "FIRST is of equal parts; the balloon makes the last one larger",
+        ),
         (given.grace_interest and bullet, "schedule.grace_interest", "the method has one payment"),
         (bullet and terms.first_period > 1, "first_period", "the method has one period"),
     )
@@ -244,6 +256,7 @@ def _schedule(terms: pb.ProductTerms) -> Iterator[Violation]:
         if getattr(given, field) >= max(terms.min_periods, 1):
             yield f"schedule.{field}", f"is not less than min_periods, {terms.min_periods}"
     yield from _optional("schedule.down_payment", given.down_payment, Decimal(0), Decimal("0.99"))
+    yield from _optional("schedule.balloon", given.balloon, Decimal(0), Decimal("0.99"))
 
 
 def _dates(terms: pb.ProductTerms) -> Iterator[Violation]:
@@ -269,7 +282,8 @@ def _interest(terms: pb.ProductTerms) -> Iterator[Violation]:
         yield "interest.rate_places", "rounds the rate of a nominal period; the basis is REAL_DAYS"
     if given.partial_period == pb.PARTIAL_PERIOD_PRO_RATA and real:
         yield "interest.partial_period", "is a part of a nominal period; the basis is REAL_DAYS"
-    if given.interest_on == pb.INTEREST_ON_ACTUAL and flat:
+    on_what_is_paid = (pb.INTEREST_ON_ACTUAL, pb.INTEREST_ON_PERIOD)
+    if given.interest_on in on_what_is_paid and flat:
         yield "interest.interest_on", "a flat rate is on what was lent, not on the balance"
     if given.cumulative and terms.overdue.mode == pb.OVERDUE_MODE_CONTRACT:
         yield "interest.cumulative", "needs a plan that stands; CONTRACT makes it anew when late"
@@ -298,8 +312,26 @@ def _choices(terms: pb.ProductTerms) -> Iterator[Violation]:
     level = terms.method in WITH_LEVEL
     if pb.LOAN_CHOICE_INSTALMENT in given.allowed and not level:
         yield "choices.allowed", "INSTALMENT: the method has no level instalment"
+    if pb.LOAN_CHOICE_PARTS in given.allowed:
+        yield from _parts(terms)
     if given.principal_step and terms.min_principal % given.principal_step:
         yield "choices.principal_step", f"does not divide min_principal, {terms.min_principal}"
+
+
+def _parts(terms: pb.ProductTerms) -> Iterator[Violation]:
+    """What a product says of equal parts has no meaning where each loan brings its own."""
+    given, field = terms.schedule, "choices.allowed"
+    if terms.method not in (*WITH_LEVEL, *WITH_PARTS):
+        yield field, "PARTS: the method has no equal part"
+    says = {
+        "an instalment": given.instalment > 0,
+        "evening out": given.even_out,
+        "a balloon": bool(given.balloon.value),
+        "residue FIRST": given.residue == pb.RESIDUE_FIRST,
+    }
+    if any(says.values()):
+        found = ", ".join(name for name, holds in says.items() if holds)
+        yield field, f"PARTS are as each loan brings them; the schedule has {found}"
 
 
 def _built(terms: pb.ProductTerms, setting: Setting, *, quiet: bool) -> Iterator[Violation]:
@@ -379,6 +411,11 @@ def _wanted(
     elif allowed and periods not in allowed:
         yield "periods", f"the product lends over {', '.join(map(str, sorted(allowed)))}"
     yield from _chosen(terms, choices, start)
+    if choices.parts and len(choices.parts) != periods - 1:
+        yield (
+            "choices.parts",
+            f"are {len(choices.parts)}; one for each period but the last is right",
+        )
 
 
 def _chosen(terms: pb.ProductTerms, choices: pb.LoanChoices, start: date) -> Iterator[Violation]:
@@ -389,6 +426,7 @@ def _chosen(terms: pb.ProductTerms, choices: pb.LoanChoices, start: date) -> Ite
         ("instalment", pb.LOAN_CHOICE_INSTALMENT, choices.instalment),
         ("down_payment", pb.LOAN_CHOICE_DOWN_PAYMENT, choices.HasField("down_payment")),
         ("frequency", pb.LOAN_CHOICE_FREQUENCY, choices.HasField("frequency")),
+        ("parts", pb.LOAN_CHOICE_PARTS, bool(choices.parts)),
     )
     for field, choice, wanted in wants:
         if wanted and choice not in may:

@@ -101,6 +101,11 @@ def quote(
             "choices.instalment" if terms.instalment else "principal",
             "the instalment does not cover the interest: it never repays",
         )
+    if terms.parts and schedule.instalments[-1].number < terms.periods:
+        last = schedule.instalments[-1].number
+        raise InvalidArgument(
+            "choices.parts", f"repay all of it by instalment {last}, of {terms.periods}"
+        )
     method = caps.method_of(product)
     try:
         found = cost(terms, schedule, principal, start, method)
@@ -116,7 +121,7 @@ def quote(
     answer = pb.QuoteScheduleResponse(
         disclosure=disclosures.table(terms, misuse, schedule, principal, found, limit),
         annual_rate=from_decimal(terms.annual_rate),
-        level=schedule.share,
+        level=max(schedule.share, 0),
     )
     messages.add_plan(answer, schedule.instalments)
     return answer

@@ -107,6 +107,7 @@ class Kind(Enum):
     REPRICE = "another rate holds"
     EXTEND = "more instalments"
     PAUSE = "instalments are left out, and added at the end"
+    REDATE = "instalments fall due on other days"
     REPAY = "money for what is due"
     PAY_CURRENT = "the running instalment is paid early"
     PREPAY = "principal is prepaid, with its interest and fee"
@@ -128,6 +129,8 @@ class Wish:
     """What PREPAY and REPRICE leave as it is; the terms say where it is not given."""
     excess: Excess | None = None
     """What becomes of what REPAY leaves."""
+    dates: tuple[date, ...] = ()
+    """The due dates of REDATE, from the running instalment's on."""
 
 
 @dataclass(frozen=True)
@@ -328,6 +331,7 @@ class _Life:
             Kind.REPRICE: lambda: events.Repriced(*at, wish.rate, wish.keep or Keep.TERM),
             Kind.EXTEND: lambda: events.Rescheduled(*at, Plan(more_periods=wish.amount)),
             Kind.PAUSE: lambda: events.Rescheduled(*at, Plan(skip_periods=wish.amount)),
+            Kind.REDATE: lambda: events.Rescheduled(*at, Plan(due_dates=wish.dates)),
             Kind.REPAY: lambda: events.Repaid(*at, wish.amount, wish.excess),
             Kind.PAY_CURRENT: lambda: events.CurrentPaid(
                 *at, loan.amount_due + prepaying.current_amount(terms, loan).total

@@ -21,6 +21,7 @@ from tael_servicing.arithmetic.terms import (
     NONACCRUAL_ORDER,
     Annuity,
     Basis,
+    ClaimInterest,
     DayCount,
     EarlyInterest,
     Excess,
@@ -102,6 +103,12 @@ INTEREST_ON = {
     pb.INTEREST_ON_UNSPECIFIED: InterestOn.SCHEDULED,
     pb.INTEREST_ON_SCHEDULED: InterestOn.SCHEDULED,
     pb.INTEREST_ON_ACTUAL: InterestOn.ACTUAL,
+    pb.INTEREST_ON_PERIOD: InterestOn.PERIOD,
+}
+CLAIM_INTERESTS = {
+    pb.CLAIM_INTEREST_UNSPECIFIED: ClaimInterest.TO_DATE,
+    pb.CLAIM_INTEREST_TO_DATE: ClaimInterest.TO_DATE,
+    pb.CLAIM_INTEREST_WHOLE: ClaimInterest.WHOLE,
 }
 RESIDUES = {
     pb.RESIDUE_UNSPECIFIED: Residue.LAST_PRINCIPAL,
@@ -235,6 +242,8 @@ def loan_terms(
         given["frequency"] = frequency_of(choices.frequency)
     if choices.HasField("down_payment"):
         given["down_payment"] = decimal_of(choices.down_payment)
+    if choices.parts:
+        given["parts"] = tuple(choices.parts)
     if given["shift"] is not Shift.NONE:
         given["holidays"] = holidays
     return Terms(periods=periods, annual_rate=annual_rate, **given)
@@ -274,6 +283,7 @@ def _schedule(terms: pb.ProductTerms) -> dict[str, Any]:
         "frequency": frequency_of(given.frequency),
         "annuity": ANNUITIES[given.instalment_basis],
         "instalment": given.instalment,
+        "balloon": decimal_of(given.balloon),
         "multiple": given.multiple or 1,
         "rounding": ROUNDINGS.get(given.rounding, Rounding.HALF_UP),
         "principal_rounding": ROUNDINGS.get(given.principal_rounding, Rounding.DOWN),
@@ -338,6 +348,7 @@ def _non_accrual(terms: pb.ProductTerms) -> dict[str, Any]:
         "nonaccrual_dpd": NEVER if given.never else dpd,
         "cure_periods": cure,
         "write_off_performing": given.write_off_performing,
+        "claim_interest": CLAIM_INTERESTS[given.claim_interest],
     }
 
 
@@ -352,6 +363,7 @@ def fees_of(terms: pb.ProductTerms) -> tuple[Fee, ...]:
             on=FEES_ON[fee.on],
             until_month=fee.until_month,
             charged_by=fee.charged_by,
+            penalty=fee.penalty,
         )
         for fee in terms.fees
     )

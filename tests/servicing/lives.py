@@ -17,6 +17,7 @@ from tael_servicing.arithmetic.rounding import Rounding
 from tael_servicing.arithmetic.terms import (
     Annuity,
     Basis,
+    ClaimInterest,
     DayCount,
     EarlyInterest,
     Excess,
@@ -65,6 +66,7 @@ any_fee = st.builds(
     rate=st.sampled_from([Decimal(0), Decimal("0.001"), Decimal("0.01")]),
     on=st.sampled_from(FeeOn),
     until_month=st.sampled_from([0, 3]),
+    penalty=st.booleans(),
 )
 
 
@@ -79,6 +81,10 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         Unit.MONTH: st.sampled_from([1, 1, 1, 2, 3, 12]),
     }[unit]
     overdue = draw(st.sampled_from(Overdue))
+    parts = draw(st.lists(st.integers(0, 500_000), min_size=count - 1, max_size=count - 1))
+    unlike = count > 1 and draw(st.sampled_from([False, False, True]))
+    balloon = Decimal(0) if unlike else draw(st.sampled_from([Decimal(0), Decimal("0.3")]))
+    residues = [each for each in Residue if each is not Residue.FIRST or not (unlike or balloon)]
     return Terms(
         method=draw(st.sampled_from(Method)),
         periods=count,
@@ -91,11 +97,13 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         interest_on=draw(st.sampled_from(InterestOn)),
         cumulative_interest=overdue is not Overdue.CONTRACT and draw(st.booleans()),
         annuity=draw(st.sampled_from([None, *Annuity])),
-        instalment=draw(st.sampled_from([0, 0, 0, 5_000, 90_000])),
+        instalment=0 if unlike else draw(st.sampled_from([0, 0, 0, 5_000, 90_000])),
+        parts=tuple(parts) if unlike else (),
+        balloon=balloon,
         multiple=draw(st.sampled_from([1, 1, 100])),
         principal_rounding=draw(st.sampled_from(Rounding)),
-        even_out=draw(st.booleans()),
-        residue=draw(st.sampled_from(Residue)),
+        even_out=not unlike and draw(st.booleans()),
+        residue=draw(st.sampled_from(residues)),
         rounding=draw(st.sampled_from(Rounding)),
         grace_principal=draw(st.integers(0, min(count - 1, 3))),
         grace_interest=draw(st.integers(0, min(count - 1, 3))),
@@ -125,6 +133,7 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         cure_periods=draw(st.integers(1, 2)),
         vat_rate=draw(st.sampled_from([Decimal(0), Decimal("0.06"), Decimal("0.03")])),
         write_off_performing=draw(st.booleans()),
+        claim_interest=draw(st.sampled_from(ClaimInterest)),
     )
 
 
@@ -141,6 +150,9 @@ plans = st.builds(
     more_periods=st.integers(0, 3),
     skip_periods=st.integers(0, 2),
     repay_day=st.sampled_from([0, 0, 1, 20, 31]),
+    due_dates=st.lists(st.integers(20, 400), max_size=3, unique=True).map(
+        lambda days: tuple(START + timedelta(days=each) for each in sorted(days))
+    ),
     grace_principal=st.integers(0, 2),
     annual_rate=st.one_of(st.none(), rates),
     re_age=st.booleans(),

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from math import lcm
 
-from tael_servicing.arithmetic.dates import Period, later, shifted
+from tael_servicing.arithmetic.dates import DAY, Period, later, shifted
 from tael_servicing.arithmetic.loan import Loan, Owed, RateStep, charge_rate, current_accrual
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import (
@@ -26,7 +27,7 @@ from tael_servicing.arithmetic.schedules import (
     down_payment,
     spread,
 )
-from tael_servicing.arithmetic.terms import Keep, Part, Terms, Unit
+from tael_servicing.arithmetic.terms import InterestOn, Keep, Part, Terms, Unit
 from tael_servicing.arithmetic.vat import Vat
 
 
@@ -140,6 +141,8 @@ class Plan:
     """Due dates left out from the first changed one on, and added at the end: a holiday."""
     repay_day: int = 0
     """Another due day (1–31), from the first changed instalment on; 0 = as it is."""
+    due_dates: tuple[date, ...] = ()
+    """Of the changed instalments, as agreed; those after them follow from the last of these."""
     grace_principal: int = 0
     """Periods from the first changed one on that repay no principal."""
     annual_rate: Decimal | None = None
@@ -192,7 +195,10 @@ def _periods(terms: Terms, loan: Loan, first: int, plan: Plan) -> list[Period]:
         else _later(terms, periods, index + plan.skip_periods)
         for index in range(count)
     ]
-    while shifted(terms, ends[0]) <= max(periods[0].start, loan.business_date):
+    begins = max(periods[0].start, loan.business_date)
+    if plan.due_dates:
+        return _as_agreed(terms, periods[0], begins, plan.due_dates, count)
+    while shifted(terms, ends[0]) <= begins:
         ends = [later(terms.frequency, end, 1, anchor, terms.month_end) for end in ends]
     changed = bool(plan.skip_periods or plan.repay_day)
     made, start = [], periods[0].start
@@ -202,6 +208,28 @@ def _periods(terms: Terms, loan: Loan, first: int, plan: Plan) -> list[Period]:
         made.append(Period(periods[0].number + index, start, day, whole))
         start = day
     return made
+
+
+def _as_agreed(
+    terms: Terms, first: Period, begins: date, agreed: Sequence[date], count: int
+) -> list[Period]:
+    """Periods that end on the days agreed, and where those give out by the frequency. A day that
+    another past finds passed already is left out.
+    """
+    ends = [day for day in agreed[:count] if day > begins] or [begins + DAY]
+    last, anchor = ends[-1], ends[-1].day
+    for index in range(1, count - len(ends) + 1):
+        end = later(terms.frequency, last, index, anchor, terms.month_end)
+        ends.append(max(shifted(terms, end), ends[-1]))
+    return [
+        Period(first.number + index, start, end, _is_whole(terms, start, end))
+        for index, (start, end) in enumerate(pairwise([first.start, *ends]))
+    ]
+
+
+def _is_whole(terms: Terms, start: date, end: date) -> bool:
+    """One period by its frequency lies between the days."""
+    return later(terms.frequency, start, 1, max(start.day, end.day), terms.month_end) == end
 
 
 def _later(terms: Terms, periods: Sequence[Period], index: int) -> date:
@@ -331,11 +359,10 @@ def projected(terms: Terms, loan: Loan) -> Loan:
     Where overdue principal bears contract interest, the plan of the days to come depends on when it
     is paid; the running period is cut today, and both parts are rounded.
     """
-    if not bearing_also(terms, loan) or loan.current is None:
+    current = loan.current
+    if not bearing_also(terms, loan) or current is None:
         return loan
     shown = loan.copy()
-    current = shown.current
-    assert current is not None
     old = shown.rows[shown.due_count :]
     periods = [row.instalment.period for row in old]
     lent = on_top(old)
@@ -345,9 +372,7 @@ def projected(terms: Terms, loan: Loan) -> Loan:
         shown.undue_principal - lent,
         periods,
         fixed_share=shown.share,
-        running=Running(shown.business_date, earned(terms, loan), lent, shown.deferred)
-        if shown.business_date > periods[0].start
-        else None,
+        running=_cut_today(terms, shown, current.instalment, lent),
         early=[row.paid[Part.PRINCIPAL] for row in old],
         lent=lent_in_rows(terms, loan),
     )
@@ -357,3 +382,11 @@ def projected(terms: Terms, loan: Loan) -> Loan:
     ask_on_top(fresh[0], lent)
     shown.rows[shown.due_count :] = fresh
     return shown
+
+
+def _cut_today(terms: Terms, loan: Loan, first: Instalment, lent: int) -> Running | None:
+    if loan.business_date == first.period.start:
+        return None
+    stands = first.accrues if terms.interest_on is InterestOn.PERIOD else None
+    to_date = earned(terms, loan)
+    return Running(loan.business_date, to_date, lent, loan.deferred, accrues=stands)

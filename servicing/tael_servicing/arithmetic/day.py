@@ -15,7 +15,6 @@ from tael_servicing.arithmetic.replanning import bearing_also, replan
 from tael_servicing.arithmetic.rounding import ratio_of, rounded, share
 from tael_servicing.arithmetic.terms import (
     Fee,
-    FeeAt,
     FeeOn,
     Grace,
     NonAccrual,
@@ -34,7 +33,7 @@ def transfer_overdue(terms: Terms, loan: Loan, journal: Journal) -> None:
     """
     if loan.settled_count == loan.due_count or not loan.running:
         return
-    principal = fees = 0
+    principal = fees = penalty = 0
     for row in loan.arrears:
         nights = (loan.business_date - row.due_date).days
         if row.overdue or row.settled or nights < terms.grace_days:
@@ -44,12 +43,19 @@ def transfer_overdue(terms: Terms, loan: Loan, journal: Journal) -> None:
         principal += row.principal_unpaid
         if terms.grace is Grace.RETROACTIVE:
             _carry(terms, loan, row, nights)
-        late = sum(_late_fee(terms, fee, row) for fee in terms.fees if fee.at is FeeAt.LATE)
-        row.due[Part.FEE] += late
-        fees += late
+        for fee in terms.late_fees:
+            late = _late_fee(terms, fee, row)
+            if fee.penalty:
+                row.due[Part.PENALTY] += late
+                row.penalty_exact += late * loan.charge[1]
+                penalty += late
+            else:
+                row.due[Part.FEE] += late
+                fees += late
     if loan.accruing:
         journal.post("PRINCIPAL_OVERDUE", loan, principal=principal)
     journal.post("FEE_DUE", loan, fee=fees)
+    journal.post("INTEREST_ACCRUED", loan, penalty=penalty)
 
 
 def _keep_whole(loan: Loan, row: Owed) -> None:
@@ -70,11 +76,25 @@ def _late_fee(terms: Terms, fee: Fee, row: Owed) -> int:
 
 def _carry(terms: Terms, loan: Loan, row: Owed, nights: int) -> None:
     """Nights of a charge that are grown exactly and posted with the next."""
-    if nights and terms.overdue is Overdue.PENALTY:
-        rate = loan.charge[0] * nights
+    rate = loan.charge[0] * nights
+    if charges_penalty(terms):
         row.penalty_exact += row.principal_unpaid * rate
-        if terms.compound_enabled:
-            row.compound_exact += row.interest_unpaid * rate
+    if charges_compound(terms, loan):
+        row.compound_exact += row.interest_unpaid * rate
+
+
+def charges_penalty(terms: Terms) -> bool:
+    """Overdue principal bears penalty interest."""
+    return terms.overdue is Overdue.PENALTY
+
+
+def charges_compound(terms: Terms, loan: Loan) -> bool:
+    """Unpaid due interest bears compound interest: at the penalty rate; at the contract rate where
+    overdue principal bears that, and as long.
+    """
+    if terms.overdue is Overdue.CONTRACT and loan.current is None:
+        return False
+    return terms.compound_enabled and terms.overdue is not Overdue.NOTHING
 
 
 def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
@@ -89,10 +109,11 @@ def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
         return
     before = current_accrual(terms, loan)
     penalty = compound = 0
-    if terms.overdue is Overdue.PENALTY:
+    penalised, compounds = charges_penalty(terms), charges_compound(terms, loan)
+    if penalised or compounds:
         for row in loan.arrears:
             if row.overdue:
-                grown = grow(terms, loan, row, nights)
+                grown = _grow(terms, loan, row, nights, penalised, compounds)
                 penalty += grown[0]
                 compound += grown[1]
     loan.business_date = until
@@ -107,20 +128,22 @@ def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
     )
 
 
-def grow(terms: Terms, loan: Loan, row: Owed, nights: int) -> tuple[int, int]:
+def _grow(
+    terms: Terms, loan: Loan, row: Owed, nights: int, penalised: bool, compounds: bool
+) -> tuple[int, int]:
     """Penalty on overdue principal and compound on unpaid due contract interest, never on penalty or
     on compound itself: R(Σ exact) less what was posted, so that no night's rounding is lost.
     """
     numerator, denominator = loan.charge
     rate = numerator * nights
     penalty = compound = 0
-    base = row.due[0] - row.paid[0]
+    base = row.due[0] - row.paid[0] if penalised else 0
     if base:
         row.penalty_exact += base * rate
         grown = rounded(row.penalty_exact, denominator, terms.rounding)
         penalty = grown - row.due[Part.PENALTY]
         row.due[Part.PENALTY] = grown
-    base = row.due[1] - row.paid[1] if terms.compound_enabled else 0
+    base = row.due[1] - row.paid[1] if compounds else 0
     if base:
         row.compound_exact += base * rate
         grown = rounded(row.compound_exact, denominator, terms.rounding)

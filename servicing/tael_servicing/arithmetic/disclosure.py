@@ -193,6 +193,7 @@ def _first_period(terms: Terms, start: date) -> Period:
     by_dates = replace(
         terms,
         periods=terms.periods if terms.method is Method.BULLET else few,
+        parts=(),
         first_period=FirstPeriod.ODD_DAYS,
         maturity=Maturity.ALIGN,
         shift=Shift.NONE,

@@ -24,9 +24,9 @@ from typing import NamedTuple
 
 from tael_servicing.arithmetic.dates import Period
 from tael_servicing.arithmetic.events import Disbursed
+from tael_servicing.arithmetic.factors import stretch
 from tael_servicing.arithmetic.fold import begin
 from tael_servicing.arithmetic.loan import Loan, Owed
-from tael_servicing.arithmetic.schedules import stretch
 from tael_servicing.arithmetic.terms import Method, Terms, Unit
 
 _CONTEXT = decimal.Context(prec=34)

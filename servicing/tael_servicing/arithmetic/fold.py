@@ -25,7 +25,7 @@ from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Purchased, order, standing
 from tael_servicing.arithmetic.loan import DAY, Closure, Loan
 from tael_servicing.arithmetic.postings import Journal, Step
-from tael_servicing.arithmetic.terms import Excess, FeeAt, InterestOn, NonAccrual, Part, Terms
+from tael_servicing.arithmetic.terms import Excess, FeeAt, NonAccrual, Part, Terms
 
 Work = Callable[[Terms, Loan, Journal], Any]
 
@@ -167,7 +167,7 @@ def _money(
     """What is more than due, and principal at once, is a prepayment where the schedule's balance
     bears the interest.
     """
-    if rule is Excess.PRINCIPAL and terms.interest_on is InterestOn.SCHEDULED:
+    if rule is Excess.PRINCIPAL and not terms.on_what_is_paid:
         prepaying.prepay(terms, loan, journal, amount, terms.prepayment, event=event)
     else:
         paying.receive(terms, loan, journal, amount, event=event, excess=rule)

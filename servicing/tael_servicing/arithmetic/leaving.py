@@ -13,6 +13,7 @@ from tael_servicing.arithmetic.loan import (
     Closure,
     Loan,
     balances,
+    interest_accrued,
     principal_on_books,
 )
 from tael_servicing.arithmetic.paying import (
@@ -25,7 +26,7 @@ from tael_servicing.arithmetic.paying import (
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import earned, replan
 from tael_servicing.arithmetic.rounding import Rounding, rounded
-from tael_servicing.arithmetic.terms import Method, Part, Terms
+from tael_servicing.arithmetic.terms import ClaimInterest, Method, Part, Terms
 
 
 def adjust_allowance(loan: Loan, journal: Journal, target: Allowance) -> None:
@@ -74,20 +75,22 @@ def accrue_impaired(loan: Loan, journal: Journal, rate: Decimal, deferred: int) 
 def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
     """Allowance to stage 3 and to 100 % of principal; principal, interest and fees to the claim.
 
-    A loan that still accrues goes off balance first.
+    A loan that still accrues goes off balance first. Its rows ask what the claim is from then on.
     """
     if not loan.running:
         return
     if loan.nonaccrual_since is None:
         enter_nonaccrual(terms, loan, journal)
     held, loan.recognised = balances(terms, loan), None
+    more = _ask_the_claim(terms, loan)
+    journal.post("INTEREST_ACCRUED", loan, interest=more)
     adjust_allowance(loan, journal, Allowance(stage3=held.allowance))
     claimed = {
         "interest_due": held.interest_due,
         "interest_accrued": held.interest_accrued,
         "penalty_due": held.penalty,
         "compound_due": held.compound,
-        "interest": held.offbalance_interest,
+        "interest": held.offbalance_interest + more,
         "penalty": held.offbalance_penalty,
         "compound": held.offbalance_compound,
         "fee": held.fee,
@@ -104,6 +107,24 @@ def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
     loan.claim = Claim(held.principal_impaired + held.claimed_principal, sum(claimed.values()))
     loan.allowance = NO_ALLOWANCE
     loan.legal_costs = 0
+
+
+def _ask_the_claim(terms: Terms, loan: Loan) -> int:
+    """Rows not yet due ask no fee of their own and, where only interest to date is claimed, no other
+    interest; the interest that is claimed beyond what was earned.
+    """
+    ahead = loan.rows[loan.due_count :]
+    if not ahead:
+        return 0
+    for row in ahead:
+        row.due[Part.FEE] = max(row.due[Part.FEE] - row.instalment.fee, row.paid[Part.FEE])
+    earned_by_now = interest_accrued(terms, loan) + ahead[0].carried
+    if terms.claim_interest is ClaimInterest.WHOLE:
+        return sum(row.interest_unpaid for row in ahead) - earned_by_now
+    for row in ahead:
+        row.due[Part.INTEREST] = row.paid[Part.INTEREST]
+    ahead[0].due[Part.INTEREST] += max(earned_by_now, 0)
+    return 0
 
 
 def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:

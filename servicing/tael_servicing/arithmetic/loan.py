@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tael_servicing.arithmetic.recognised import NOTHING, Recognised
 from tael_servicing.arithmetic.rounding import Ratio
 from tael_servicing.arithmetic.schedules import Instalment, accrued_by
-from tael_servicing.arithmetic.terms import Part, Terms
+from tael_servicing.arithmetic.terms import Overdue, Part, Terms
 from tael_servicing.arithmetic.vat import Vat
 
 DAY = timedelta(days=1)
@@ -463,8 +463,11 @@ def current_accrual(terms: Terms, loan: Loan) -> int:
 
 
 def charge_rate(terms: Terms, annual_rate: Decimal) -> Ratio:
-    """The nightly penalty rate: annual rate x multiplier over the day count's year."""
-    numerator, denominator = (annual_rate * terms.penalty_multiplier).as_integer_ratio()
+    """What a night adds to what is overdue: annual rate x multiplier over the day count's year; the
+    annual rate itself where what is overdue goes on at it.
+    """
+    multiplier = 1 if terms.overdue is Overdue.CONTRACT else terms.penalty_multiplier
+    numerator, denominator = (annual_rate * multiplier).as_integer_ratio()
     denominator *= 360 if terms.day_count.name.endswith("360") else 365
     return _lowest(numerator, denominator)
 

@@ -11,7 +11,6 @@ from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import bearing_also, earned, replan
 from tael_servicing.arithmetic.terms import (
     Excess,
-    InterestOn,
     Keep,
     Method,
     Overdue,
@@ -70,16 +69,15 @@ def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]
 
 def show_recovered(loan: Loan, principal: int, interest: int) -> None:
     """What comes in on a claim is paid of its rows, oldest first: principal of all of them, then
-    interest and charges of what was due, then interest of the period that ran.
+    interest and charges of what was due, then interest of what was not.
     """
     for row in loan.rows[loan.settled_count :]:
         here = min(principal, row.principal_unpaid)
         pay_part(loan, row, Part.PRINCIPAL, here)
         principal -= here
-    begun = [(row, part) for row in loan.arrears for part in CHARGES]
-    if loan.current is not None:
-        begun.append((loan.current, Part.INTEREST))
-    for row, part in begun:
+    claimed = [(row, part) for row in loan.arrears for part in CHARGES]
+    claimed += [(row, Part.INTEREST) for row in loan.rows[loan.due_count :]]
+    for row, part in claimed:
         here = min(interest, row.unpaid(part))
         pay_part(loan, row, part, here)
         interest -= here
@@ -181,7 +179,7 @@ def earned_now(terms: Terms, loan: Loan) -> int:
     """Interest of the running period to date where a payment now changes what bears it."""
     if loan.current is None:
         return 0
-    actual = terms.interest_on is InterestOn.ACTUAL or bearing_also(terms, loan)
+    actual = terms.on_what_is_paid or bearing_also(terms, loan)
     return earned(terms, loan) if actual else 0
 
 
@@ -261,6 +259,6 @@ def after_early(terms: Terms, loan: Loan, journal: Journal, stands: int, *, at_o
         share = None if terms.prepayment is Keep.TERM else loan.share
         replan(terms, loan, journal, fixed_share=share, cut=True, stands=stands, paid=True)
     elif terms.method is not Method.FLAT and (
-        terms.interest_on is InterestOn.ACTUAL or terms.overdue is Overdue.CONTRACT
+        terms.on_what_is_paid or terms.overdue is Overdue.CONTRACT
     ):
-        replan(terms, loan, journal, fixed_share=loan.share, cut=True, stands=stands)
+        replan(terms, loan, journal, fixed_share=loan.share, cut=True, stands=stands, paid=True)

@@ -15,7 +15,6 @@ from tael_servicing.arithmetic.schedules import Instalment
 from tael_servicing.arithmetic.terms import (
     EarlyInterest,
     Excess,
-    InterestOn,
     Keep,
     Part,
     Terms,
@@ -213,7 +212,7 @@ def cost_of(terms: Terms, loan: Loan, principal: int) -> Prepayment:
 def _with_it(terms: Terms, loan: Loan, principal: int) -> int:
     if terms.early_interest is EarlyInterest.ALL and loan.current is not None:
         return loan.deferred + earned(terms, loan) - loan.current.paid[1]
-    if terms.interest_on is InterestOn.ACTUAL:
+    if terms.on_what_is_paid:
         return 0
     return earned_on(terms, loan, principal)
 
@@ -263,7 +262,7 @@ def _reduce(terms: Terms, loan: Loan, journal: Journal, made: Prepayment, keep: 
     was = current_accrual(terms, loan)
     to_date = earned(terms, loan)
     all_paid = terms.early_interest is EarlyInterest.ALL
-    actual = terms.interest_on is InterestOn.ACTUAL
+    actual = terms.on_what_is_paid
     if all_paid:
         current.pay(Part.INTEREST, made.interest, loan.business_date)
     if keep is Keep.SCHEDULE or actual:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from tael_servicing.arithmetic.dates import Period
+from tael_servicing.arithmetic.factors import NOTHING, plus, stretch
 from tael_servicing.arithmetic.loan import Loan, Owed, current_accrual
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.rounding import Ratio, rounded
-from tael_servicing.arithmetic.schedules import (
-    NOTHING,
-    Running,
-    Schedule,
-    plus,
-    spread,
-    stretch,
-)
+from tael_servicing.arithmetic.schedules import Running, Schedule, spread
 from tael_servicing.arithmetic.terms import InterestOn, Method, Overdue, Part, Terms
 
 
@@ -74,7 +69,7 @@ def _since_break(terms: Terms, loan: Loan, base: int, day: date) -> int:
     period, since = instalment.period, instalment.since
     if day <= since:
         return 0
-    if terms.method is Method.FLAT:
+    if terms.method is Method.FLAT or terms.interest_on is InterestOn.PERIOD:
         return current_accrual(terms, loan) - instalment.before
     rate = loan.annual_rate
     part = stretch(terms, rate, period, since, day)
@@ -143,14 +138,17 @@ def _spread(
     if cut and begun:
         bears = _by_its_rates(terms, loan, periods[0])
         running = Running(loan.business_date, stands, also, loan.deferred, bears)
+        if paid and terms.interest_on is InterestOn.PERIOD:
+            running = replace(
+                running, since=first.since, before=first.before, accrues=first.accrues
+            )
     elif also or loan.deferred:
         running = Running(first.since, first.before, also, loan.deferred)
     early = [row.paid[Part.PRINCIPAL] for row in undue][: len(periods)]
     balance = loan.undue_principal - lent
     base = lent_in_rows(terms, loan)
     # Of a loan that bears interest day by day the running instalment stays as large as it was.
-    actual = terms.interest_on is InterestOn.ACTUAL
-    holds = paid and fixed_share is None and cut and begun and actual
+    holds = paid and fixed_share is None and cut and begun and terms.on_what_is_paid
     if not holds or len(periods) == 1:
         return spread(
             terms,

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import decimal
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
-from functools import lru_cache
 from typing import NamedTuple
 
-from tael_servicing.arithmetic.dates import Period, periods, year_fraction
+from tael_servicing.arithmetic.dates import Period, periods
+from tael_servicing.arithmetic.factors import (
+    interest_factor,
+    interest_from,
+    level_instalment,
+    nominal,
+    plus,
+    stretch,
+)
 from tael_servicing.arithmetic.rounding import Ratio, Rounding, ratio_of, rounded, share
 from tael_servicing.arithmetic.terms import (
-    Annuity,
     Basis,
-    DayCount,
     Fee,
     FeeAt,
     FeeOn,
     FirstPeriod,
     Method,
-    Partial,
     Residue,
     Terms,
-    Unit,
 )
 
-# Wide enough for the annuity factor of 360 periods to stay exact far below a minor unit.
-_WIDE = decimal.Context(prec=40)
-NOTHING: Ratio = (0, 1)
+GIVEN = -1
+"""The share of a schedule whose rows have parts of their own (`Terms.parts`)."""
 
 
 class Instalment(NamedTuple):
@@ -70,7 +71,7 @@ class Schedule:
     """Instalments, and the share each was built from.
 
     The share is what stays fixed from row to row: the whole instalment for 等额本息, the principal
-    for 等额本金, nothing otherwise.
+    for 等额本金, nothing otherwise; GIVEN where each row has its own.
     """
 
     instalments: tuple[Instalment, ...]
@@ -105,6 +106,8 @@ class Running:
     """Interest of earlier periods that falls due with the first one that pays interest."""
     bears: Ratio | None = None
     """What the whole period bears by its rates, where another one came in the midst of it."""
+    accrues: int | None = None
+    """All its interest, where that stands whatever is paid within it."""
 
 
 def build_schedule(terms: Terms, principal: int, start: date) -> Schedule:
@@ -141,11 +144,12 @@ def spread(
     `grown`: the loan was changed since it began, and what was agreed for its first schedule alone
     (a given instalment) holds no more.
     """
+    base = balance if lent is None else lent
     share_ = fixed_share
     if share_ is None:
         bears = running.bears if running else None
-        share_ = _share(terms, annual_rate, balance, over, early, bears, grown=grown)
-    base = balance if lent is None else lent
+        whole, last = balance + sum(early), balloon(terms, base)
+        share_ = _share(terms, annual_rate, whole, over, last, bears, grown=grown)
     made = _rows(terms, annual_rate, balance, over, share_, running, early, base)
     if fixed_share is None and terms.even_out and terms.method is Method.EQUAL_INSTALMENT:
         return _evened(terms, annual_rate, balance, over, made, running, early, base)
@@ -163,14 +167,24 @@ def _evened(
     lent: int,
 ) -> Schedule:
     """The level instalment moved once by its share of what the last row differs, if that helps."""
-    off = made.instalments[-1].amount - made.share
+    on_top = balloon(terms, lent)
+    off = _without_fee(made.instalments[-1]) - made.share - on_top
     count = len(over)
     if 2 * abs(off) <= count:
         return made
     moved = made.share + rounded(off, count, terms.rounding)
     other = _rows(terms, annual_rate, balance, over, moved, running, early, lent)
-    better = abs(other.instalments[-1].amount - moved) < abs(off)
+    better = abs(_without_fee(other.instalments[-1]) - moved - on_top) < abs(off)
     return other if better else made
+
+
+def _without_fee(row: Instalment) -> int:
+    return row.principal + row.interest
+
+
+def balloon(terms: Terms, lent: int) -> int:
+    """What the last row repays on top of its part, of `lent` minor units."""
+    return share(lent, ratio_of(terms.balloon), terms.rounding) if terms.balloon else 0
 
 
 def _rows(
@@ -189,13 +203,14 @@ def _rows(
     by_name = nominal(terms, annual_rate) if terms.by_name else None
     exact: Ratio = (0, 1)
     carried = running.carried if running else 0
-    ahead = sum(early[: len(over)])
+    ahead, on_top = sum(early[: len(over)]), balloon(terms, lent)
     for index, period in enumerate(over):
         base = lent if flat else balance
         if running is not None and index == 0:
             since, before = running.since, running.before
             rest = stretch(terms, annual_rate, period, since, period.end)
             accrues = before + rounded((base + running.also) * rest[0], rest[1], mode)
+            accrues = accrues if running.accrues is None else running.accrues
         else:
             since, before = interest_from(terms, period), 0
             whole = by_name if period.whole else None
@@ -211,11 +226,12 @@ def _rows(
         carried -= interest
         paid = early[index] if index < len(early) else 0
         ahead -= paid
-        principal = _principal(terms, annual_rate, balance, period, accrues, share_, paid)
+        part = share_ if share_ != GIVEN else _given(terms, period)
+        principal = _principal(terms, annual_rate, balance, period, accrues, part, paid)
         if period is last or principal > balance:
             principal = balance
-            if period is last and _plugs(terms, share_ - balance - accrues):
-                plug = max(share_ - balance, 0) - accrues
+            if period is last and _plugs(terms, share_ + on_top - balance - accrues):
+                plug = max(share_ + on_top - balance, 0) - accrues
                 accrues, interest = accrues + plug, interest + plug
         fee = _fee(terms, lent, balance, principal, interest) if terms.fees else 0
         balance -= principal
@@ -228,6 +244,11 @@ def _rows(
             rows[-1] = _closing(rows[-1], carried)
             break
     return Schedule(tuple(rows), share_)
+
+
+def _given(terms: Terms, period: Period) -> int:
+    """A row's own part; one more than were agreed has the last."""
+    return terms.parts[min(period.number, len(terms.parts)) - 1] if terms.parts else 0
 
 
 def _closing(row: Instalment, carried: int) -> Instalment:
@@ -243,13 +264,6 @@ def _plugs(terms: Terms, differs: int) -> bool:
     """
     level = terms.method is Method.EQUAL_INSTALMENT and terms.residue is Residue.LAST_INTEREST
     return level and abs(differs) <= 2 * terms.periods * terms.multiple
-
-
-def plus(one: Ratio, other: Ratio) -> Ratio:
-    """The sum of two factors."""
-    if one[1] == other[1]:
-        return one[0] + other[0], one[1]
-    return one[0] * other[1] + other[0] * one[1], one[1] * other[1]
 
 
 def _principal(
@@ -286,120 +300,28 @@ def _share(
     annual_rate: Decimal,
     balance: int,
     over: Sequence[Period],
-    early: Sequence[int],
+    last: int,
     bears: Ratio | None,
     *,
     grown: bool,
 ) -> int:
+    """What stays fixed from row to row; `last` is what the last row repays on top of it."""
     paying = [period for period in over if period.number > terms.grace_principal] or over[-1:]
-    balance += sum(early)
+    if terms.parts and not grown:
+        return GIVEN
     if terms.method is Method.EQUAL_INSTALMENT:
         if terms.instalment and not grown:
             return terms.instalment
         first = bears if paying[0] is over[0] else None
-        return level_instalment(terms, annual_rate, balance, paying, first)
+        return level_instalment(terms, annual_rate, balance, paying, first, last)
     if terms.method in (Method.EQUAL_PRINCIPAL, Method.FLAT):
-        return _to_multiple(balance, len(paying), terms.multiple, terms.principal_rounding)
+        rest = max(balance - last, 0)
+        return _to_multiple(rest, len(paying), terms.multiple, terms.principal_rounding)
     return 0
 
 
 def _to_multiple(numerator: int, denominator: int, multiple: int, mode: Rounding) -> int:
     return rounded(numerator, denominator * multiple, mode) * multiple
-
-
-def interest_factor(terms: Terms, annual_rate: Decimal, period: Period) -> Ratio:
-    """What the balance is multiplied by to give a whole row's interest, before rounding."""
-    return stretch(terms, annual_rate, period, period.start, period.end)
-
-
-def stretch(terms: Terms, annual_rate: Decimal, period: Period, start: date, end: date) -> Ratio:
-    """What a balance is multiplied by for the nights from `start` to `end` of a period.
-
-    A whole period of a nominal basis bears its name's part of the year; a part of one, what
-    `Terms.partial` says.
-    """
-    if period.number <= terms.interest_free_periods:
-        return NOTHING
-    if terms.interest_free_days:
-        start = min(max(start, interest_from(terms, period)), end)
-    if period.whole and terms.basis is Basis.NOMINAL and terms.frequency.unit is Unit.MONTH:
-        if start == period.start and end == period.end:
-            return nominal(terms, annual_rate)
-        if terms.partial is Partial.PRO_RATA:
-            whole = nominal(terms, annual_rate)
-            return whole[0] * (end - start).days, whole[1] * period.days
-    rate, year = ratio_of(annual_rate), year_fraction(terms.day_count, start, end)
-    return rate[0] * year[0], rate[1] * year[1]
-
-
-def interest_from(terms: Terms, period: Period) -> date:
-    """The first night of a period that bears interest."""
-    if not terms.interest_free_days or period.number > 1:
-        return period.start
-    return min(period.start + timedelta(days=terms.interest_free_days), period.end)
-
-
-def nominal(terms: Terms, annual_rate: Decimal) -> Ratio:
-    """A period's rate by name: annual/12 a month, rounded where the terms say so."""
-    return _nominal(annual_rate, terms.frequency.every, terms.rate_places)
-
-
-@lru_cache(maxsize=1024)
-def _nominal(annual_rate: Decimal, months: int, places: int) -> Ratio:
-    rate = ratio_of(annual_rate)
-    if not places:
-        return rate[0] * months, rate[1] * 12
-    unit = 10**places
-    return rounded(rate[0] * months * unit, rate[1] * 12, Rounding.HALF_UP), unit
-
-
-def _annuity_factor(terms: Terms, annual_rate: Decimal, period: Period) -> Ratio:
-    """The factor the level instalment reckons with."""
-    if terms.level_by is Annuity.PERIODS or terms.frequency.unit is not Unit.MONTH:
-        return interest_factor(terms, annual_rate, period)
-    if terms.level_by is Annuity.NOMINAL:
-        return nominal(terms, annual_rate)
-    year = 365 if terms.day_count in (DayCount.ACT_365, DayCount.ACT_ACT) else 360
-    rate = ratio_of(annual_rate)
-    return rate[0] * 30 * terms.frequency.every, rate[1] * year
-
-
-def level_instalment(
-    terms: Terms,
-    annual_rate: Decimal,
-    balance: int,
-    over: Sequence[Period],
-    first: Ratio | None = None,
-) -> int:
-    """A = P ÷ Σ 1/[(1+f₁)…(1+f_k)]; with all f = i this is P·i·(1+i)^n ÷ ((1+i)^n − 1).
-
-    `first`: f₁ where the first period has more than one rate.
-    """
-    with decimal.localcontext(_WIDE):
-        if terms.level_by is Annuity.PERIODS or terms.frequency.unit is not Unit.MONTH:
-            factors = [_annuity_factor(terms, annual_rate, period) for period in over]
-            total = _present([first or factors[0], *factors[1:]])
-        else:
-            total = _uniform(_annuity_factor(terms, annual_rate, over[0]), len(over))
-        exact = balance / (total * terms.multiple)
-        return int(exact.quantize(Decimal(1), rounding=terms.rounding.value)) * terms.multiple
-
-
-def _present(factors: object) -> Decimal:
-    discount, total = Decimal(1), Decimal(0)
-    for numerator, denominator in factors:  # type: ignore[attr-defined]
-        discount = discount * denominator / (numerator + denominator)
-        total += discount
-    return total
-
-
-def _uniform(factor: Ratio, count: int) -> Decimal:
-    """Σ v^k, k = 1 … n, v = 1/(1 + i)."""
-    numerator, denominator = factor
-    if numerator == 0:
-        return Decimal(count)
-    discount = Decimal(denominator) / (numerator + denominator)
-    return (1 - discount**count) * denominator / numerator
 
 
 def _fee(terms: Terms, lent: int, balance: int, principal: int, interest: int) -> int:

@@ -73,6 +73,7 @@ class InterestOn(Enum):
 
     SCHEDULED = "the schedule's, until it is changed"
     ACTUAL = "the actual one, day by day: paid early bears less, paid late bears more"
+    PERIOD = "the actual one at the period's beginning: what is paid within it tells in the next"
 
 
 class Residue(Enum):
@@ -126,6 +127,13 @@ class Grace(Enum):
 
     RETROACTIVE = "from the due date"
     FROM_END = "from the end of grace"
+
+
+class ClaimInterest(Enum):
+    """Which interest the claim on a written-off loan has."""
+
+    TO_DATE = "what was earned by the day of the write-off"
+    WHOLE = "all that the schedule asks"
 
 
 class Keep(Enum):
@@ -219,6 +227,8 @@ class Fee:
     """Of a prepayment fee: nothing from so many months after disbursement on; 0 = always charged."""
     charged_by: str = ""
     """Whom it is paid to; the lender where empty."""
+    penalty: bool = False
+    """Of a late fee: a penalty charged once (违约金), and paid and shown as one."""
 
 
 ACCRUAL_ORDER = (Part.FEE, Part.COMPOUND, Part.PENALTY, Part.INTEREST, Part.PRINCIPAL)
@@ -252,6 +262,10 @@ class Terms:
     """Where not given: NOMINAL for a nominal basis, PERIODS for real days."""
     instalment: int = 0
     """The level instalment as agreed, minor units; 0 = found from the annuity."""
+    parts: tuple[int, ...] = ()
+    """The equal part of each period but the last as agreed, minor units, where they are unlike."""
+    balloon: Decimal = Decimal(0)
+    """Share of what was lent, less what was prepaid, that the last row repays on top (尾款)."""
     multiple: int = 1
     """Minor units of which the equal part (instalment or principal) is a multiple; 100 = whole yuan."""
     principal_rounding: Rounding = Rounding.DOWN
@@ -308,6 +322,7 @@ class Terms:
     """Output VAT that prices include and that is split off: 0.06; 0 = none."""
     write_off_performing: bool = False
     """A loan that still accrues may be written off too."""
+    claim_interest: ClaimInterest = ClaimInterest.TO_DATE
 
     def __post_init__(self) -> None:
         rules = (
@@ -319,6 +334,19 @@ class Terms:
             (self.grace_days >= 0, "grace_days is at least 0"),
             (self.multiple >= 1, "multiple is at least 1"),
             (0 <= self.down_payment < 1, "down_payment is a share below 1"),
+            (0 <= self.balloon < 1, "balloon is a share below 1"),
+            (
+                len(self.parts) in (0, self.periods - 1) and min(self.parts, default=0) >= 0,
+                f"parts are those of each period but the last, {self.periods - 1}, none below 0",
+            ),
+            (
+                not (self.parts and (self.instalment or self.balloon or self.even_out)),
+                "parts are as agreed: no instalment, balloon or evening out beside them",
+            ),
+            (
+                self.residue is not Residue.FIRST or not (self.parts or self.balloon),
+                "residue FIRST is of equal parts: no parts as agreed, no balloon",
+            ),
             (
                 max(self.grace_principal, self.grace_interest) < self.periods,
                 "grace on principal or interest leaves at least one period",
@@ -349,12 +377,23 @@ class Terms:
         return self.basis is Basis.NOMINAL and self.frequency.unit is Unit.MONTH and not free
 
     @cached_property
+    def on_what_is_paid(self) -> bool:
+        """Interest follows what is really paid: principal paid early or late stays in its row."""
+        return self.interest_on is not InterestOn.SCHEDULED
+
+    @cached_property
     def on_what_was_lent(self) -> bool:
         """Rows ask something that is reckoned on what was lent, whatever is repaid of it."""
         fees = [
             fee for fee in self.fees if fee.at is FeeAt.INSTALMENT and fee.on is FeeOn.PRINCIPAL
         ]
-        return self.method is Method.FLAT or any(fee.rate for fee in fees)
+        rated = any(fee.rate for fee in fees)
+        return self.method is Method.FLAT or rated or self.balloon > 0
+
+    @cached_property
+    def late_fees(self) -> tuple[Fee, ...]:
+        """Fees on what is not paid in time."""
+        return tuple(fee for fee in self.fees if fee.at is FeeAt.LATE)
 
     @cached_property
     def prepayment_fees(self) -> tuple[Fee, ...]:

@@ -1,0 +1,124 @@
+"""What a balance bears over the nights of a period, and the level instalment that follows from it."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+
+from tael_servicing.arithmetic.dates import Period, year_fraction
+from tael_servicing.arithmetic.rounding import Ratio, Rounding, ratio_of, rounded
+from tael_servicing.arithmetic.terms import Annuity, Basis, DayCount, Partial, Terms, Unit
+
+# Wide enough for the annuity factor of 360 periods to stay exact far below a minor unit.
+_WIDE = decimal.Context(prec=40)
+NOTHING: Ratio = (0, 1)
+
+
+def interest_factor(terms: Terms, annual_rate: Decimal, period: Period) -> Ratio:
+    """What the balance is multiplied by to give a whole row's interest, before rounding."""
+    return stretch(terms, annual_rate, period, period.start, period.end)
+
+
+def stretch(terms: Terms, annual_rate: Decimal, period: Period, start: date, end: date) -> Ratio:
+    """What a balance is multiplied by for the nights from `start` to `end` of a period.
+
+    A whole period of a nominal basis bears its name's part of the year; a part of one, what
+    `Terms.partial` says.
+    """
+    if period.number <= terms.interest_free_periods:
+        return NOTHING
+    if terms.interest_free_days:
+        start = min(max(start, interest_from(terms, period)), end)
+    if period.whole and terms.basis is Basis.NOMINAL and terms.frequency.unit is Unit.MONTH:
+        if start == period.start and end == period.end:
+            return nominal(terms, annual_rate)
+        if terms.partial is Partial.PRO_RATA:
+            whole = nominal(terms, annual_rate)
+            return whole[0] * (end - start).days, whole[1] * period.days
+    rate, year = ratio_of(annual_rate), year_fraction(terms.day_count, start, end)
+    return rate[0] * year[0], rate[1] * year[1]
+
+
+def interest_from(terms: Terms, period: Period) -> date:
+    """The first night of a period that bears interest."""
+    if not terms.interest_free_days or period.number > 1:
+        return period.start
+    return min(period.start + timedelta(days=terms.interest_free_days), period.end)
+
+
+def nominal(terms: Terms, annual_rate: Decimal) -> Ratio:
+    """A period's rate by name: annual/12 a month, rounded where the terms say so."""
+    return _nominal(annual_rate, terms.frequency.every, terms.rate_places)
+
+
+@lru_cache(maxsize=1024)
+def _nominal(annual_rate: Decimal, months: int, places: int) -> Ratio:
+    rate = ratio_of(annual_rate)
+    if not places:
+        return rate[0] * months, rate[1] * 12
+    unit = 10**places
+    return rounded(rate[0] * months * unit, rate[1] * 12, Rounding.HALF_UP), unit
+
+
+def _annuity_factor(terms: Terms, annual_rate: Decimal, period: Period) -> Ratio:
+    """The factor the level instalment reckons with."""
+    if terms.level_by is Annuity.PERIODS or terms.frequency.unit is not Unit.MONTH:
+        return interest_factor(terms, annual_rate, period)
+    if terms.level_by is Annuity.NOMINAL:
+        return nominal(terms, annual_rate)
+    year = 365 if terms.day_count in (DayCount.ACT_365, DayCount.ACT_ACT) else 360
+    rate = ratio_of(annual_rate)
+    return rate[0] * 30 * terms.frequency.every, rate[1] * year
+
+
+def level_instalment(
+    terms: Terms,
+    annual_rate: Decimal,
+    balance: int,
+    over: Sequence[Period],
+    first: Ratio | None = None,
+    last: int = 0,
+) -> int:
+    """A = (P − L·v_n) ÷ Σ v_k, v_k = 1/[(1+f₁)…(1+f_k)]; with all f = i and no L this is
+    P·i·(1+i)^n ÷ ((1+i)^n − 1).
+
+    `first`: f₁ where the first period has more than one rate. `last`: L, what the last row repays on
+    top.
+    """
+    with decimal.localcontext(_WIDE):
+        if terms.level_by is Annuity.PERIODS or terms.frequency.unit is not Unit.MONTH:
+            factors = [_annuity_factor(terms, annual_rate, period) for period in over]
+            total, end = _present([first or factors[0], *factors[1:]])
+        else:
+            total, end = _uniform(_annuity_factor(terms, annual_rate, over[0]), len(over))
+        exact = max(balance - last * end, Decimal(0)) / (total * terms.multiple)
+        return int(exact.quantize(Decimal(1), rounding=terms.rounding.value)) * terms.multiple
+
+
+def _present(factors: Sequence[Ratio]) -> tuple[Decimal, Decimal]:
+    """Σ v_k and v_n."""
+    discount, total = Decimal(1), Decimal(0)
+    for numerator, denominator in factors:
+        discount = discount * denominator / (numerator + denominator)
+        total += discount
+    return total, discount
+
+
+def _uniform(factor: Ratio, count: int) -> tuple[Decimal, Decimal]:
+    """Σ v^k, k = 1 … n, and v^n, v = 1/(1 + i)."""
+    numerator, denominator = factor
+    if numerator == 0:
+        return Decimal(count), Decimal(1)
+    discount = Decimal(denominator) / (numerator + denominator)
+    last = discount**count
+    return (1 - last) * denominator / numerator, last
+
+
+def plus(one: Ratio, other: Ratio) -> Ratio:
+    """The sum of two factors."""
+    if one[1] == other[1]:
+        return one[0] + other[0], one[1]
+    return one[0] * other[1] + other[0] * one[1], one[1] * other[1]
