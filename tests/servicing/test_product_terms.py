@@ -81,6 +81,7 @@ CARRIED: dict[str, dict[str, Any]] = {
     "cumulative_interest": interest(cumulative=True),
     "annuity": schedule(instalment_basis=pb.INSTALMENT_BASIS_THIRTY_DAYS),
     "instalment": schedule(instalment=90_000),
+    "balloon": schedule(balloon=decimal("0.3")),
     "multiple": schedule(multiple=100),
     "principal_rounding": schedule(principal_rounding=pb.ROUNDING_UP),
     "even_out": schedule(even_out=True),
@@ -114,10 +115,11 @@ CARRIED: dict[str, dict[str, Any]] = {
     "nonaccrual_dpd": {"non_accrual": pb.NonAccrualTerms(dpd=0)},
     "vat_rate": {"vat_rate": decimal("0.06")},
     "cure_periods": {"non_accrual": pb.NonAccrualTerms(cure_periods=0)},
+    "claim_interest": {"non_accrual": pb.NonAccrualTerms(claim_interest=2)},
     "write_off_performing": {"non_accrual": pb.NonAccrualTerms(write_off_performing=True)},
 }
 """Each term of the arithmetic, and a product that has it otherwise than the default."""
-OF_THE_LOAN = {"periods", "annual_rate", "first_due", "holidays"}
+OF_THE_LOAN = {"periods", "annual_rate", "first_due", "holidays", "parts"}
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(Terms)])
