@@ -112,6 +112,7 @@ CARRIED: dict[str, dict[str, Any]] = {
     "prepayment": {"prepayment": pb.PrepaymentTerms(rule=pb.PREPAYMENT_RULE_KEEP_SCHEDULE)},
     "early_interest": {"prepayment": pb.PrepaymentTerms(early_interest=pb.EARLY_INTEREST_ALL)},
     "interest_until": {"prepayment": pb.PrepaymentTerms(interest_until=pb.INTEREST_UNTIL_DUE_DATE)},
+    "nonaccrual": {"non_accrual": pb.NonAccrualTerms(policy=2)},
     "nonaccrual_dpd": {"non_accrual": pb.NonAccrualTerms(dpd=0)},
     "vat_rate": {"vat_rate": decimal("0.06")},
     "cure_periods": {"non_accrual": pb.NonAccrualTerms(cure_periods=0)},
