@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from tael_ledger.books import Book
 from tael_ledger.drafts import Draft, LineColumns
+from tael_ledger.entry_columns import Drafts, EntryColumns
 from tael_ledger.journal import RequestKey
 from tael_ledger.line_buffer import LineBuffer
 from tael_ledger.registry import Guard, Registry
@@ -23,7 +24,7 @@ class Accepted:
 
     request: PostingRequest
     plan: Plan
-    drafts: Sequence[Draft]
+    drafts: Drafts
     refusals: Sequence[Refusal]
     first_sequence: int
 
@@ -45,10 +46,15 @@ class Decided:
         """Limits or states of accounts are changed."""
         return any(one.plan.guards_changed for one in self.accepted.values())
 
-    def placed(self) -> Iterator[tuple[int, Draft]]:
-        """Entries with their sequences."""
-        for one in self.accepted.values():
-            yield from enumerate(one.drafts, one.first_sequence)
+    def reversals(self) -> list[tuple[int, int]]:
+        """(sequence of the entry that is reversed, sequence of what reverses it)."""
+        return [
+            (draft.reversal_of, sequence)
+            for one in self.accepted.values()
+            if not isinstance(one.drafts, EntryColumns)
+            for sequence, draft in enumerate(one.drafts, one.first_sequence)
+            if draft.reversal_of
+        ]
 
 
 class Batch:
@@ -88,16 +94,25 @@ class Batch:
         for number in plan.opens:
             self._id(number)
         first = self._last_sequence + 1 if drafts else 0
-        for draft in drafts:
-            self._last_sequence += 1
-            decided.lines.add(self._last_sequence, draft, self._ids(draft))
+        self._place(drafts)
         decided.holds += [(self._id(number), debit, credit) for number, debit, credit in plan.holds]
         decided.closing = plan.closing
         decided.accepted[request.key] = Accepted(request, plan, drafts, refusals, first)
 
+    def _place(self, drafts: Drafts) -> None:
+        """Gives the entries the next sequences, and gathers their lines."""
+        lines = self.decided.lines
+        if isinstance(drafts, EntryColumns):
+            ids = self._ids(drafts.lines.account_numbers)
+            lines.add_columns(self._last_sequence + 1, drafts, ids)
+        else:
+            for sequence, draft in enumerate(drafts, self._last_sequence + 1):
+                lines.add(sequence, draft, self._ids(_draft_numbers(draft)))
+        self._last_sequence += len(drafts)
+
     def _admit_each(
-        self, drafts: Sequence[Draft], places: Sequence[int], refusals: list[Refusal]
-    ) -> Sequence[Draft]:
+        self, drafts: Drafts, places: Sequence[int], refusals: list[Refusal]
+    ) -> Drafts:
         """Those drafts that the accounts take, each on its own."""
         if not self._guards:
             return drafts
@@ -129,12 +144,7 @@ class Batch:
         for account_id, total in sums.items():
             self._guards[account_id].add(*total[1:])
 
-    def _ids(self, draft: Draft) -> list[int]:
-        lines = draft.lines
-        if isinstance(lines, LineColumns):
-            numbers: Sequence[str] = lines.account_numbers
-        else:
-            numbers = [line.account_number for line in lines]
+    def _ids(self, numbers: Sequence[str]) -> list[int]:
         return [
             account_id if account_id is not None else self._id(number)
             for number, account_id in zip(numbers, self._registry.ids(numbers), strict=True)
@@ -151,19 +161,25 @@ class Batch:
         return found
 
 
+def _draft_numbers(draft: Draft) -> Sequence[str]:
+    lines = draft.lines
+    if isinstance(lines, LineColumns):
+        return lines.account_numbers
+    return [line.account_number for line in lines]
+
+
 def _numbers(plan: Plan) -> Iterable[str]:
-    for draft in plan.drafts:
-        lines = draft.lines
-        if isinstance(lines, LineColumns):
-            yield from lines.account_numbers
-        else:
-            yield from [line.account_number for line in lines]
+    if isinstance(plan.drafts, EntryColumns):
+        yield from plan.drafts.lines.account_numbers
+    else:
+        for draft in plan.drafts:
+            yield from _draft_numbers(draft)
     yield from (hold.account_number for hold in plan.holds)
     yield from plan.opens
 
 
 def _moves(
-    drafts: Sequence[Draft], plan: Plan | None = None
+    drafts: Drafts, plan: Plan | None = None
 ) -> Iterable[tuple[str, int, int, int, int]]:
     """(account number, lines, debits less credits, debits pending, credits pending)."""
     for draft in drafts:

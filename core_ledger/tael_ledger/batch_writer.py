@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from tael_ledger import chain, rows
 from tael_ledger.batch import Accepted, Decided
 from tael_ledger.books import Book
-from tael_ledger.drafts import Draft
+from tael_ledger.entry_columns import Drafts, EntryColumns, line_count
 from tael_ledger.journal import Anchor, Receipt, RequestKey
 from tael_ledger.line_buffer import Exact, Lines, Sums, spread, sums_by
 from tael_ledger.prepared import Prepared
@@ -114,7 +114,7 @@ class Made:
     """What a request came to: its receipt and, at its first time, its entries as drafts."""
 
     receipt: Receipt
-    drafts: Sequence[Draft]
+    drafts: Drafts
 
 
 class BatchWriter:
@@ -152,7 +152,7 @@ class BatchWriter:
         records = [*self._records()]
         record_part = rows.record_bytes(book_id, records)
         requests = rows.request_bytes(book_id, self._requests())
-        entries = rows.entry_bytes(book_id, self._entries())
+        entries = b"".join(map(self._entry_bytes, self._decided.accepted.values()))
         line_part = self._line_bytes(lines)
         rows.copy_in(transaction, rows.OPENED, self._opened_bytes(accounts, totals))
         rows.copy_in(transaction, rows.RECORD, record_part)
@@ -205,7 +205,7 @@ class BatchWriter:
                 place,
                 one.first_sequence,
                 len(one.drafts),
-                sum([draft.line_count for draft in one.drafts]),
+                line_count(one.drafts),
                 one.request.content_hash,
                 key.rpc,
                 key.caller,
@@ -213,10 +213,13 @@ class BatchWriter:
                 _outcome(one),
             )
 
-    def _entries(self) -> Iterable[EntryRow]:
-        booked = days(self._book.business_date)
-        for sequence, draft in self._decided.placed():
-            yield EntryRow(
+    def _entry_bytes(self, one: Accepted) -> bytes:
+        booked, drafts = days(self._book.business_date), one.drafts
+        if isinstance(drafts, EntryColumns):
+            return self._column_bytes(one.first_sequence, drafts)
+        placed = enumerate(drafts, one.first_sequence)
+        entries = [
+            EntryRow(
                 sequence,
                 days(draft.value_date),
                 booked,
@@ -228,6 +231,17 @@ class BatchWriter:
                 draft.narrative,
                 draft.metadata,
             )
+            for sequence, draft in placed
+        ]
+        return rows.entry_bytes(self._book.book_id, entries)
+
+    def _column_bytes(self, first_sequence: int, entries: EntryColumns) -> bytes:
+        filled = rows.ENTRY.heads(self._book.book_id, len(entries))
+        filled["sequence"] = np.arange(first_sequence, first_sequence + len(entries))
+        filled["value_date"] = entries.value_days
+        filled["booking_date"] = days(self._book.business_date)
+        filled["lines"] = entries.counts
+        return rows.entry_rows(filled, entries.texts)
 
     def _line_bytes(self, lines: Lines) -> bytes:
         filled = rows.LINE.heads(self._book.book_id, len(lines.account_ids))
@@ -263,8 +277,7 @@ class BatchWriter:
         moves = self._moves(totals)
         places = self._registry.places(lines.account_ids).astype(np.int64)
         by_code = sums_by((places << 32) + lines.value_dates + HALF, lines.debits, lines.credits)
-        red = [(sequence, draft.reversal_of) for sequence, draft in self._decided.placed()]
-        red = [pair for pair in red if pair[1]]
+        red = self._decided.reversals()
         plans = [one.plan for one in self._decided.accepted.values()]
         ((found, due, new_lines),) = WRITE.rows(
             self._transaction,
@@ -277,8 +290,8 @@ class BatchWriter:
             array_text(by_code.debits),
             array_text(by_code.credits),
             array_text(by_code.counts),
-            array_text([origin for _, origin in red]),
-            array_text([sequence for sequence, _ in red]),
+            array_text([origin for origin, _ in red]),
+            array_text([sequence for _, sequence in red]),
             head.batch_number,
             *head[2:-1],
             self._now,
@@ -361,5 +374,5 @@ def _outcome(one: Accepted) -> str:
 
 def _made(one: Accepted, anchor: Anchor) -> Made:
     entries = len(one.drafts)
-    lines = sum([draft.line_count for draft in one.drafts])
+    lines = line_count(one.drafts)
     return Made(Receipt(one.first_sequence, entries, lines, anchor, _outcome(one)), one.drafts)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tael_ledger.drafts import Draft, Integers, LineColumns
+from tael_ledger.entry_columns import EntryColumns
 from tael_ledger.rows import days
 
 Exact = Integers | NDArray[np.object_]
@@ -63,6 +64,24 @@ class LineBuffer:
         dates += [worth] * count
         debits += [line.debit for line in draft.lines]
         credits_ += [line.credit for line in draft.lines]
+
+    def add_columns(
+        self, first_sequence: int, entries: EntryColumns, account_ids: Sequence[int]
+    ) -> None:
+        """The lines of entries whose sequences follow one another."""
+        self._flush()
+        counts, lines = entries.counts, len(account_ids)
+        starts = np.cumsum(counts) - counts
+        self._parts.append(
+            Lines(
+                np.repeat(np.arange(first_sequence, first_sequence + len(counts)), counts),
+                np.arange(1, lines + 1) - np.repeat(starts, counts),
+                np.array(account_ids, dtype=np.int64),
+                np.repeat(entries.value_days, counts),
+                entries.lines.debits,
+                entries.lines.credits,
+            )
+        )
 
     def lines(self) -> Lines:
         """All of them."""

@@ -18,7 +18,7 @@ from tael_ledger.batch import Batch
 from tael_ledger.batch_writer import BatchWriter
 from tael_ledger.books import Book
 from tael_ledger.catalogue import Catalogue
-from tael_ledger.drafts import Draft
+from tael_ledger.entry_columns import Drafts
 from tael_ledger.journal import Entry, Receipt, RequestKey, entry_of
 from tael_ledger.prepared import Prepared
 from tael_ledger.registry import Registry
@@ -44,7 +44,7 @@ class Posted:
     receipt: Receipt
     book: Book
     """As it was locked."""
-    drafts: Sequence[Draft]
+    drafts: Drafts
 
     def entries(self) -> list[Entry]:
         """The entries it made."""

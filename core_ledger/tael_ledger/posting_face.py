@@ -10,6 +10,7 @@ import numpy as np
 
 from tael.ledger.v1 import ledger_pb2 as pb
 from tael_ledger import books, journal, messages
+from tael_ledger.chart import Chart
 from tael_ledger.columns import (
     OWNERS_LIMIT,
     Chunk,
@@ -18,9 +19,11 @@ from tael_ledger.columns import (
     check_chunk,
     content_hash,
 )
-from tael_ledger.drafts import Draft, LineColumns, facts_text
-from tael_ledger.face import Face, aside, key_of, read_line
+from tael_ledger.drafts import Draft, LineColumns
+from tael_ledger.entry_columns import EntryColumns
+from tael_ledger.face import Face, aside, key_of
 from tael_ledger.journal import Receipt, entry_of
+from tael_ledger.new_entries import read_columns, read_drafts
 from tael_ledger.postings import (
     IMPORT_LIMIT,
     LINES_LIMIT,
@@ -39,6 +42,9 @@ from tael_ledger.reversal import Reversal
 from tael_runtime import idempotency
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date
+
+COLUMNS_PAY = 40
+"""Lines from which on entries are quicker read in columns than one by one."""
 
 
 class Postings(Face):
@@ -71,13 +77,13 @@ class Postings(Face):
         self, request: pb.PostEntriesRequest, context: grpc.ServicerContext
     ) -> pb.PostEntriesResponse:
         """Posts entries on named accounts."""
-        await self.chart_of(request.book_id)
+        chart = await self.chart_of(request.book_id)
         lines = sum([len(entry.lines) for entry in request.entries])
         if lines > LINES_LIMIT:
             raise InvalidArgument(
                 "entries", f"have {lines} lines; at most {LINES_LIMIT} in one request"
             )
-        posting = await aside(lines, _posting, request)
+        posting = await aside(lines, _posting, request, lines, chart)
         return _outcomes(len(posting.drafts), await self.post(request.book_id, posting))
 
     async def ReverseEntry(
@@ -202,26 +208,17 @@ def _recorded(request: pb.RecordEventsRequest) -> RecordedEvents:
     )
 
 
-def _posting(request: pb.PostEntriesRequest) -> PostedEntries:
-    drafts = [_draft(place, entry) for place, entry in enumerate(request.entries)]
+def _posting(request: pb.PostEntriesRequest, lines: int, chart: Chart) -> PostedEntries:
+    read = read_columns if lines >= COLUMNS_PAY else read_drafts
+    drafts = read(request.entries)
     booking_date = optional_date(request, "booking_date")
     return PostedEntries(
         drafts,
         request.atomic,
         booking_date,
+        isinstance(drafts, EntryColumns) and drafts.is_balanced(chart),
         key=key_of("PostEntries", request.request_id),
         content_hash=entries_hash(drafts, atomic=request.atomic, booking_date=booking_date),
-    )
-
-
-def _draft(place: int, entry: pb.NewEntry) -> Draft:
-    return Draft(
-        entry.event,
-        messages.read_day(f"entries[{place}].value_date", entry.value_date),
-        entry.source,
-        entry.narrative,
-        [read_line(line) for line in entry.lines],
-        metadata=facts_text(entry.metadata),
     )
 
 

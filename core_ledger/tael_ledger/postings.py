@@ -13,6 +13,7 @@ import numpy as np
 from tael_ledger.chart import Chart
 from tael_ledger.column_checks import ACCOUNT_NUMBER, check_amounts, check_texts
 from tael_ledger.drafts import Draft, Integers, Line, LineColumns
+from tael_ledger.entry_columns import Drafts, EntryColumns, line_count
 from tael_ledger.line_buffer import exact
 from tael_ledger.reasons import Reason
 from tael_ledger.requests import (
@@ -23,7 +24,7 @@ from tael_ledger.requests import (
     PostingRequest,
     Refusal,
 )
-from tael_ledger.rows import days
+from tael_ledger.rows import day_of, days
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, TaelError
 
 LINES_LIMIT = 50_000
@@ -75,14 +76,16 @@ def _check_sums(field: str, on_balance: int, off_balance: int) -> None:
 class PostedEntries(PostingRequest):
     """PostEntries as a request of the group commit."""
 
-    drafts: Sequence[Draft]
+    drafts: Drafts
     atomic: bool
     booking_date: date | None = None
+    is_balanced: bool = False
+    """Whether it is known of all entries that `check_balanced` passes them."""
 
     @property
     def weight(self) -> int:
         """Its lines."""
-        return sum([draft.line_count for draft in self.drafts])
+        return line_count(self.drafts)
 
     def plan(self, desk: Desk) -> Plan:
         """Its entries, all together or each on its own.
@@ -91,6 +94,8 @@ class PostedEntries(PostingRequest):
         what an entry is refused for.
         """
         desk.check_booking_date(self.booking_date)
+        if self._is_sound(desk):
+            return Plan(self.drafts, None if self.atomic else range(len(self.drafts)))
         taken, places, refusals = [], [], []
         for place, draft in enumerate(self.drafts):
             try:
@@ -105,6 +110,19 @@ class PostedEntries(PostingRequest):
         return Plan(taken, None if self.atomic else places, refusals)
 
 
+    def _is_sound(self, desk: Desk) -> bool:
+        """Whether columns show at a glance that none of their entries is to be refused."""
+        if not (self.is_balanced and isinstance(self.drafts, EntryColumns)):
+            return False
+        try:
+            for event in set(self.drafts.events):
+                check_event("entries", event)
+            desk.check_value_date(day_of(int(self.drafts.value_days.max())), "entries")
+        except TaelError:
+            return False  # of which entry, each of them tells
+        return True
+
+
 def _check_draft(field: str, draft: Draft, desk: Desk) -> None:
     assert not isinstance(draft.lines, LineColumns), "columns come by PostColumns"
     check_event(f"{field}.event", draft.event)
@@ -112,23 +130,39 @@ def _check_draft(field: str, draft: Draft, desk: Desk) -> None:
     check_balanced(f"{field}.lines", draft.lines, desk.chart)
 
 
-def entries_hash(drafts: Sequence[Draft], *, atomic: bool, booking_date: date | None) -> bytes:
+def entries_hash(drafts: Drafts, *, atomic: bool, booking_date: date | None) -> bytes:
     """SHA-256 of what PostEntries asks for, from the values and not from the message's bytes."""
     content = hashlib.sha256(b"atomic" if atomic else b"each")
     content.update(f"{booking_date}\n".encode())
-    heads: list[tuple[object, ...]] = []
-    numbers: list[str] = []
-    amounts: list[int] = []
-    for event, value_date, source, narrative, lines, _, _, facts in drafts:
-        heads.append((event, days(value_date), source, narrative, facts, len(lines)))
-        assert not isinstance(lines, LineColumns), "columns come by PostColumns"
-        for number, debit, credit in lines:
-            numbers.append(number)
-            amounts += (debit, credit)
+    heads, numbers, amounts = _contents(drafts)
     content.update(json.dumps(heads, separators=(",", ":")).encode())
     content.update("\n".join(numbers).encode())
-    content.update(np.array(amounts, dtype=">i8").tobytes())
+    content.update(amounts.astype(">i8").tobytes())
     return content.digest()
+
+
+def _contents(drafts: Drafts) -> tuple[Sequence[object], Sequence[str], Integers]:
+    """Entries' heads, their lines' account numbers, and (debit, credit) of each line."""
+    if isinstance(drafts, EntryColumns):
+        heads = zip(
+            drafts.events,
+            drafts.value_days.tolist(),
+            drafts.sources,
+            drafts.narratives,
+            drafts.metadata,
+            drafts.counts.tolist(),
+            strict=True,
+        )
+        numbers, debits, credits_ = drafts.lines
+        return list(heads), numbers, np.stack((debits, credits_), axis=1)
+    few: list[object] = []
+    lines: list[Line] = []
+    for event, value_date, source, narrative, own, _, _, facts in drafts:
+        assert not isinstance(own, LineColumns), "columns come by PostColumns"
+        few.append((event, days(value_date), source, narrative, facts, len(own)))
+        lines += own
+    amounts = np.array([(line.debit, line.credit) for line in lines], dtype=np.int64)
+    return few, [line.account_number for line in lines], amounts
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from tael_ledger.books import Book
 from tael_ledger.chart import Chart
-from tael_ledger.drafts import Draft
+from tael_ledger.entry_columns import Drafts
 from tael_ledger.journal import RequestKey
 from tael_ledger.posting_rules import RuleSet
 from tael_ledger.reasons import Reason
@@ -111,7 +111,7 @@ class Written(NamedTuple):
 class Plan:
     """What a request wants written, whole or not at all."""
 
-    drafts: Sequence[Draft] = ()
+    drafts: Drafts = ()
     places: Sequence[int] | None = None
     """Where given, the drafts stand alone: each may be refused without the others, and these are
     their places in the request."""

@@ -53,7 +53,7 @@ DECLARE
     wrong record;
 BEGIN
     SELECT summed.* INTO wrong FROM (
-        SELECT book_id, sequence, memo, sum(debit) - sum(credit) AS difference,
+        SELECT book_id, sequence, memo, sum(debit - credit) AS difference,
                min(booking_date) AS first_day, max(booking_date) AS last_day
         FROM fresh GROUP BY book_id, sequence, memo
     ) AS summed JOIN book USING (book_id)

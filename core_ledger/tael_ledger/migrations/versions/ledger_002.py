@@ -114,7 +114,7 @@ def upgrade() -> None:
     )
     op.create_index('entry_event', 'entry', ['book_id', 'event', 'sequence'], unique=False)
     op.create_index('entry_metadata', 'entry', [sa.literal_column('(metadata::jsonb) jsonb_path_ops')], unique=False, postgresql_using='gin', postgresql_where=sa.text("metadata <> ''"))
-    op.create_index('entry_source', 'entry', ['book_id', 'source', 'sequence'], unique=False)
+    op.create_index('entry_source', 'entry', ['source', 'book_id'], unique=False)
     op.create_table('gl_account',
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('code', sa.Text(collation='C'), nullable=False),
@@ -155,7 +155,7 @@ def upgrade() -> None:
     comment="the journal's lines, a partition a booking month (line_2026_01)",
     postgresql_partition_by='RANGE (booking_date)'
     )
-    op.create_index('line_account', 'line', ['book_id', 'account_id', 'sequence', 'line_number'], unique=False)
+    op.create_index('line_account', 'line', ['account_id', 'book_id', 'sequence', 'line_number'], unique=False)
     op.create_table('posting_batch',
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('batch_number', sa.BigInteger(), autoincrement=False, nullable=False),

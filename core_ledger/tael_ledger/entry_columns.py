@@ -1,0 +1,69 @@
+"""Many small entries in columns: what PostEntries brings in thousands. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from tael_ledger.chart import Chart
+from tael_ledger.drafts import Draft, Integers, Line, LineColumns
+from tael_ledger.rows import day_of
+
+
+@dataclass(frozen=True, eq=False)
+class EntryColumns:
+    """Entries on named accounts, none a reversal. Columns of equal length, one value an entry."""
+
+    events: Sequence[str]
+    value_days: Integers
+    """Value dates as the store counts them."""
+    sources: Sequence[str]
+    narratives: Sequence[str]
+    metadata: Sequence[str]
+    """As `facts_text` gives it."""
+    counts: Integers
+    """Lines of each entry, at least one."""
+    lines: LineColumns
+    """Of all entries, one after the other."""
+    texts: Sequence[bytes]
+    """Each entry's texts as the chain has them (`rows.entry_texts`)."""
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __iter__(self) -> Iterator[Draft]:
+        """One by one, made where somebody asks."""
+        numbers, debits, credits_ = self.lines
+        lines = map(Line, numbers, debits.tolist(), credits_.tolist())
+        days, counts = map(day_of, self.value_days.tolist()), self.counts.tolist()
+        heads = zip(self.events, days, self.sources, self.narratives, strict=True)
+        for head, count, facts in zip(heads, counts, self.metadata, strict=True):
+            yield Draft(*head, [next(lines) for _ in range(count)], metadata=facts)
+
+    def is_balanced(self, chart: Chart) -> bool:
+        """Whether `postings.check_balanced` passes each of them.
+
+        Exact: a thousand amounts of the contract's size fit 64 bits.
+        """
+        memo_of = {code: account.is_memo for code, account in chart.items()}
+        codes = [number.partition(":")[0] for number in self.lines.account_numbers]
+        if not memo_of.keys() >= set(codes):
+            return False
+        memo = np.array([memo_of[code] for code in codes], dtype=bool)
+        nets = self.lines.debits - self.lines.credits
+        starts = np.cumsum(self.counts) - self.counts
+        sides = np.where(memo, 0, nets), np.where(memo, nets, 0)
+        return not any(np.add.reduceat(side, starts).any() for side in sides)
+
+
+Drafts: TypeAlias = Sequence[Draft] | EntryColumns
+
+
+def line_count(drafts: Drafts) -> int:
+    """How many lines some entries have."""
+    if isinstance(drafts, EntryColumns):
+        return len(drafts.lines.debits)
+    return sum([draft.line_count for draft in drafts])
