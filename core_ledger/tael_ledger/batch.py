@@ -110,9 +110,7 @@ class Batch:
                 lines.add(sequence, draft, self._ids(_draft_numbers(draft)))
         self._last_sequence += len(drafts)
 
-    def _admit_each(
-        self, drafts: Drafts, places: Sequence[int], refusals: list[Refusal]
-    ) -> Drafts:
+    def _admit_each(self, drafts: Drafts, places: Sequence[int], refusals: list[Refusal]) -> Drafts:
         """Those drafts that the accounts take, each on its own."""
         if not self._guards:
             return drafts
@@ -178,9 +176,7 @@ def _numbers(plan: Plan) -> Iterable[str]:
     yield from plan.opens
 
 
-def _moves(
-    drafts: Drafts, plan: Plan | None = None
-) -> Iterable[tuple[str, int, int, int, int]]:
+def _moves(drafts: Drafts, plan: Plan | None = None) -> Iterable[tuple[str, int, int, int, int]]:
     """(account number, lines, debits less credits, debits pending, credits pending)."""
     for draft in drafts:
         lines = draft.lines

@@ -216,8 +216,7 @@ class BatchWriter:
     def _entry_bytes(self, one: Accepted) -> bytes:
         booked, drafts = days(self._book.business_date), one.drafts
         if isinstance(drafts, EntryColumns):
-            return self._column_bytes(one.first_sequence, drafts)
-        placed = enumerate(drafts, one.first_sequence)
+            return drafts.row_bytes(self._book.book_id, one.first_sequence, booked)
         entries = [
             EntryRow(
                 sequence,
@@ -231,17 +230,9 @@ class BatchWriter:
                 draft.narrative,
                 draft.metadata,
             )
-            for sequence, draft in placed
+            for sequence, draft in enumerate(drafts, one.first_sequence)
         ]
         return rows.entry_bytes(self._book.book_id, entries)
-
-    def _column_bytes(self, first_sequence: int, entries: EntryColumns) -> bytes:
-        filled = rows.ENTRY.heads(self._book.book_id, len(entries))
-        filled["sequence"] = np.arange(first_sequence, first_sequence + len(entries))
-        filled["value_date"] = entries.value_days
-        filled["booking_date"] = days(self._book.business_date)
-        filled["lines"] = entries.counts
-        return rows.entry_rows(filled, entries.texts)
 
     def _line_bytes(self, lines: Lines) -> bytes:
         filled = rows.LINE.heads(self._book.book_id, len(lines.account_ids))

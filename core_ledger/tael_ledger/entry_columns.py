@@ -10,7 +10,7 @@ import numpy as np
 
 from tael_ledger.chart import Chart
 from tael_ledger.drafts import Draft, Integers, Line, LineColumns
-from tael_ledger.rows import day_of
+from tael_ledger.rows import ENTRY, day_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,17 @@ class EntryColumns:
         starts = np.cumsum(self.counts) - self.counts
         sides = np.where(memo, 0, nets), np.where(memo, nets, 0)
         return not any(np.add.reduceat(side, starts).any() for side in sides)
+
+    def row_bytes(self, book_id: str, first_sequence: int, booked: int) -> bytes:
+        """Their rows as the chain has them: sequences follow one another, `booked` is the day."""
+        heads = ENTRY.heads(book_id, len(self))
+        heads["sequence"] = np.arange(first_sequence, first_sequence + len(self))
+        heads["value_date"] = self.value_days
+        heads["booking_date"] = booked
+        heads["lines"] = self.counts
+        raw, size = heads.tobytes(), heads.itemsize
+        starts = [raw[at : at + size] for at in range(0, len(raw), size)]
+        return b"".join([part for row in zip(starts, self.texts, strict=True) for part in row])
 
 
 Drafts: TypeAlias = Sequence[Draft] | EntryColumns

@@ -109,7 +109,6 @@ class PostedEntries(PostingRequest):
                 places.append(place)
         return Plan(taken, None if self.atomic else places, refusals)
 
-
     def _is_sound(self, desk: Desk) -> bool:
         """Whether columns show at a glance that none of their entries is to be refused."""
         if not (self.is_balanced and isinstance(self.drafts, EntryColumns)):

@@ -317,13 +317,6 @@ def entry_texts(*columns: Sequence[str]) -> list[bytes]:
     return [b"".join([known[value] for value in row]) for row in zip(*columns, strict=True)]
 
 
-def entry_rows(heads: NDArray[Any], texts: Sequence[bytes]) -> bytes:
-    """Entries from `ENTRY.heads`, filled in, and what `entry_texts` made of their texts."""
-    raw, size = heads.tobytes(), heads.itemsize
-    starts = [raw[at : at + size] for at in range(0, len(raw), size)]
-    return b"".join([part for row in zip(starts, texts, strict=True) for part in row])
-
-
 def batch_bytes(book_id: str, row: BatchRow) -> bytes:
     """A batch's head."""
     sizes = (8, 4, 8, 8, 4, 4, 4, 4, 4, 8)

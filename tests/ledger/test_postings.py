@@ -168,6 +168,38 @@ def test_many_entries_are_read_beside_the_loop_and_belong_to_their_caller(
     assert book.findings() == []
 
 
+def test_of_many_entries_those_refused_say_why_as_of_few(book: LedgerUnderTest) -> None:
+    wrong = {
+        3: entry(dr(CASH, 5), cr(WALLET, 6)),
+        40: pay_in(1, "9999"),
+        41: pay_in(1, event="OPENING_BALANCE"),
+        97: pay_in(1, value_date="2026-01-16"),
+    }
+    reasons = ["UNBALANCED_ENTRY", "UNKNOWN_GL_CODE", "RESERVED_EVENT", "VALUE_DATE_IN_FUTURE"]
+    for number in (None, *wrong):  # one thing wrong at a time, then all
+        some = wrong if number is None else {number: wrong[number]}
+        entries = [some.get(place, pay_in(place + 1)) for place in range(100)]
+        answer = post(book, *entries, atomic=False)
+        assert [place for place, one in enumerate(answer.sequences) if not one] == [*some]
+        told = {one.entry: one.reason for one in answer.refusals}
+        assert told == {place: dict(zip(wrong, reasons, strict=True))[place] for place in some}
+        with pytest.raises(grpc.RpcError) as error:
+            post(book, *entries)
+        assert refusal(error.value)[1] == reasons[[*wrong].index(min(some))]
+    assert book.findings() == []
+
+
+def test_many_entries_on_a_limited_account_stand_alone(book: LedgerUnderTest) -> None:
+    spender = "2011.01:CUSTOMER:SPENDER"
+    create(book, new_account(spender, no_debit_balance=True))
+    entries = [pay_in(10, spender), *[entry(dr(spender, 1), cr(CASH, 1))] * 49]
+    answer = post(book, *entries, atomic=False)
+    assert [one.entry for one in answer.refusals] == list(range(11, 50))
+    assert {one.reason for one in answer.refusals} == {"ACCOUNT_LIMIT"}
+    assert account(book, spender).debits_posted == 10
+    assert book.findings() == []
+
+
 def test_a_booking_date_asked_for_must_be_the_open_one(book: LedgerUnderTest) -> None:
     post(book, pay_in(1), booking_date=day("2026-01-15"))
     book.close_day("2026-01-15")
