@@ -30,7 +30,8 @@ ALLOWANCES = ("allowance_stage1", "allowance_stage2", "allowance_stage3")
 FIRST_POSTING = text(
     """
     WITH RECURSIVE half (low, high) AS (
-        SELECT CAST(1 AS bigint), postings + 1 FROM loan_balance WHERE loan_id = :loan_id
+        SELECT CAST(1 AS bigint), coalesce(max(number), 0) + 1 FROM loan_posting
+        WHERE loan_id = :loan_id
         UNION ALL
         SELECT CASE WHEN earlier THEN middle + 1 ELSE low END,
                CASE WHEN earlier THEN high ELSE middle END

@@ -17,7 +17,7 @@ from tael_ledger.journal import RequestKey
 from tael_ledger.posting_rules import PostingRule, RuleSet
 from tael_ledger.requests import Desk
 
-BOOK = Book("b", "Demo", "CNY", "Asia/Shanghai", "BANK", "NONE", DAY, DAY, 1)
+BOOK = Book("b", "Demo", "CNY", "Asia/Shanghai", "BANK", "NONE", "REVERSAL", DAY, DAY, 1)
 
 
 @given(

@@ -365,13 +365,21 @@ class Bank:
         )
         return int(self.ledger.GetBalances(request).balances[0].balance)
 
+    def trial_balance(self) -> accounting_pb2.TrialBalanceResponse:
+        request = accounting_pb2.TrialBalanceRequest(book_id=self.book)
+        return self.accounting.TrialBalance(request)
+
+    def provided_for_lines(self) -> int:
+        """What undrawn commitments are expected to lose (2801)."""
+        rows = self.trial_balance().rows
+        return sum(row.balance for row in rows if row.account.code.startswith("2801"))
+
     def assert_books_agree(self) -> None:
         """Servicing's totals are the ledger's, which balance; every loan is the fold of its events."""
         database = self.house.running["servicing"].runtime.database
         with database.read() as connection:
             ours = control_totals(connection, self.book)
-        request = accounting_pb2.TrialBalanceRequest(book_id=self.book)
-        answer = self.accounting.TrialBalance(request)
+        answer = self.trial_balance()
         theirs = {row.account.code: row.balance for row in answer.rows}
         assert ours == {code: theirs.get(code, 0) for code in ours}
         assert answer.total_debits == answer.total_credits

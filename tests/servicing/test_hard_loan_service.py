@@ -108,7 +108,7 @@ def assert_written_off_and_recovered(bank: Bank, loan_id: str, other: str) -> No
         "written_off_principal": 871_151,
         "written_off_interest": interest,
     }
-    assert bank.balance("6702") == 871_151 + set_aside
+    assert bank.balance("6702") == 871_151 + set_aside + bank.provided_for_lines()
     bank.assert_books_agree()
     bank.end_day()
     assert recover(bank, loan_id, 100_000) == (100_000, 0)
