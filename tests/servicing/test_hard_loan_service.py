@@ -113,7 +113,7 @@ def assert_written_off_and_recovered(bank: Bank, loan_id: str, other: str) -> No
     bank.end_day()
     assert recover(bank, loan_id, 100_000) == (100_000, 0)
     assert recover(bank, loan_id, 771_151 + 600) == (771_151, 600)
-    assert bank.balance("6702") == set_aside
+    assert bank.balance("6702") == set_aside + bank.provided_for_lines()
     with pytest.raises(grpc.RpcError) as refused:
         recover(bank, loan_id, interest)
     assert refusal(refused.value) == ("FAILED_PRECONDITION", "RECOVERY_EXCEEDS_CLAIM")
