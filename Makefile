@@ -20,7 +20,7 @@ demo: $(SERVICES)
 	@$(PY) -m tael_cli demo
 
 test: $(STAMP)
-	$(PY) -m pytest -n 2 --dist worksteal
+	$(PY) -m pytest -n 3 --dist worksteal
 
 serve: $(SERVICES)
 	@$(PY) -m tael_cli serve all

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance
 
 from support import House
 
-EXAMPLES = 12
+EXAMPLES = 6
 """Of each operation; derandomised, so that a failure reproduces."""
 
 

@@ -22,20 +22,20 @@ def payoff(bank: Bank, loan_id: str, day: date | None = None) -> repayment_pb2.Q
     return bank.repayments.QuotePayoff(request)
 
 
-def test_after_six_instalments_one_loan_settles_and_two_are_prepaid(bank: Bank) -> None:
+def test_after_two_instalments_one_loan_settles_and_two_are_prepaid(bank: Bank) -> None:
     for card in ("card-term", "card-instalment"):
-        bank.script(DEBIT, card, *[Behaviour()] * 5, Behaviour(failure_code="CARD_CLOSED"))
+        bank.script(DEBIT, card, Behaviour(), Behaviour(failure_code="CARD_CLOSED"))
     line = bank.grant()
     settled = bank.lend(line.line_id, card="card-good").loan_id
     term = bank.lend(card="card-term").loan_id
     instalment = bank.lend(card="card-instalment").loan_id
-    bank.end_days(date(2026, 7, 15))
+    bank.end_days(date(2026, 3, 15))
     assert_prepays(bank, term, instalment)
     bank.end_day()
-    assert bank.owes(settled)["principal_normal"] == 514_920
+    assert bank.owes(settled)["principal_normal"] == 841_514
     bank.assert_books_agree()
     debits = [payment for payment in bank.payments("card-good") if payment.debit]
-    assert [(d.minor_units, d.moved) for d in debits] == [(88_849, True)] * 6
+    assert [(d.minor_units, d.moved) for d in debits] == [(88_849, True)] * 2
     assert bank.vouchers(settled, "REPAYMENT_RECEIVED")[0] == ("1221.01", "Dr", 88_849)
     assert_settles(bank, settled)
     assert bank.line(line.line_id) == (0, 0, 2_000_000)
@@ -48,7 +48,7 @@ def test_after_six_instalments_one_loan_settles_and_two_are_prepaid(bank: Bank) 
 
 
 def assert_prepays(bank: Bank, term: str, instalment: str) -> None:
-    """3,000.00 of 5,149.20 on the due date: 370.84 a month, or 888.49 and three months."""
+    """3,000.00 of 8,415.14 on the due date: 571.74 a month, or 888.49 and seven months."""
     for loan_id in (term, instalment):
         bank.repay(loan_id, 88_849)
     quote = bank.repayments.QuotePrepayment(
@@ -56,31 +56,31 @@ def assert_prepays(bank: Bank, term: str, instalment: str) -> None:
     )
     assert quote.total.minor_units == 303_000
     shorter = [row.principal + row.interest for row in quote.keep_instalment]
-    assert [row.principal + row.interest for row in quote.keep_term] == [37_084] * 5 + [37_085]
-    assert shorter == [88_849] * 2 + [41_060]
+    assert [row.principal + row.interest for row in quote.keep_term] == [57_174] * 9 + [57_178]
+    assert shorter == [88_849] * 6 + [28_509]
     bank.repay(term, 303_000, "PREPAY_KEEP_TERM")
     bank.repay(instalment, 303_000, "PREPAY_KEEP_INSTALMENT")
     planned = [row.principal for row in quote.keep_term]
-    assert [row.principal for row in bank.schedule(term)[6:]] == planned
+    assert [row.principal for row in bank.schedule(term)[2:]] == planned
     assert len(bank.schedule(instalment)) == 9
     bank.assert_books_agree()
 
 
 def assert_settles(bank: Bank, loan_id: str) -> None:
-    """17 days after the sixth due date: 5,149.20 + 29.18 + 51.49."""
-    ahead = payoff(bank, loan_id, date(2026, 8, 1))
-    assert ahead.total.minor_units == 522_987
-    bank.end_days(date(2026, 8, 1))
+    """17 days after the second due date: 8,415.14 + 47.69 + 84.15."""
+    ahead = payoff(bank, loan_id, date(2026, 4, 1))
+    assert ahead.total.minor_units == 854_698
+    bank.end_days(date(2026, 4, 1))
     assert payoff(bank, loan_id) == ahead
     with pytest.raises(grpc.RpcError) as refused:
-        bank.repay(loan_id, 522_986, "SETTLE")
+        bank.repay(loan_id, 854_697, "SETTLE")
     assert refusal(refused.value) == ("FAILED_PRECONDITION", "PAYOFF_AMOUNT_MISMATCH")
-    answer = bank.repay(loan_id, 522_987, "SETTLE")
+    answer = bank.repay(loan_id, 854_698, "SETTLE")
     assert answer.loan.state == loan_pb2.LOAN_STATE_CLOSED_EARLY
     assert answer.repayment.allocation == repayment_pb2.Allocation(
-        principal=514_920, interest=2_918, fee=5_149
+        principal=841_514, interest=4_769, fee=8_415
     )
-    assert bank.posted(loan_id, "INTEREST_TRUED_UP") == [{"interest": 94}]
+    assert bank.posted(loan_id, "INTEREST_TRUED_UP") == [{"interest": 154}]
     assert bank.owes(loan_id) == {}
 
 
