@@ -10,7 +10,7 @@ def check_second_person(maker: str, checker: str) -> None:
     """Raises PermissionDenied MAKER_IS_CHECKER from the first person, whatever the casing of the
     name, and CALLER_UNNAMED from nobody in particular.
     """
-    if checker == UNNAMED:
+    if checker in ("", UNNAMED):
         raise PermissionDenied(Reason.CALLER_UNNAMED, "a second person decides, by name")
     if checker.strip().casefold() == maker.strip().casefold():
         raise PermissionDenied(

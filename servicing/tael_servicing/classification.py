@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from tael.servicing.v1 import portfolio_pb2 as pb
 from tael_runtime import idempotency
 from tael_runtime.errors import FailedPrecondition
-from tael_servicing import approvals, impairment_policies
+from tael_runtime.four_eyes import check_second_person
+from tael_servicing import impairment_policies
 from tael_servicing.arithmetic import classes
 from tael_servicing.arithmetic.classes import Cause, Facts, Standing
 from tael_servicing.arithmetic.events import Impaired
@@ -78,7 +79,8 @@ def override(
 ) -> None:
     """Judges a locked loan by hand; one that becomes bad accrues off balance from now on.
 
-    Raises FailedPrecondition LOAN_NOT_RUNNING, APPROVAL_REQUIRED, NOT_TECHNICAL.
+    Raises FailedPrecondition LOAN_NOT_RUNNING, APPROVAL_REQUIRED, NOT_TECHNICAL; PermissionDenied
+    MAKER_IS_CHECKER, CALLER_UNNAMED.
     """
     contract = held.contract
     if held.state not in RUNNING:
@@ -107,7 +109,7 @@ def _check_approved(now: Standing, after: Standing, request: pb.OverrideClassReq
             Reason.APPROVAL_REQUIRED, "an improvement needs an approval", request.loan_id
         )
     if improved or technical:
-        approvals.check_checker("the judgement", request.loan_id, request.checker)
+        check_second_person(idempotency.current_caller(), request.checker)
 
 
 def _judged(

@@ -18,7 +18,8 @@ from tael_client.values import from_decimal, to_decimal
 from tael_runtime import idempotency
 from tael_runtime.errors import InvalidArgument, InvalidFields
 from tael_runtime.fields import read_date
-from tael_servicing import approvals, books
+from tael_runtime.four_eyes import check_second_person
+from tael_servicing import books
 from tael_servicing.arithmetic.impairment import ImpairmentPolicy
 from tael_servicing.tables import impairment_policy as policies
 
@@ -50,9 +51,9 @@ def in_force(connection: Connection, book_id: str, day: date) -> Dated:
 def put_in_force(
     transaction: Connection, request: pb.SetImpairmentPolicyRequest
 ) -> ImpairmentPolicy:
-    """Keeps a policy under its first day. Raises InvalidFields, FailedPrecondition."""
+    """Keeps a policy under its first day. Raises InvalidFields, PermissionDenied."""
     book = books.hold_open(transaction, request.book_id)
-    approvals.check_checker("the policy", request.book_id, request.checker)
+    check_second_person(idempotency.current_caller(), request.checker)
     begins = read_date("effective_from", request.effective_from)
     if begins < book.business_date:
         raise InvalidArgument(

@@ -62,9 +62,7 @@ class Reason(ReasonEnum):
         "The ledger refused the posting of this change; the message has its reason. It is sent"
         " again when the end of the day is run, which it blocks until then."
     )
-    APPROVAL_REQUIRED = (
-        "It needs an approval or a checker other than the caller; the message says which."
-    )
+    APPROVAL_REQUIRED = "It needs an approval; name the one it rests on."
     LOAN_NOT_RUNNING = "Only a loan that is neither closed nor written off is judged."
     NOT_TECHNICAL = "Lateness is technical only from 1 to 7 days past due; judge the class instead."
     DAY_CLOSING = "The business date is being ended; what comes now is booked on the next."

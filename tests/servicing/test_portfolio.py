@@ -189,7 +189,7 @@ def assert_reminded_on_the_due_date(bank: Bank, loans: Loans) -> None:
 def assert_technical(bank: Bank, loans: Loans) -> None:
     """Three days past due: a payment on its way, on the word of two."""
     assert bank.loan_ledger()[loans.late].risk_class == pb.RISK_CLASS_SPECIAL_MENTION
-    assert refused(bank, loans.late, technical_overdue=True) == "APPROVAL_REQUIRED"
+    assert refused(bank, loans.late, technical_overdue=True) == "CALLER_UNNAMED"
     assert refused(bank, loans.good, technical_overdue=True, checker=CHECKER) == "NOT_TECHNICAL"
     told = override(bank, loans.late, technical_overdue=True, checker=CHECKER)
     assert (told.risk_class, told.cause, told.dpd) == (pb.RISK_CLASS_NORMAL, "TECHNICAL", 3)
@@ -211,9 +211,9 @@ def assert_held_after_the_first_payment(bank: Bank, loans: Loans) -> None:
     row = bank.loan_ledger(date(2026, 2, 22))[loans.payer]
     assert (row.dpd, row.risk_class, row.stage) == (0, pb.RISK_CLASS_SUBSTANDARD, 3)
     assert points(bank, date(2026, 2, 22)) == {loans.payer: "40"}
-    for checker in ("", "tester"):
+    for checker, reason in (("", "CALLER_UNNAMED"), ("Tester", "MAKER_IS_CHECKER")):
         judgement = {"risk_class": pb.RISK_CLASS_NORMAL, "approval": "ap-1", "checker": checker}
-        assert refused(bank, loans.payer, **judgement) == "APPROVAL_REQUIRED"
+        assert refused(bank, loans.payer, **judgement) == reason
     unapproved = {"risk_class": pb.RISK_CLASS_NORMAL, "checker": CHECKER}
     assert refused(bank, loans.payer, **unapproved) == "APPROVAL_REQUIRED"
     worse = override(bank, loans.good, risk_class=pb.RISK_CLASS_SPECIAL_MENTION)
@@ -360,7 +360,7 @@ def test_a_policy_no_lender_may_have_is_refused_field_by_field(bank: Bank) -> No
     }
     with pytest.raises(grpc.RpcError) as alone:
         set_policy(bank, checker="tester")
-    assert refusal(alone.value)[1] == "APPROVAL_REQUIRED"
+    assert refusal(alone.value)[1] == "MAKER_IS_CHECKER"
     with pytest.raises(grpc.RpcError) as past:
         set_policy(bank, from_day=date(2026, 1, 14))
     assert "effective_from" in violations(past.value)
