@@ -164,6 +164,18 @@ def test_a_tranche_on_a_due_date_joins_whole_periods() -> None:
     ] == repaid(LEFT + 300_000, [MONTH] * 11, share)
 
 
+def test_what_is_paid_on_its_due_date_moves_no_instalment_found_that_day() -> None:
+    late = replace(PLAIN, even_out=True, overdue=Overdue.CONTRACT)
+    never = replace(late, overdue=Overdue.NOTHING)
+    for change in (
+        happened.Repriced(FIRST_DUE, "02", Decimal("0.09")),
+        Disbursed(FIRST_DUE, "02", 300_000),
+    ):
+        found = ahead(loan_on(FIRST_DUE, PAID_FIRST, change, terms=late))
+        assert found == ahead(loan_on(FIRST_DUE, PAID_FIRST, change, terms=never))
+        assert abs(sum(found[-1][:2]) - sum(found[0][:2])) <= 11 // 2
+
+
 def test_a_tranche_inside_a_period_bears_its_own_nights() -> None:
     """Ten nights of 28 on what was there, eighteen on both."""
     day = date(2026, 2, 25)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -166,16 +166,26 @@ def _evened(
     early: Sequence[int],
     lent: int,
 ) -> Schedule:
-    """The level instalment moved once by its share of what the last row differs, if that helps."""
-    on_top = balloon(terms, lent)
-    off = _without_fee(made.instalments[-1]) - made.share - on_top
-    count = len(over)
-    if 2 * abs(off) <= count:
+    """The level instalment moved once by its share of what the last row differs, if that helps.
+
+    It is the balance's, as the instalment is: what principal that is late bears besides moves nothing.
+    """
+    alone = replace(running, also=0) if running and running.also else running
+    count, on_top = len(over), balloon(terms, lent)
+
+    def rows(share_: int, first: Running | None) -> Schedule:
+        return _rows(terms, annual_rate, balance, over, share_, first, early, lent)
+
+    def off(plan: Schedule) -> int:
+        return _without_fee(plan.instalments[-1]) - plan.share - on_top
+
+    differs = off(made if alone is running else rows(made.share, alone))
+    if 2 * abs(differs) <= count:
         return made
-    moved = made.share + rounded(off, count, terms.rounding)
-    other = _rows(terms, annual_rate, balance, over, moved, running, early, lent)
-    better = abs(_without_fee(other.instalments[-1]) - moved - on_top) < abs(off)
-    return other if better else made
+    moved = rows(made.share + rounded(differs, count, terms.rounding), alone)
+    if abs(off(moved)) >= abs(differs):
+        return made
+    return moved if alone is running else rows(moved.share, running)
 
 
 def _without_fee(row: Instalment) -> int:
