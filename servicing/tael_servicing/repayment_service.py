@@ -161,13 +161,13 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
     def RefundOverpayment(
         self, request: pb.RefundOverpaymentRequest, context: grpc.ServicerContext
     ) -> pb.RefundOverpaymentResponse:
-        """Pays back what is held for the customer."""
+        """Pays back what is held for the customer, or what was repaid, which is owed again."""
 
         def work(transaction: Connection, held: Held, day: date) -> pb.RefundOverpaymentResponse:
             amount = read_amount("amount", request.amount, held.contract.currency_code)
             event_id = held.next_event_id
             funds = REFUND_TO[request.destination or pb.REFUND_DESTINATION_OWN_ACCOUNT]
-            event = OverpaymentRefunded(day, event_id, amount, funds)
+            event = OverpaymentRefunded(day, event_id, amount, funds, request.owed_again)
             after = enact(transaction, held, event, day, reference=request.reference).after
             return pb.RefundOverpaymentResponse(loan=messages.loan(after))
 

@@ -88,6 +88,13 @@ REFUSED: list[tuple[str, LoanEvent, Reason]] = [
     ("off balance", happened.Recovered(DAY, "99", 1), Reason.NOT_WRITTEN_OFF),
     ("written off", happened.Recovered(DAY, "99", 10_000_000), Reason.RECOVERY_EXCEEDS_CLAIM),
     ("overpaid", happened.OverpaymentRefunded(DAY, "99", 501), Reason.OVERPAYMENT_EXCEEDED),
+    (
+        "new",
+        happened.OverpaymentRefunded(DAY, "99", 1, owed_again=True),
+        Reason.OVERPAYMENT_EXCEEDED,
+    ),
+    ("closed", happened.OverpaymentRefunded(DAY, "99", 1, owed_again=True), Reason.LOAN_CLOSED),
+    ("matured", happened.OverpaymentRefunded(DAY, "99", 1, owed_again=True), Reason.LOAN_MATURED),
     ("closed", happened.Sold(DAY, "99", 1), Reason.LOAN_CLOSED),
     ("off balance", happened.AssetTaken(DAY, "99", 10**7, True), Reason.ASSET_EXCEEDS_DEBT),
     ("off balance", happened.AssetTaken(DAY, "99", 1_000_001, False), Reason.ASSET_EXCEEDS_DEBT),

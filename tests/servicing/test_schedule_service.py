@@ -6,11 +6,12 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
+import grpc
 import pytest
 from servicing.bank import Bank, decimal
 
-from support import rid
-from tael.servicing.v1 import direct_debit_pb2, loan_pb2
+from support import refusal, rid
+from tael.servicing.v1 import direct_debit_pb2, loan_pb2, repayment_pb2
 from tael.servicing.v1 import product_pb2 as pb
 from tael_client.values import from_date, money
 
@@ -45,6 +46,11 @@ def lend(bank: Bank) -> str:
     return loan.loan_id
 
 
+def refund(bank: Bank, **asked: Any) -> None:
+    request = repayment_pb2.RefundOverpaymentRequest(request_id=rid(), **asked)
+    bank.repayments.RefundOverpayment(request)
+
+
 def rows(bank: Bank, loan_id: str) -> list[loan_pb2.Instalment]:
     request = loan_pb2.GetScheduleRequest(loan_id=loan_id)
     return list(bank.loans.GetSchedule(request).instalments)
@@ -73,6 +79,27 @@ def test_a_schedule_tells_what_came_when_and_no_card_is_asked(bank: Bank) -> Non
     assert bank.loan(silent).amount_past_due == 42_000
     asked = direct_debit_pb2.ListDebitsRequest(loan_id=silent)
     assert not bank.direct_debits.ListDebits(asked).debits
+    bank.assert_books_agree()
+
+
+def test_a_disputed_payment_goes_back_and_is_owed_again_with_the_next_instalment(
+    bank: Bank,
+) -> None:
+    loan_id = lend(bank)
+    bank.repay(loan_id, 20_000)
+    bank.end_day()
+    given_back = {"loan_id": loan_id, "amount": money(12_000)}
+    with pytest.raises(grpc.RpcError) as held:
+        refund(bank, **given_back)
+    assert refusal(held.value)[1] == "OVERPAYMENT_EXCEEDED"
+    line = bank.line(bank.loan(loan_id).line_id)
+    refund(bank, **given_back, owed_again=True)
+    assert [row.principal for row in rows(bank, loan_id)] == [18_000, 36_000, 24_000, 24_000]
+    assert bank.owes(loan_id) == {"principal_normal": 82_000}
+    assert bank.line(bank.loan(loan_id).line_id)[0] == line[0] + 12_000
+    with pytest.raises(grpc.RpcError) as more:
+        refund(bank, loan_id=loan_id, amount=money(8_001), owed_again=True)
+    assert refusal(more.value)[1] == "OVERPAYMENT_EXCEEDED"
     bank.assert_books_agree()
 
 

@@ -128,10 +128,18 @@ def _check_claim(loan: Loan, claim: Claim, amount: int) -> None:
         raise FailedPrecondition(Reason.RECOVERY_EXCEEDS_CLAIM, f"the claim is {left}")
 
 
-def _refunded(_terms: Terms, loan: Loan, event: happened.OverpaymentRefunded) -> None:
-    if event.amount > loan.overpayment:
+def _refunded(terms: Terms, loan: Loan, event: happened.OverpaymentRefunded) -> None:
+    beyond = event.amount - loan.overpayment
+    if beyond <= 0:
+        return
+    told = f"{loan.overpayment} is held for the customer"
+    if not event.owed_again:
+        raise FailedPrecondition(Reason.OVERPAYMENT_EXCEEDED, told)
+    _still_ahead(terms, loan, event)
+    repaid = loan.principal - loan.undue_principal - loan.overdue_principal
+    if beyond > repaid:
         raise FailedPrecondition(
-            Reason.OVERPAYMENT_EXCEEDED, f"{loan.overpayment} is held for the customer"
+            Reason.OVERPAYMENT_EXCEEDED, f"{told}, and {repaid} of principal was repaid"
         )
 
 

@@ -233,6 +233,8 @@ class OverpaymentRefunded(LoanEvent):
     amount: int
     funds: str = "funds_transfer"
     """Where it goes: funds_transfer or funds_deposit."""
+    owed_again: bool = False
+    """It may be more than is held: what was repaid goes back, and is owed again."""
 
 
 @dataclass(frozen=True, slots=True)
