@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.changing import Plan
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Purchased, Reversed
-from tael_servicing.arithmetic.loan import Allowance
+from tael_servicing.arithmetic.fold import replay
+from tael_servicing.arithmetic.loan import Allowance, Loan
+from tael_servicing.arithmetic.prepaying import current_amount
 from tael_servicing.arithmetic.rounding import Rounding
 from tael_servicing.arithmetic.terms import (
     Annuity,
@@ -34,6 +36,7 @@ from tael_servicing.arithmetic.terms import (
     MonthEnd,
     NonAccrual,
     Overdue,
+    Part,
     Partial,
     Residue,
     Shift,
@@ -130,7 +133,7 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         interest_until=draw(st.sampled_from(Until)),
         nonaccrual=draw(st.sampled_from(NonAccrual)),
         nonaccrual_dpd=draw(st.sampled_from([30, 90])),
-        cure_periods=draw(st.integers(1, 2)),
+        cure_periods=draw(st.integers(0, 2)),
         vat_rate=draw(st.sampled_from([Decimal(0), Decimal("0.06"), Decimal("0.03")])),
         write_off_performing=draw(st.booleans()),
         claim_interest=draw(st.sampled_from(ClaimInterest)),
@@ -171,7 +174,7 @@ FIELDS: dict[type[LoanEvent], dict[str, st.SearchStrategy[Any]]] = {
     },
     happened.GoodsRefunded: {"amount": some_money, "excess": st.sampled_from(Excess)},
     happened.GuarantorPaid: {"amount": some_money},
-    happened.CurrentPaid: {"amount": some_money},
+    happened.CurrentPaid: {"amount": st.one_of(some_money, st.just(12_000_000))},
     happened.Prepaid: {"amount": some_money, "keep": st.sampled_from(Keep)},
     happened.Waived: {
         "interest": st.integers(0, 20_000),
@@ -255,3 +258,50 @@ def lives(
             target = events[number]
             events.append(Reversed(day, f"R{number:02}", target.event_id))
     return Life(drawn, tuple(events), day + timedelta(days=draw(st.integers(0, 100))))
+
+
+@st.composite
+def customers(draw: st.DrawFn) -> Life:
+    """Someone who does exactly what is asked on the day: pays what is due on its day or long after,
+    is charged, forgiven, pays the running instalment; is refunded what is held; has it bounce.
+    """
+    terms = draw(any_terms(8))
+    events: list[LoanEvent] = [draw(lent)]
+    for number in range(1, draw(st.integers(1, 9)) + 1):
+        loan = replay(terms, events, events[-1].value_date).loan
+        ahead = loan.current.due_date if loan.current else loan.business_date
+        late = draw(st.sampled_from([0, 0, 0, 0, -1, 3, 40, 130]))
+        day = max(ahead + timedelta(days=late), loan.business_date)
+        loan = replay(terms, events, draw(st.sampled_from([day, day, loan.business_date]))).loan
+        events.append(draw(_as_asked(terms, loan, f"{number:03}")))
+    paid = [each for each in events[1:] if isinstance(each, happened.Repaid | happened.Parked)]
+    if paid and draw(st.sampled_from([False, False, True])):
+        bounced = draw(st.sampled_from(paid))
+        events.append(Reversed(events[-1].value_date, "R", bounced.event_id))
+    return Life(
+        terms, tuple(events), events[-1].value_date + timedelta(days=draw(st.integers(0, 60)))
+    )
+
+
+def _as_asked(terms: Terms, loan: Loan, event_id: str) -> st.SearchStrategy[LoanEvent]:
+    """What the loan asks today, or what changes that: each as it may be done."""
+    today = loan.business_date
+    held = loan.overpayment
+    due = {part: sum(row.unpaid(part) for row in loan.arrears) for part in Part}
+    pays = happened.Repaid(today, event_id, loan.amount_due or 5_000, Excess.PARK)
+    may: list[LoanEvent] = [
+        pays,
+        pays,
+        happened.Charged(today, event_id, 5_000),
+        happened.Parked(today, event_id, 5_000),
+        happened.CostsAdvanced(today, event_id, 3_000),
+    ]
+    if any((due[Part.INTEREST], due[Part.PENALTY], due[Part.COMPOUND], due[Part.FEE])):
+        forgiven = due[Part.PENALTY], due[Part.COMPOUND], due[Part.FEE]
+        may.append(happened.Waived(today, event_id, due[Part.INTEREST] // 2, *forgiven))
+    if loan.current is not None and not loan.arrears:
+        cost = current_amount(terms, loan).total
+        may += [happened.CurrentPaid(today, event_id, cost)] * bool(cost)
+    if held:
+        may.append(happened.OverpaymentRefunded(today, event_id, held))
+    return st.sampled_from(may)

@@ -14,8 +14,9 @@ from support import refusal, wait_until
 from tael.ledger.v1 import accounting_pb2
 from tael.provider.v1.simulator_pb2 import Behaviour
 from tael.servicing.v1 import end_of_day_pb2 as pb
-from tael.servicing.v1 import loan_pb2
-from tael_client.values import from_date
+from tael.servicing.v1 import loan_pb2, product_pb2
+from tael.servicing.v1.loan_change_pb2 import IMPAIRMENT_CAUSE_BANKRUPTCY
+from tael_client.values import from_date, money
 
 QUERY = "tael.provider.v1.PaymentProviderService/QueryPayment"
 
@@ -135,6 +136,21 @@ def test_books_that_disagree_are_not_closed(bank: Bank) -> None:
     assert run.error == "BOOKS_DISAGREE: 1303.01: 1000001 here, 1000000 in the ledger"
     bank.house.sql(change, "servicing", write=True, cents=-1, loan=loan_id)
     bank.end_day()
+
+
+def test_the_day_opens_on_every_loan_it_brings_something(new_bank: type[Bank]) -> None:
+    """Off balance with all paid, the loan is cured; costs are paid out of money held."""
+    bank = new_bank(non_accrual=product_pb2.NonAccrualTerms(cure_periods=0))
+    cured, held = bank.lend().loan_id, bank.lend().loan_id
+    bank.change("TransferLoanStatus", cured, cause=IMPAIRMENT_CAUSE_BANKRUPTCY)
+    bank.repay(held, 20_000)
+    bank.end_day()
+    bank.change("AdvanceLegalCosts", held, amount=money(15_000))
+    bank.end_day()
+    assert bank.loan(cured).state == loan_pb2.LOAN_STATE_NORMAL
+    assert bank.posted(held, "OVERPAYMENT_APPLIED") == [{"legal_costs": 15_000}]
+    assert bank.owes(held)["overpayment"] == 5_000
+    bank.assert_books_agree()
 
 
 def test_what_comes_while_a_day_is_ended_is_booked_on_the_next(bank: Bank) -> None:

@@ -12,13 +12,13 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-from servicing.stories import HARD, START, amounts, day_after, half_up, level, repaid, totals
+from servicing.stories import HARD, START, amounts, day_after, half_up, level, owed, repaid, totals
 
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.changing import Plan, projected
 from tael_servicing.arithmetic.difference import refolded
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Prepaid, Repaid
-from tael_servicing.arithmetic.fold import replay
+from tael_servicing.arithmetic.fold import end_day, happen, replay
 from tael_servicing.arithmetic.loan import Loan
 from tael_servicing.arithmetic.prepaying import payoff
 from tael_servicing.arithmetic.rounding import Rounding, rounded
@@ -354,3 +354,31 @@ def test_penalty_that_joined_the_plan_stays_owed_when_the_plan_is_not_kept() -> 
     late = replay(terms, [born, plan], date(2026, 3, 16)).loan.arrears[0]
     night = rounded(late.principal_unpaid * 5, 10_000, Rounding.HALF_UP)
     assert late.unpaid(Part.PENALTY) == 788 + night
+
+
+def test_non_accrual_ends_with_the_opening_that_finds_it_cured_however_the_days_are_walked() -> (
+    None
+):
+    """Arrears of 06-01 paid, the next two instalments on their day: cured on the morning after the
+    second, though the third is missed.
+    """
+    paid: list[LoanEvent] = []
+    for number, day in enumerate((date(2026, 6, 1), date(2026, 6, 15), date(2026, 7, 15)), 1):
+        due = loan_on(day, *paid, terms=PLAIN).amount_due
+        paid.append(Repaid(day, f"{number:02}", due))
+    until = date(2026, 8, 20)
+    loan = loan_on(date(2026, 5, 31), terms=PLAIN)
+    assert loan.nonaccrual_since == date(2026, 5, 17)
+    left = []
+    while loan.business_date < until:
+        loan, posted = end_day(PLAIN, loan)
+        left += [each.value_date for each in posted if each.event == "NON_ACCRUAL_LEFT"]
+        for event in paid:
+            if event.value_date == loan.business_date:
+                loan = happen(PLAIN, loan, event).loan
+    assert left == [date(2026, 7, 16)]
+    assert owed(PLAIN, loan)["principal_overdue"] == 83_700
+    assert loan_on(until, *paid, terms=PLAIN) == loan
+    late = Repaid(date(2026, 8, 18), "09", 10_000)
+    told = refolded(PLAIN, [LENT, *paid], late, until)
+    assert {each.accruing for each in told.postings} == {True}

@@ -175,7 +175,10 @@ def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
 
 
 def stirs(terms: Terms, loan: Loan) -> bool:
-    """Whether `open_day` may change the loan; on most days it does not."""
+    """Whether `open_day` may change the loan; on most days it does not.
+
+    What the day end chooses loans by (end_of_day.open_day) takes every loan of which this holds.
+    """
     if not loan.running:
         return False
     current = loan.current
@@ -183,9 +186,9 @@ def stirs(terms: Terms, loan: Loan) -> bool:
         return True
     if loan.overpayment and loan.anything_due:
         return True
-    if loan.nonaccrual_since is not None:
-        return not loan.arrears or loan.clean_periods > 0
-    return loan.days_past_due > terms.nonaccrual_dpd
+    if loan.nonaccrual_since is None:
+        return loan.days_past_due > terms.nonaccrual_dpd
+    return _cured(terms, loan) or (loan.clean_periods > 0 and loan.days_past_due > 0)
 
 
 def fall_due(loan: Loan, journal: Journal) -> bool:
@@ -255,15 +258,20 @@ def _cure(terms: Terms, loan: Loan, journal: Journal, *, fell_due: bool) -> None
     """Counts instalments paid when due since the arrears were paid; enough of them end non-accrual,
     but never of a loan that was bought impaired.
 
-    An instalment counts once it is paid: on the next due date at the latest.
+    An instalment counts as it falls due, and does not where it is unpaid the day after; non-accrual
+    ends with the first opening that finds enough of them and nothing unpaid.
     """
     if loan.days_past_due > 0:
         loan.clean_periods = 0
     elif fell_due:
         loan.clean_periods += 1
-    bought = loan.cost is not None
-    if not bought and not loan.arrears and loan.clean_periods >= terms.cure_periods:
+    if _cured(terms, loan):
         leave_nonaccrual(terms, loan, journal)
+
+
+def _cured(terms: Terms, loan: Loan) -> bool:
+    clean = loan.clean_periods >= terms.cure_periods
+    return clean and not loan.arrears and loan.cost is None
 
 
 def leave_nonaccrual(terms: Terms, loan: Loan, journal: Journal) -> None:

@@ -116,8 +116,9 @@ def _next_break(terms: Terms, loan: Loan, to: date) -> date:
     if not loan.running:
         return to
     today, until = loan.business_date, to
-    if loan.overpayment and loan.anything_due:
-        # Money held pays what is due at the next opening.
+    if day.stirs(terms, loan):
+        # Money held pays what is due, arrears that are paid end non-accrual, what falls due late is
+        # past the limit: at the next opening.
         return today + DAY
     current = loan.current
     if current is not None and today < current.due_date < until:
@@ -130,9 +131,7 @@ def _next_break(terms: Terms, loan: Loan, to: date) -> date:
                 until = end
         if loan.nonaccrual_since is None:
             oldest = loan.rows[loan.settled_count].due_date
-            # What falls due late, by a fee on an old instalment, may be past the limit at once.
-            off = max(oldest + timedelta(days=terms.nonaccrual_dpd + 1), today + DAY)
-            until = min(until, off)
+            until = min(until, oldest + timedelta(days=terms.nonaccrual_dpd + 1))
     return until
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, and_, or_, select, union
 
 from tael_servicing import bookings, debit_batches, events, lines, loan_store, messages
 from tael_servicing.arithmetic.fold import open_apart
@@ -13,7 +13,7 @@ from tael_servicing.bookings import Batch
 from tael_servicing.enacting import frees, give_back
 from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 from tael_servicing.loans import Held
-from tael_servicing.tables import RUNNING, loan_state
+from tael_servicing.tables import RUNNING, loan_balance, loan_state
 
 REMIND_BEFORE = (3, 1)
 """Days before a due date on which a reminder is due; on the day itself another."""
@@ -27,18 +27,22 @@ class OpenDay(LoanStep):
     name = "open_day"
 
     def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
-        """Loans with something due today or soon, or past due."""
+        """Loans that the day may bring something (arithmetic.day.stirs), or is told about: something
+        due today or soon, or past due; off balance with all paid; costs that money held pays.
+        """
         days = [closing.next_day + timedelta(days=ahead) for ahead in (0, *REMIND_BEFORE)]
-        rows = transaction.execute(
-            select(loan_state.c.loan_id)
-            .where(
-                loan_state.c.book_id == closing.book_id,
-                loan_state.c.state.in_(RUNNING),
-                or_(loan_state.c.next_due.in_(days), loan_state.c.oldest_due.is_not(None)),
-            )
-            .order_by(loan_state.c.loan_id)
+        paid_up = and_(loan_state.c.state == "NON_ACCRUAL", loan_state.c.oldest_due.is_(None))
+        stirring = select(loan_state.c.loan_id).where(
+            loan_state.c.book_id == closing.book_id,
+            loan_state.c.state.in_(RUNNING),
+            or_(loan_state.c.next_due.in_(days), loan_state.c.oldest_due.is_not(None), paid_up),
         )
-        return list(rows.scalars())
+        holding = select(loan_balance.c.loan_id).where(
+            loan_balance.c.book_id == closing.book_id,
+            loan_balance.c.overpayment > 0,
+            loan_balance.c.legal_costs > 0,
+        )
+        return sorted(transaction.execute(union(stirring, holding)).scalars())
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch

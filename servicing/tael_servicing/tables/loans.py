@@ -172,6 +172,8 @@ loan_balance = Table(
     Column("vat_denominator", BigInteger, nullable=False),
     Column("accrued_to", Date, nullable=False, comment="nights before this date are accrued"),
     none_negative("loan_balance", *BALANCES[:-1]),
+    # Whose money waits for something to fall due.
+    Index("loan_balance_held", "book_id", "loan_id", postgresql_where=text("overpayment > 0")),
     comment="what the loan owes by ledger account",
     # Changes every night; room on the page keeps its versions together (HOT).
     postgresql_with={"fillfactor": 50},

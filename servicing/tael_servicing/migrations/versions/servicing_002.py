@@ -164,6 +164,7 @@ def upgrade() -> None:
     comment='what the loan owes by ledger account',
     postgresql_with={'fillfactor': 50}
     )
+    op.create_index('loan_balance_held', 'loan_balance', ['book_id', 'loan_id'], unique=False, postgresql_where=sa.text('overpayment > 0'))
     op.create_table('loan_event',
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
     sa.Column('event_id', sa.Text(collation='C'), nullable=False),
