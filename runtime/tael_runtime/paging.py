@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from datetime import date
 
 from tael_runtime.errors import InvalidArgument
 
@@ -24,6 +25,19 @@ def number_key(page_token: str) -> int:
     """The key in a token; 0 for the first page. Raises InvalidArgument."""
     key = _key(page_token, [int]) if page_token else [0]
     return int(key[0])
+
+
+def dated_key(page_token: str) -> tuple[date, int]:
+    """The date and number in a token; the first of each for the first page. Raises
+    InvalidArgument.
+    """
+    if not page_token:
+        return date.min, 0
+    day, number = _key(page_token, [str, int])
+    try:
+        return date.fromisoformat(str(day)), int(number)
+    except ValueError as error:
+        raise _invalid() from error
 
 
 def _key(page_token: str, types: list[type]) -> list[str | int]:

@@ -39,6 +39,8 @@ class BookDay:
     book_id: str
     currency_code: str
     business_date: date
+    accrued_to: date
+    """Nights before this date are accrued: the business date, but while its day is being ended."""
     closing: bool
     """Its day is being ended: what comes now belongs to the next."""
 
@@ -55,13 +57,15 @@ def adopt(
     Passes on the ledger's NOT_FOUND.
     """
     book = ledger.GetBook(ledger_pb2.GetBookRequest(book_id=book_id)).book
+    day = to_date(book.business_date)
     with database.begin() as transaction:
         transaction.execute(
             insert(book_day)
             .values(
                 book_id=book_id,
                 currency_code=book.currency_code,
-                business_date=to_date(book.business_date),
+                business_date=day,
+                accrued_to=day,
             )
             .on_conflict_do_nothing()
         )
@@ -127,6 +131,11 @@ def cut_off(transaction: Connection, book_id: str) -> None:
     """Waits for what books online now; from here on nothing does until the next day is open."""
     transaction.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"), {"book": book_id})
     transaction.execute(update(book_day).where(book_day.c.book_id == book_id).values(closing=True))
+
+
+def accrued(transaction: Connection, book_id: str, to: date) -> None:
+    """The nights before a date are accrued, of every loan of the book."""
+    transaction.execute(update(book_day).where(book_day.c.book_id == book_id).values(accrued_to=to))
 
 
 def move_to(transaction: Connection, book_id: str, day: date) -> None:

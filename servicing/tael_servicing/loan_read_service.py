@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 import grpc
-from sqlalchemy import select
+from sqlalchemy import Connection
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael.servicing.v1 import loan_pb2_grpc
 from tael_runtime.database import Database
 from tael_runtime.fields import optional_date, read_date
-from tael_runtime.paging import number_key, text_key, token
+from tael_runtime.paging import dated_key, text_key, token
 from tael_servicing import (
+    booked,
     certificates,
     loan_history,
     loan_lists,
@@ -20,8 +24,8 @@ from tael_servicing import (
     statements,
 )
 from tael_servicing.arithmetic.changing import projected
+from tael_servicing.booked import Booked
 from tael_servicing.loans import Held
-from tael_servicing.tables import loan_posting
 
 
 class LoanReads(loan_pb2_grpc.LoanServiceServicer):
@@ -106,25 +110,38 @@ class LoanReads(loan_pb2_grpc.LoanServiceServicer):
     ) -> pb.ListLoanEventsResponse:
         """A page of what the loan posted, with its vouchers."""
         size = request.page_size or 200
-        after = number_key(request.page_token)
-        query = (
-            select(loan_posting)
-            .where(loan_posting.c.loan_id == request.loan_id, loan_posting.c.number > after)
-            .order_by(loan_posting.c.number)
-            .limit(size + 1)
-        )
+        night, number = dated_key(request.page_token)
         with self._db.read() as connection:
             loan_store.book_of(connection, request.loan_id)
-            rows = connection.execute(query).all()
-            posted = outgoing.vouchers(connection, [row.request_id for row in rows])
+            found = booked.after(connection, request.loan_id, night, number, size + 1)
+            shown = found[:size]
+            vouchers = _vouchers(connection, request.loan_id, shown)
         return pb.ListLoanEventsResponse(
             events=[
-                messages.loan_event(row, outgoing.sequences(posted[row.request_id], row.source))
-                for row in rows[:size]
+                messages.loan_event(each, entries)
+                for each, entries in zip(shown, vouchers, strict=True)
             ],
-            next_page_token=token(rows[size - 1].number) if len(rows) > size else "",
+            next_page_token=_after(shown, night, number) if len(found) > size else "",
         )
 
     def _held(self, loan_id: str) -> Held:
         with self._db.read() as connection:
             return loan_store.get(connection, loan_id)
+
+
+def _vouchers(connection: Connection, loan_id: str, shown: Sequence[Booked]) -> list[list[int]]:
+    """The ledger's entries of each booking."""
+    nights = booked.carriers(connection, loan_id, shown)
+    carried_by = [each.request_id or nights[each.booked_on] for each in shown]
+    posted = outgoing.vouchers(connection, carried_by)
+    return [
+        outgoing.sequences(posted[request_id], each.source)
+        for each, request_id in zip(shown, carried_by, strict=True)
+    ]
+
+
+def _after(shown: Sequence[Booked], night: date, number: int) -> str:
+    """The token of what follows: after the last night, and after the last number, that were shown."""
+    night = max((each.booked_on for each in shown if each.number == 0), default=night)
+    number = max((each.number for each in shown), default=0) or number
+    return token(str(night), number)

@@ -1,13 +1,14 @@
 """Reading and writing loans, one or many, set by set: the store holds the same loan as the fold.
 
 A loan is kept whole as it stood when something last happened to it. From there to any later day it
-is a straight line, since every day on which more than a night's accrual happens writes it anew.
-`instalment` and `accrual_position` repeat what questions over many loans and the nightly accrual
-need of it; only what changed of them is written.
+is a straight line, since every day on which more than a night's accrual happens writes it anew; its
+nights write nothing. `loan_balance`, `instalment` and `accrual_position` repeat what questions over
+many loans and the nightly accrual need of it (`growth`).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import date
@@ -16,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Date,
     Insert,
     Table,
     bindparam,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    insert,
     literal_column,
     select,
     text,
@@ -39,13 +42,13 @@ from tael_servicing.arithmetic.day import accrue
 from tael_servicing.arithmetic.loan import Allowance, Loan, Owed, balances
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.terms import Part, Terms
-from tael_servicing.arithmetic.vat import Vat
 from tael_servicing.books import PastCutOff
+from tael_servicing.growth import ACCRUED_TO, standing
 from tael_servicing.loans import UNPAID_OUT, Contract, Held, Stored, contract_terms
 from tael_servicing.positions import positions
 from tael_servicing.tables import (
-    EARNED,
     SORTED,
+    accrual_history,
     accrual_position,
     book_day,
     instalment,
@@ -149,13 +152,13 @@ STORED = (
         loan_balance.c.allowance_stage1,
         loan_balance.c.allowance_stage2,
         loan_balance.c.allowance_stage3,
-        loan_balance.c.accrued_to,
+        ACCRUED_TO.label("accrued_to"),
         book_day.c.business_date,
         book_day.c.closing,
     )
-    .join_from(loans, loan_state, loan_state.c.loan_id == loans.c.loan_id)
+    .select_from(standing(loans))
+    .join(loan_state, loan_state.c.loan_id == loans.c.loan_id)
     .join(loan_balance, loan_balance.c.loan_id == loans.c.loan_id)
-    .join(book_day, book_day.c.book_id == loans.c.book_id)
 )
 MANY = STORED.where(loans.c.loan_id == func.any(bindparam("ids", type_=ARRAY(SORTED))))
 ONE = STORED.where(loans.c.loan_id == bindparam("id"))
@@ -181,8 +184,14 @@ def _read(transaction: Connection, rows: Sequence[Any]) -> list[Held]:
         contract = contract_of(row)
         product = product_terms[contract.product_code, contract.product_version]
         terms = contract_terms(contract, product)
-        loan = _today(terms, row)
-        stored = Stored(row.state, loan, row.changes, row.newest_event or "", row.last_posting or 0)
+        loan = kept.loan_from(row.kept)
+        # The store's: months end without writing loans anew.
+        loan.allowance = Allowance(row.allowance_stage1, row.allowance_stage2, row.allowance_stage3)
+        written_on = loan.business_date
+        if row.state not in UNPAID_OUT:
+            _carry(terms, loan, row.accrued_to)
+        last = (row.newest_event or "", row.last_posting or 0)
+        stored = Stored(row.state, loan, row.changes, written_on, *last)
         found.append(Held(contract, terms, row.state, loan, stored))
     return found
 
@@ -194,19 +203,11 @@ def contract_of(row: Any) -> Contract:
     return Contract(**values)
 
 
-def _today(terms: Terms, row: Any) -> Loan:
-    """Before its payout is known a loan stands still on the day it was opened.
-
-    Its allowance is the store's: months end without writing loans anew.
-    """
-    loan = kept.loan_from(row.kept)
-    loan.allowance = Allowance(row.allowance_stage1, row.allowance_stage2, row.allowance_stage3)
-    if row.state in UNPAID_OUT:
-        return loan
-    nights = (max(row.accrued_to, row.business_date) - loan.business_date).days
-    if nights:
+def _carry(terms: Terms, loan: Loan, to: date) -> None:
+    """Over the nights since it was written. Before its payout is known a loan stands still."""
+    nights = (to - loan.business_date).days
+    if nights > 0:
         accrue(terms, loan, Journal(), nights)
-    return loan
 
 
 def save(transaction: Connection, *held: Held) -> list[Held]:
@@ -218,7 +219,7 @@ def save(transaction: Connection, *held: Held) -> list[Held]:
     _write(transaction, loan_state, states)
     _write(transaction, loan_balance, [_balance_row(each) for each in held])
     _replace(transaction, instalment, [_instalment_rows(each) for each in held])
-    _replace(transaction, accrual_position, [_position_rows(each) for each in held])
+    _begin_lines(transaction, held)
     return [
         replace(each, stored=_stored(each, state["changes"]))
         for each, state in zip(held, states, strict=True)
@@ -226,9 +227,10 @@ def save(transaction: Connection, *held: Held) -> list[Held]:
 
 
 def _stored(held: Held, changes: int) -> Stored:
+    day = held.loan.business_date
     if held.stored is None:
-        return Stored(held.state, held.loan, changes, newest_event="", last_posting=0)
-    return replace(held.stored, state=held.state, loan=held.loan, changes=changes)
+        return Stored(held.state, held.loan, changes, day, newest_event="", last_posting=0)
+    return replace(held.stored, state=held.state, loan=held.loan, changes=changes, written_on=day)
 
 
 def _write(transaction: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -294,20 +296,53 @@ def _instalment_row(loan_id: str, place: int, row: Owed) -> dict[str, Any]:
     }
 
 
-def _position_rows(held: Held) -> tuple[Rows, Rows]:
-    before = _lines(held, held.stored.state, held.stored.loan) if held.stored else {}
-    return before, _lines(held, held.state, held.loan)
+def _begin_lines(transaction: Connection, held: Sequence[Held]) -> None:
+    """The lines begin anew as the loans are; those that had nights are kept for who reads those."""
+    begun = [(each, _lines(each, each.state, each.loan)) for each in held]
+    ended: defaultdict[date, list[str]] = defaultdict(list)
+    fresh = []
+    for each, lines in begun:
+        if each.stored:
+            day, stored = each.loan.business_date, each.stored
+            if stored.written_on == day and _lines(each, stored.state, stored.loan) == lines:
+                continue
+            ended[day].append(each.contract.loan_id)
+        fresh += lines
+    for day, loan_ids in ended.items():
+        later.write(transaction, END_LINES, {"ids": loan_ids, "day": day})
+    if fresh:
+        later.write(transaction, BEGIN_LINES, *fresh)
 
 
-def _lines(held: Held, state: str, loan: Loan) -> Rows:
+def _end_lines() -> Insert:
+    columns = [column.name for column in accrual_history.columns]
+    gone = (
+        delete(accrual_position)
+        .where(accrual_position.c.loan_id == func.any(bindparam("ids", type_=ARRAY(SORTED))))
+        .returning(*accrual_position.columns)
+        .cte("gone")
+    )
+    until = bindparam("day", type_=Date)
+    rows = [until if name == "until" else gone.c[name] for name in columns]
+    had_nights = select(*rows).where(gone.c.since < until)
+    return insert(accrual_history).from_select(columns, had_nights)
+
+
+END_LINES = _end_lines()
+BEGIN_LINES = insert(accrual_position)
+
+
+def _lines(held: Held, state: str, loan: Loan) -> list[dict[str, Any]]:
     """No line runs before the payout is known to have been made."""
     if state in UNPAID_OUT:
-        return {}
-    loan_id = held.contract.loan_id
-    return {
-        (loan_id, line.kind, line.instalment): {"loan_id": loan_id, **asdict(line)}
-        for line in positions(held.terms, loan)
+        return []
+    contract = held.contract
+    of_loan = {
+        "loan_id": contract.loan_id,
+        "book_id": contract.book_id,
+        "product_code": contract.product_code,
     }
+    return [{**of_loan, **asdict(line)} for line in positions(held.terms, loan)]
 
 
 def _state_row(held: Held) -> dict[str, Any]:
@@ -337,21 +372,8 @@ def _balance_row(held: Held) -> dict[str, Any]:
     return {
         "loan_id": held.contract.loan_id,
         "book_id": held.contract.book_id,
-        "accrued_to": held.loan.business_date,
         **owed,
         **stages,
-        **_earned(held.loan.vat),
-    }
-
-
-def _earned(vat: Vat | None) -> dict[str, int]:
-    """What the nights' VAT is reckoned on."""
-    earned = vat.earned[1:4] if vat else (0, 0, 0)
-    numerator, denominator = vat.rate if vat else (0, 1)
-    return {
-        **dict(zip(EARNED, earned, strict=True)),
-        "vat_numerator": numerator,
-        "vat_denominator": denominator,
     }
 
 

@@ -95,6 +95,8 @@ class Stored:
     loan: Loan
     changes: int
     """How often it was written: nobody writes over what they have not read."""
+    written_on: date
+    """The business date it was written on, from which its lines run."""
     newest_event: str
     """The id of the event that came last; "" before the first."""
     last_posting: int

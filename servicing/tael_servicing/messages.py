@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from itertools import count
-from typing import Any
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date, from_decimal, money
 from tael_servicing.arithmetic import loan as arithmetic
 from tael_servicing.arithmetic.loan import InstalmentState, Loan, Owed
 from tael_servicing.arithmetic.schedules import Instalment
+from tael_servicing.booked import Booked
 from tael_servicing.loans import UNPAID_OUT, Held
 
 BALANCES = tuple(arithmetic.Balances.__dataclass_fields__)
@@ -131,8 +131,8 @@ def add_plan(answer: pb.QuoteScheduleResponse, rows: Iterable[Instalment]) -> No
         said = due_date
 
 
-def loan_event(row: Any, sequences: list[int]) -> pb.LoanEvent:
-    """One posting of a loan with its vouchers."""
+def loan_event(row: Booked, sequences: list[int]) -> pb.LoanEvent:
+    """One booking of a loan with its vouchers."""
     return pb.LoanEvent(
         number=row.number,
         event=row.event,

@@ -31,12 +31,12 @@ from tael_runtime.errors import InvalidArgument, NotFound
 from tael_servicing import books, impairment_policies
 from tael_servicing.arithmetic.impairment import ImpairmentPolicy
 from tael_servicing.books import BookDay
+from tael_servicing.growth import OWED
 from tael_servicing.tables import (
     BALANCES,
     RUNNING,
     credit_line,
     instalment,
-    loan_balance,
     loan_class,
     loan_day,
     loan_state,
@@ -137,11 +137,11 @@ def standing_rows(policy: ImpairmentPolicy, book_id: str, day: date) -> Select[A
     dpd = days_past_due(day)
     by_class, by_stage = standing(policy, dpd)
     same_month = before.c.date >= day.replace(day=1)
-    left = or_(*(loan_balance.c[name] != 0 for name in BALANCES))
+    left = or_(*(OWED.c[name] != 0 for name in BALANCES))
     just_closed = or_(before.c.state.in_(OWING), loans.c.start_date == day)
     owes = and_(loan_state.c.oldest_due < day, loan_state.c.state.in_(RUNNING))
     arrears = case((owes, _arrears(day)), else_=null())
-    whole = sum_of(loan_balance, *ON_BALANCE)
+    whole = sum_of(OWED, *ON_BALANCE)
     return (
         select(
             loans.c.book_id,
@@ -151,7 +151,7 @@ def standing_rows(policy: ImpairmentPolicy, book_id: str, day: date) -> Select[A
             loans.c.line_id,
             loans.c.product_code,
             loan_state.c.state,
-            *(loan_balance.c[name] for name in BALANCES),
+            *(OWED.c[name] for name in BALANCES),
             dpd.label("dpd"),
             func.greatest(dpd, case((same_month, before.c.worst_dpd), else_=0)).label("worst_dpd"),
             by_class.label("risk_class"),
@@ -171,7 +171,7 @@ def standing_rows(policy: ImpairmentPolicy, book_id: str, day: date) -> Select[A
             arrears.label("arrears"),
         )
         .join_from(loans, loan_state, loan_state.c.loan_id == loans.c.loan_id)
-        .join(loan_balance, loan_balance.c.loan_id == loans.c.loan_id)
+        .join(OWED, OWED.c.loan_id == loans.c.loan_id)
         .outerjoin(credit_line, credit_line.c.line_id == loans.c.line_id)
         .outerjoin(loan_class, loan_class.c.loan_id == loans.c.loan_id)
         .outerjoin(

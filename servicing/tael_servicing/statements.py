@@ -2,26 +2,26 @@
 
 A page costs the same however old the loan is: balances of closed days are kept with the loan
 ledger, and the first posting of the period is found by halving, since postings are numbered in the
-order of their booking dates.
+order of their booking dates; nights are reckoned for the period alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, select, text
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import read_date
-from tael_runtime.paging import number_key, token
-from tael_servicing import messages
+from tael_runtime.paging import dated_key, token
+from tael_servicing import booked, messages
+from tael_servicing.booked import Booked
 from tael_servicing.loans import Held
 from tael_servicing.movements import principal_change, totals
-from tael_servicing.tables import BALANCES, loan_day, loan_posting
+from tael_servicing.tables import BALANCES, loan_day
 
 LONGEST_DAYS = 366
 ONE_DAY = timedelta(days=1)
@@ -52,18 +52,28 @@ def page(
     first = read_date("from_date", request.from_date)
     last = read_date("to_date", request.to_date)
     _check_period(first, last, held.loan.business_date)
-    rows = _postings(connection, held.contract.loan_id, first, last)
+    rows = _booked(connection, held.contract.loan_id, first, last)
     opening = _balances(connection, held, first - ONE_DAY)
-    moved = _movements(rows, opening)
-    size, after = request.page_size or 200, number_key(request.page_token)
-    shown = [each for each in moved if each.number > after]
+    moved = list(zip(rows, _movements(rows, opening), strict=True))
+    size, after = request.page_size or 200, _place(request.page_token)
+    shown = [each for each in moved if each[0].place > after]
     return pb.GetStatementResponse(
         opening=opening,
         closing=_balances(connection, held, last),
         totals=totals((row.event, row.amounts) for row in rows),
-        movements=shown[:size],
-        next_page_token=token(shown[size - 1].number) if len(shown) > size else "",
+        movements=[movement for _, movement in shown[:size]],
+        next_page_token=_token(shown[size - 1][0]) if len(shown) > size else "",
     )
+
+
+def _token(last: Booked) -> str:
+    return token(str(last.booked_on), last.number)
+
+
+def _place(page_token: str) -> tuple[date, bool, int]:
+    """Where the last page ended."""
+    day, number = dated_key(page_token)
+    return day, bool(page_token) and number == 0, number
 
 
 def _check_period(first: date, last: date, today: date) -> None:
@@ -77,14 +87,9 @@ def _check_period(first: date, last: date, today: date) -> None:
         )
 
 
-def _postings(connection: Connection, loan_id: str, first: date, last: date) -> Sequence[Row[Any]]:
-    posting = loan_posting.c
-    begin, end = (_first_on(connection, loan_id, day) for day in (first, last + ONE_DAY))
-    return connection.execute(
-        select(loan_posting)
-        .where(posting.loan_id == loan_id, posting.number >= begin, posting.number < end)
-        .order_by(posting.number)
-    ).all()
+def _booked(connection: Connection, loan_id: str, first: date, last: date) -> list[Booked]:
+    numbers = range(*(_first_on(connection, loan_id, day) for day in (first, last + ONE_DAY)))
+    return booked.between(connection, loan_id, numbers, first, last)
 
 
 def _first_on(connection: Connection, loan_id: str, day: date) -> int:
@@ -119,11 +124,11 @@ def _balances(connection: Connection, held: Held, day: date) -> pb.LoanBalances:
 
 
 def _principal_on(connection: Connection, held: Held, day: date) -> int:
-    rows = _postings(connection, held.contract.loan_id, held.contract.start_date, day)
+    rows = _booked(connection, held.contract.loan_id, held.contract.start_date, day)
     return sum(principal_change(row.event, row.amounts) for row in rows)
 
 
-def _movements(rows: Sequence[Row[Any]], opening: pb.LoanBalances) -> list[pb.StatementMovement]:
+def _movements(rows: Sequence[Booked], opening: pb.LoanBalances) -> list[pb.StatementMovement]:
     principal = opening.principal_normal + opening.principal_overdue + opening.principal_impaired
     made = []
     for row in rows:

@@ -1,93 +1,60 @@
 """5. The night of d: interest, penalty and compound, off balance for non-accrual loans.
 
-Set by set over `accrual_position`, all integers: what is posted is R((carry + nights x per_night) /
-denominator) less what was posted before (DESIGN.md §4), half up as every product rounds.
+Set by set over the lines that grow (`growth`), and nothing of a loan is written: its night goes to
+the ledger, in columns, and that the book's nights before d + 1 are accrued is said once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import struct
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text
-
-from tael_servicing import bookings
-from tael_servicing.arithmetic.postings import Posting
-from tael_servicing.arithmetic.vat import Vat
-from tael_servicing.bookings import Batch
-from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
-from tael_servicing.loan_store import CONTRACT, contract_of
-from tael_servicing.loans import Contract
-from tael_servicing.tables import RUNNING, loan_state
-from tael_servicing.tables import loan as loans
-
-EVENT = "INTEREST_ACCRUED"
-
-GROW = text(
-    """
-    WITH exact AS (
-        SELECT loan_id, kind, instalment, posted, denominator, rounding,
-               carry + per_night * greatest(CAST(:until AS date) - since, 0) AS numerator
-        FROM accrual_position WHERE loan_id = ANY(:ids) FOR UPDATE
-    ), rounded AS (
-        SELECT loan_id, kind, instalment, posted,
-               numerator / denominator
-               + CASE rounding
-                     WHEN 'HALF_UP' THEN CAST(2 * (numerator % denominator) >= denominator AS int)
-                     WHEN 'HALF_EVEN' THEN CAST(
-                         2 * (numerator % denominator) > denominator
-                         OR 2 * (numerator % denominator) = denominator
-                            AND numerator / denominator % 2 = 1 AS int)
-                     WHEN 'UP' THEN CAST(numerator % denominator > 0 AS int)
-                     ELSE 0
-                 END AS grown
-        FROM exact
-    ), moved AS (
-        UPDATE accrual_position AS position SET posted = grown FROM rounded
-        WHERE position.loan_id = rounded.loan_id AND position.kind = rounded.kind
-          AND position.instalment = rounded.instalment AND grown <> rounded.posted
-        RETURNING position.loan_id, position.kind, grown - rounded.posted AS amount
-    ), night AS (
-        SELECT loan_id,
-               coalesce(sum(amount) FILTER (WHERE kind = 'INTEREST'), 0) AS interest,
-               coalesce(sum(amount) FILTER (WHERE kind = 'PENALTY'), 0) AS penalty,
-               coalesce(sum(amount) FILTER (WHERE kind = 'COMPOUND'), 0) AS compound
-        FROM moved GROUP BY loan_id
-    ), accruing AS (
-        SELECT loan_id, nonaccrual_since IS NULL AS on_balance
-        FROM loan_state WHERE loan_id = ANY(:ids)
-    ), booked AS (
-        UPDATE loan_balance AS balance SET
-            accrued_to = :until,
-            interest_accrued = interest_accrued + CASE WHEN on_balance THEN interest ELSE 0 END,
-            penalty = balance.penalty + CASE WHEN on_balance THEN night.penalty ELSE 0 END,
-            compound = balance.compound + CASE WHEN on_balance THEN night.compound ELSE 0 END,
-            earned_interest = earned_interest
-                + CASE WHEN on_balance AND vat_numerator > 0 THEN interest ELSE 0 END,
-            earned_penalty = earned_penalty
-                + CASE WHEN on_balance AND vat_numerator > 0 THEN night.penalty ELSE 0 END,
-            earned_compound = earned_compound
-                + CASE WHEN on_balance AND vat_numerator > 0 THEN night.compound ELSE 0 END,
-            offbalance_interest =
-                offbalance_interest + CASE WHEN on_balance THEN 0 ELSE interest END,
-            offbalance_penalty =
-                offbalance_penalty + CASE WHEN on_balance THEN 0 ELSE night.penalty END,
-            offbalance_compound =
-                offbalance_compound + CASE WHEN on_balance THEN 0 ELSE night.compound END
-        FROM accruing JOIN night USING (loan_id)
-        WHERE balance.loan_id = accruing.loan_id
-    )
-    SELECT loan_id, on_balance, vat_numerator, vat_denominator,
-           earned_interest, earned_penalty, earned_compound,
-           CAST(interest AS bigint) AS interest,
-           CAST(night.penalty AS bigint) AS penalty, CAST(night.compound AS bigint) AS compound
-    FROM night JOIN accruing USING (loan_id) JOIN loan_balance USING (loan_id)
-    ORDER BY loan_id
-    """
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Date,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
 )
+from sqlalchemy.dialects.postgresql import BYTEA
 
-STAND = text(
-    "UPDATE loan_balance SET accrued_to = :until WHERE loan_id = ANY(:ids) AND accrued_to < :until"
+from tael_servicing import books, growth
+from tael_servicing.arithmetic.vat import EARNED
+from tael_servicing.bookings import Batch, Columns, part_of, post_columns
+from tael_servicing.end_of_day.step import Closing, LoanStep, Summary
+from tael_servicing.positions import ACCRUED
+from tael_servicing.tables import accrual_position, loan_set_aside, night_posting
+
+LINES_A_CHUNK = 20_000
+
+# One pass over the keys of the book's lines, chunk by chunk.
+LAST_LOANS = text(
+    """
+    WITH RECURSIVE chunk (last) AS (
+        SELECT CAST('' AS text) COLLATE "C"
+        UNION ALL
+        SELECT (
+            SELECT max(loan_id) FROM (
+                SELECT loan_id FROM accrual_position
+                WHERE book_id = :book AND loan_id > chunk.last ORDER BY loan_id LIMIT :lines
+            ) AS next
+        ) FROM chunk WHERE last IS NOT NULL
+    )
+    SELECT last FROM chunk WHERE last <> ''
+    """
 )
 
 
@@ -96,42 +63,183 @@ class Accrue(LoanStep):
 
     name = "accrue"
 
-    def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
-        """Every loan that earns interest."""
-        rows = transaction.execute(
-            select(loan_state.c.loan_id)
-            .where(loan_state.c.book_id == closing.book_id, loan_state.c.state.in_(RUNNING))
-            .order_by(loan_state.c.loan_id)
-        )
-        return list(rows.scalars())
+    def choose(self, transaction: Connection, closing: Closing) -> list[str]:
+        """Every loan with a line that has this night to grow."""
+        return _loans(transaction, _have_night(closing))
+
+    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+        """The same as ranges of their ids."""
+        values = {"book": closing.book_id, "lines": LINES_A_CHUNK}
+        last = list(transaction.execute(LAST_LOANS, values).scalars())
+        return [
+            json.dumps({"after": first, "last": end}).encode()
+            for first, end in zip(["", *last], last, strict=False)
+        ]
+
+    def members(self, transaction: Connection, closing: Closing, payload: bytes) -> list[str]:
+        """The loans of a range."""
+        return _loans(transaction, _chosen(closing, payload))
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
     ) -> Summary:
-        """Grows the chunk's lines by a night."""
-        ids = members(payload)
-        night = {"ids": ids, "until": closing.next_day}
-        grown = transaction.execute(GROW, night).all()
-        transaction.execute(STAND, night)
-        contracts = _contracts(transaction, ids)
-        summary, made = Summary(loans=len(grown)), []
-        for row in grown:
-            posting = Posting(EVENT, closing.day, row.on_balance, _amounts(row))
-            made.append((contracts[row.loan_id], posting))
-            summary.count([posting])
-        bookings.post_many(transaction, batch, made)
+        """Posts the night of the chunk's loans."""
+        summary = Summary()
+        night = _night(closing, _chosen(closing, payload))
+        groups = sorted(transaction.execute(night), key=lambda row: row[:2])
+        for number, group in enumerate(groups, 1):
+            columns = _columns(closing, group)
+            part = part_of(batch, f"c{number}")
+            post_columns(transaction, part, columns)
+            transaction.execute(insert(night_posting).values(_found_by(columns, part)))
+            summary.loans += len(columns.owner_ids)
+            for name, amounts in columns.amounts.items():
+                summary.amounts[f"{ACCRUED}.{name}"] += sum(amounts)
         return summary
 
-
-def _amounts(row: Any) -> dict[str, int]:
-    """What a loan's night comes to, and the VAT in it where that is split off."""
-    moved = {"interest": row.interest, "penalty": row.penalty, "compound": row.compound}
-    if row.on_balance and row.vat_numerator:
-        earned = [0, row.earned_interest, row.earned_penalty, row.earned_compound, 0]
-        moved |= Vat((row.vat_numerator, row.vat_denominator), earned).split(EVENT, moved)[0]
-    return {name: amount for name, amount in moved.items() if amount}
+    def finish(self, transaction: Connection, closing: Closing) -> None:
+        """From here on every loan stands on the opening of d + 1."""
+        books.accrued(transaction, closing.book_id, closing.next_day)
 
 
-def _contracts(transaction: Connection, ids: list[str]) -> dict[str, Contract]:
-    rows = transaction.execute(select(*CONTRACT).where(loans.c.loan_id == func.any(ids)))
-    return {row.loan_id: contract_of(row) for row in rows}
+def _have_night(closing: Closing) -> ColumnElement[bool]:
+    """Lines of the book that began before the night."""
+    line = accrual_position.c
+    return and_(line.book_id == closing.book_id, line.since <= closing.day)
+
+
+def _set_aside(closing: Closing) -> ColumnElement[bool]:
+    """Lines of a loan whose night is not this chunk's, for it is posted alone or was already."""
+    line, aside = accrual_position.c, loan_set_aside.c
+    return exists().where(
+        aside.book_id == closing.book_id,
+        aside.business_date == closing.day,
+        aside.loan_id == line.loan_id,
+        or_(aside.cured.is_(False), aside.accrued_to > closing.day),
+    )
+
+
+def _chosen(closing: Closing, payload: bytes) -> ColumnElement[bool]:
+    """The lines of a range of loans, or of those that are named."""
+    chosen, line = json.loads(payload), accrual_position.c
+    if isinstance(chosen, list):
+        return and_(line.loan_id == func.any(chosen), _have_night(closing))
+    within = and_(line.loan_id > chosen["after"], line.loan_id <= chosen["last"])
+    return and_(within, _have_night(closing), ~_set_aside(closing))
+
+
+def _loans(transaction: Connection, lines: ColumnElement[bool]) -> list[str]:
+    loan_id = accrual_position.c.loan_id
+    query = select(loan_id).where(lines).distinct().order_by(loan_id)
+    return list(transaction.execute(query).scalars())
+
+
+def _night(closing: Closing, lines: ColumnElement[bool]) -> Select[Any]:
+    """What loans post, those of a product on one side of the balance sheet together.
+
+    Ids one a line; amounts as packed big-endian integers.
+    """
+    loan = _by_loan(closing, lines)
+    group = (loan.c.product_code, loan.c.on_balance)
+    ids = func.string_agg(loan.c.loan_id, "\n").label("loan_ids")
+    amounts = [*(_grown(loan, name) for name in EARNED), *(_vat(loan, name) for name in EARNED)]
+    packed = [
+        func.string_agg(func.int8send(cast(amount, BigInteger)), literal(b"", BYTEA)).label(name)
+        for name, amount in zip(NAMES, amounts, strict=True)
+    ]
+    grows = or_(*(loan.c[f"{name}_after"] != loan.c[f"{name}_before"] for name in EARNED))
+    return select(*group, ids, *packed).where(grows).group_by(*group)
+
+
+NAMES = (*EARNED, *(f"{name}_vat" for name in EARNED))
+SAME = ("product_code", "on_balance", "vat_numerator", "vat_denominator")
+"""What all lines of a loan agree on."""
+WHEN = ("before", "after", "earned")
+
+
+def _by_loan(closing: Closing, lines: ColumnElement[bool]) -> Subquery:
+    """By kind what has grown before and after the night, and what was earned when the lines began.
+
+    A loan has one line of interest; only those of its charges have to be added up.
+    """
+    line = accrual_position.c
+    steps = select(
+        accrual_position,
+        growth.grown(accrual_position, literal(closing.day, Date)).label("before"),
+        growth.grown(accrual_position, literal(closing.next_day, Date)).label("after"),
+    ).where(lines)
+    interest = steps.where(line.kind == "INTEREST").subquery("interest")
+    step = steps.where(line.kind != "INTEREST").subquery("step")
+    sums = [
+        (func.max if when == "earned" else func.sum)(step.c[when])
+        .filter(step.c.kind == kind.upper())
+        .label(f"{kind}_{when}")
+        for kind in CHARGES
+        for when in WHEN
+    ]
+    shared = [step.c[name] for name in SAME]
+    charges = select(step.c.loan_id, *shared, *sums).group_by(step.c.loan_id, *shared)
+    charge = charges.subquery("charge")
+    ids = ("loan_id", *SAME)
+    return (
+        select(
+            *(func.coalesce(interest.c[name], charge.c[name]).label(name) for name in ids),
+            *(func.coalesce(interest.c[when], 0).label(f"interest_{when}") for when in WHEN),
+            *(
+                func.coalesce(cast(charge.c[f"{kind}_{when}"], BigInteger), 0).label(
+                    f"{kind}_{when}"
+                )
+                for kind in CHARGES
+                for when in WHEN
+            ),
+        )
+        .join_from(interest, charge, interest.c.loan_id == charge.c.loan_id, full=True)
+        .subquery("loan")
+    )
+
+
+CHARGES = ("penalty", "compound")
+
+
+def _grown(loan: FromClause, name: str) -> ColumnElement[int]:
+    grown: ColumnElement[int] = loan.c[f"{name}_after"] - loan.c[f"{name}_before"]
+    return grown
+
+
+def _vat(loan: FromClause, name: str) -> ColumnElement[int]:
+    """`Vat.grow`: the difference of rounded sums over the loan's life."""
+    numerator, denominator = loan.c.vat_numerator, loan.c.vat_denominator
+
+    def of(when: str) -> ColumnElement[int]:
+        gross = loan.c[f"{name}_earned"] + loan.c[f"{name}_{when}"]
+        vat: ColumnElement[int] = (gross * numerator + denominator // 2) // denominator
+        return vat
+
+    return case((numerator > 0, of("after") - of("before")), else_=0)
+
+
+def _columns(closing: Closing, group: Any) -> Columns:
+    """Without the amounts that no loan has."""
+    loan_ids = group.loan_ids.split("\n")
+    packed = struct.Struct(f">{len(loan_ids)}q")
+    columns = {name: packed.unpack(getattr(group, name)) for name in NAMES}
+    return Columns(
+        ACCRUED,
+        closing.day,
+        group.product_code,
+        group.on_balance,
+        loan_ids,
+        {name: columns[name] for name in sorted(columns) if any(columns[name])},
+    )
+
+
+def _found_by(columns: Columns, part: Batch) -> dict[str, Any]:
+    return {
+        "book_id": part.book_id,
+        "product_code": columns.product_code,
+        "on_balance": columns.accruing,
+        "night": columns.value_date,
+        "first_loan_id": min(columns.owner_ids),
+        "last_loan_id": max(columns.owner_ids),
+        "request_id": part.request_id,
+    }

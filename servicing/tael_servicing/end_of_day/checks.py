@@ -9,11 +9,11 @@ from sqlalchemy import Connection, func, select
 
 from tael.ledger.v1 import accounting_pb2
 from tael_runtime.errors import FailedPrecondition
-from tael_servicing import parties
+from tael_servicing import growth, parties
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day.step import Closing, Step, Summary
 from tael_servicing.reasons import Reason
-from tael_servicing.tables import BALANCES, credit_line, loan_balance
+from tael_servicing.tables import BALANCES, credit_line
 
 CODES = dict(
     zip(
@@ -67,8 +67,7 @@ class Checks(Step):
 
 def control_totals(connection: Connection, book_id: str) -> dict[str, int]:
     """Servicing's balances by GL code, minor units."""
-    sums = [func.coalesce(func.sum(loan_balance.c[name]), 0) for name in BALANCES]
-    row = connection.execute(select(*sums).where(loan_balance.c.book_id == book_id)).one()
+    owed = growth.totals(connection, book_id)
     undrawn = credit_line.c.credit_limit - credit_line.c.used - credit_line.c.reserved
     commitments = connection.execute(
         select(func.coalesce(func.sum(undrawn), 0)).where(
@@ -77,7 +76,7 @@ def control_totals(connection: Connection, book_id: str) -> dict[str, int]:
             credit_line.c.overall.is_(False),
         )
     ).scalar_one()
-    totals = dict(zip(CODES.values(), (int(total) for total in row), strict=True))
+    totals = {code: owed[name] for name, code in CODES.items()}
     return {**totals, COMMITMENTS: int(commitments), **parties.totals(connection, book_id)}
 
 

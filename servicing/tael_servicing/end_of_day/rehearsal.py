@@ -14,7 +14,7 @@ from tael_servicing import books
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day import STEPS, set_aside
 from tael_servicing.end_of_day.set_aside import Aside, Isolation
-from tael_servicing.end_of_day.step import Closing, LoanStep, Step, Summary, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Step, Summary
 from tael_servicing.reasons import Reason
 
 
@@ -56,9 +56,11 @@ def _rehearse(transaction: Connection, closing: Closing, step: Step) -> Summary:
         day = books.get(transaction, closing.book_id).business_date
         batch = Batch(named, closing.book_id, named, day)
         if isinstance(step, LoanStep):
-            total.add(Isolation(transaction, closing, step, batch).work(members(payload)))
+            loan_ids = step.members(transaction, closing, payload)
+            total.add(Isolation(transaction, closing, step, batch).work(loan_ids))
         else:
             total.add(step.work(transaction, closing, payload, batch))
+    step.finish(transaction, closing)
     return total
 
 

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sqlalchemy import Connection, Select, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tael_runtime import later
 from tael_runtime.errors import FailedPrecondition, TaelError
+from tael_servicing import books
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, payload_of
 from tael_servicing.outgoing import passes
@@ -38,6 +39,8 @@ class Aside:
     loan_id: str
     step: str
     reason: str
+    accrued_to: date
+    """Its nights before this date are accrued."""
     cured: bool
 
 
@@ -95,7 +98,11 @@ def put(
     """Sets a loan aside, from a step on."""
     why = {"step": step, "reason": reason_of(error), "cured": False}
     statement = insert(loan_set_aside).values(
-        book_id=closing.book_id, business_date=closing.day, loan_id=loan_id, **why
+        book_id=closing.book_id,
+        business_date=closing.day,
+        loan_id=loan_id,
+        accrued_to=books.get(transaction, closing.book_id).accrued_to,
+        **why,
     )
     key = list(loan_set_aside.primary_key)
     transaction.execute(statement.on_conflict_do_update(index_elements=key, set_=why))
@@ -126,7 +133,7 @@ def page(
     return [Aside(**row._asdict()) for row in transaction.execute(query)]
 
 
-def _of(book_id: str) -> Select[tuple[str, date, str, str, str, bool]]:
+def _of(book_id: str) -> Select[tuple[str, date, str, str, str, date, bool]]:
     return (
         select(loan_set_aside)
         .where(loan_set_aside.c.book_id == book_id)
@@ -145,12 +152,24 @@ def count_open(transaction: Connection, book_id: str, day: date) -> int:
 
 
 def take(transaction: Connection, aside: Aside) -> bool:
-    """Marks one cured, for whoever works it in this transaction; False where that was done."""
+    """For whoever works it in this transaction; False where it is cured."""
+    query = select(loan_set_aside.c.loan_id).where(_is(aside), loan_set_aside.c.cured.is_(False))
+    return transaction.execute(query.with_for_update()).first() is not None
+
+
+def accrued(transaction: Connection, aside: Aside, to: date) -> None:
+    """The nights before a date are accrued of it too."""
+    transaction.execute(update(loan_set_aside).where(_is(aside)).values(accrued_to=to))
+
+
+def cure(transaction: Connection, aside: Aside) -> None:
+    """It is missing no more."""
+    transaction.execute(update(loan_set_aside).where(_is(aside)).values(cured=True))
+
+
+def _is(aside: Aside) -> ColumnElement[bool]:
     key = (aside.book_id, aside.business_date, aside.loan_id)
-    statement = update(loan_set_aside).where(
-        tuple_(*loan_set_aside.primary_key) == key, loan_set_aside.c.cured.is_(False)
-    )
-    return bool(transaction.execute(statement.values(cured=True)).rowcount)
+    return tuple_(*loan_set_aside.primary_key) == key
 
 
 def missing(closing: Closing, found: Sequence[Aside]) -> FailedPrecondition:

@@ -110,6 +110,10 @@ class LoanStep(Step):
         """Its members but for those that are set aside."""
         return chunks(sorted(set(self.choose(transaction, closing)) - closing.aside))
 
+    def members(self, transaction: Connection, closing: Closing, payload: bytes) -> list[str]:  # noqa: ARG002  most payloads name them
+        """The loans of a chunk, in order."""
+        return members(payload)
+
 
 def chunks(loan_ids: Sequence[str]) -> list[bytes]:
     """Loans, or lines, as payloads of chunks."""

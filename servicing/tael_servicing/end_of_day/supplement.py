@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from tael_servicing import books
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day import set_aside
+from tael_servicing.end_of_day.accrue import Accrue
 from tael_servicing.end_of_day.set_aside import Aside
 from tael_servicing.end_of_day.step import Closing, LoanStep, Step, payload_of
 
@@ -29,3 +30,6 @@ def work(transaction: Connection, closing: Closing, aside: Aside, done: Sequence
             day = books.get(transaction, closing.book_id).business_date
             batch = Batch(named, closing.book_id, named, day)
             step.work(transaction, closing, payload_of([aside.loan_id]), batch)
+        if isinstance(step, Accrue):
+            set_aside.accrued(transaction, aside, closing.next_day)
+    set_aside.cure(transaction, aside)

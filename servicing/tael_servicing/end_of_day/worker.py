@@ -23,7 +23,7 @@ from tael_servicing import books, outgoing
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day import STEPS, set_aside, supplement
 from tael_servicing.end_of_day.set_aside import Isolation
-from tael_servicing.end_of_day.step import Closing, LoanStep, Step, Summary, members
+from tael_servicing.end_of_day.step import Closing, LoanStep, Step, Summary
 from tael_servicing.tables import loan_set_aside
 
 LEASE_SECONDS = 5
@@ -64,6 +64,7 @@ class Worker:
         try:
             self._closing.desk.sender.retry(self._book)
             self._supplement()
+            self._closing.desk.sender.drain(self._book, DELIVERY_SECONDS)
             self._work()
         except Exception as error:  # noqa: BLE001  whatever it is, it is waited out or told
             with suppress(DBAPIError, PoolTimeout), self._db.begin() as transaction:
@@ -230,4 +231,5 @@ def _without_faulty(
 ) -> Summary:
     if not isinstance(step, LoanStep):
         return step.work(transaction, closing, payload, batch)
-    return Isolation(transaction, closing, step, batch).work(members(payload))
+    loan_ids = step.members(transaction, closing, payload)
+    return Isolation(transaction, closing, step, batch).work(loan_ids)

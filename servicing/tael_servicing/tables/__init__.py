@@ -11,9 +11,9 @@ from tael_servicing.tables.day_ends import loan_set_aside
 from tael_servicing.tables.lines import credit_line, line_movement
 from tael_servicing.tables.loans import (
     BALANCES,
-    EARNED,
     LOAN_STATES,
     RUNNING,
+    accrual_history,
     accrual_position,
     instalment,
     loan,
@@ -38,7 +38,12 @@ from tael_servicing.tables.partners import (
     receipt,
 )
 from tael_servicing.tables.portfolio import class_judgement, impairment_policy, loan_class, loan_day
-from tael_servicing.tables.postings import MOVES_ALLOWANCE, loan_posting, outgoing_posting
+from tael_servicing.tables.postings import (
+    MOVES_ALLOWANCE,
+    loan_posting,
+    night_posting,
+    outgoing_posting,
+)
 from tael_servicing.tables.products import book_day, cost_cap, lpr, product, product_retirement
 from tael_servicing.tables.taxes import tax_entry
 
@@ -46,11 +51,11 @@ metadata = with_floor(own)
 
 __all__ = [
     "BALANCES",
-    "EARNED",
     "LOAN_STATES",
     "MOVES_ALLOWANCE",
     "RUNNING",
     "SORTED",
+    "accrual_history",
     "accrual_position",
     "bank_line",
     "book_day",
@@ -75,6 +80,7 @@ __all__ = [
     "loan_state",
     "lpr",
     "metadata",
+    "night_posting",
     "outgoing_posting",
     "partner",
     "party_balance",

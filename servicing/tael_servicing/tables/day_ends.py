@@ -14,6 +14,7 @@ loan_set_aside = Table(
     Column("loan_id", SORTED, primary_key=True),
     Column("step", Text, nullable=False, comment="from which on the loan is missing"),
     Column("reason", Text, nullable=False),
+    Column("accrued_to", Date, nullable=False, comment="its nights before this date are accrued"),
     Column("cured", Boolean, nullable=False, server_default="false"),
     # What keeps a day from being closed.
     Index("loan_set_aside_open", "book_id", "loan_id", postgresql_where=text("NOT cured")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -158,25 +160,17 @@ BALANCES = (
     "overpayment",
 )
 
-EARNED = ("earned_interest", "earned_penalty", "earned_compound")
-"""Income over the loan's life where its VAT is split off, gross."""
-
 loan_balance = Table(
     "loan_balance",
     own,
     Column("loan_id", SORTED, primary_key=True),
     Column("book_id", SORTED, nullable=False),
     *amounts(*BALANCES),
-    *amounts(*EARNED),
-    Column("vat_numerator", BigInteger, nullable=False, comment="VAT in a gross amount; 0 = none"),
-    Column("vat_denominator", BigInteger, nullable=False),
-    Column("accrued_to", Date, nullable=False, comment="nights before this date are accrued"),
     none_negative("loan_balance", *BALANCES[:-1]),
     # Whose money waits for something to fall due.
     Index("loan_balance_held", "book_id", "loan_id", postgresql_where=text("overpayment > 0")),
-    comment="what the loan owes by ledger account",
-    # Changes every night; room on the page keeps its versions together (HOT).
-    postgresql_with={"fillfactor": 50},
+    comment="what the loan owed by ledger account when it was last written: its lines have grown",
+    postgresql_with={"fillfactor": 80},
 )
 
 instalment = Table(
@@ -194,23 +188,50 @@ instalment = Table(
     comment="the rows of the kept loans, for questions over many loans",
 )
 
+
+def _line() -> list[Column[Any]]:
+    """What a line grows by, and all that a night asks about its loan."""
+    return [
+        Column("book_id", SORTED, nullable=False),
+        Column("product_code", SORTED, nullable=False),
+        Column("on_balance", Boolean, nullable=False),
+        Column("since", Date, nullable=False, comment="the business date its loan was written on"),
+        Column("carry", BigInteger, nullable=False, comment="exact numerator then"),
+        Column("per_night", BigInteger, nullable=False, comment="numerator a night adds"),
+        Column("denominator", BigInteger, nullable=False),
+        Column("posted", BigInteger, nullable=False, comment="of the numerator then, rounded"),
+        Column("rounding", Text, nullable=False),
+        Column("earned", BigInteger, nullable=False, comment="then, of its kind: VAT is in it"),
+        Column("vat_numerator", BigInteger, nullable=False, comment="VAT in a gross amount or 0"),
+        Column("vat_denominator", BigInteger, nullable=False),
+    ]
+
+
 accrual_position = Table(
     "accrual_position",
     own,
     Column("loan_id", SORTED, primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("instalment", Integer, primary_key=True, autoincrement=False),
-    Column("since", Date, nullable=False, comment="the last break of the line"),
-    Column("carry", BigInteger, nullable=False, comment="exact numerator at the break"),
-    Column("per_night", BigInteger, nullable=False, comment="numerator a night adds"),
-    Column("denominator", BigInteger, nullable=False),
-    Column("posted", BigInteger, nullable=False),
-    Column("rounding", Text, nullable=False),
+    *_line(),
     CheckConstraint("kind IN ('INTEREST', 'PENALTY', 'COMPOUND')", name="accrual_position_kind"),
-    CheckConstraint("carry >= 0 AND per_night <> 0", name="accrual_position_numerators"),
-    CheckConstraint("denominator > 0", name="accrual_position_denominator"),
+    CheckConstraint(
+        "per_night > 0 AND denominator > 0 AND vat_denominator > 0",
+        name="accrual_position_numerators",
+    ),
     comment="lines that grow: (carry + nights * per_night) / denominator, by instalment",
-    postgresql_with={"fillfactor": 50},
+)
+
+accrual_history = Table(
+    "accrual_history",
+    own,
+    Column("loan_id", SORTED, primary_key=True),
+    Column("until", Date, primary_key=True, comment="the first night that is no more the line's"),
+    Column("kind", Text, primary_key=True),
+    Column("instalment", Integer, primary_key=True, autoincrement=False),
+    *_line(),
+    comment="lines that grew before the loan was written again: its nights are read off them",
+    info=APPEND_ONLY,
 )
 
 loan_event = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -83,4 +84,18 @@ outgoing_posting = Table(
         postgresql_where=text("state <> 'DELIVERED'"),
     ),
     comment="postings as stored bytes: written with their cause, sent until the ledger answers",
+)
+
+night_posting = Table(
+    "night_posting",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column("product_code", SORTED, primary_key=True),
+    Column("on_balance", Boolean, primary_key=True),
+    Column("night", Date, primary_key=True),
+    Column("last_loan_id", SORTED, primary_key=True, comment="of those whose nights it carries"),
+    Column("first_loan_id", SORTED, nullable=False),
+    Column("request_id", SORTED, nullable=False, comment="of the outgoing posting that carries it"),
+    comment="where the nights of loans are posted, which have no postings of their own",
+    info=APPEND_ONLY,
 )

@@ -14,6 +14,7 @@ book_day = Table(
     Column("book_id", SORTED, primary_key=True),
     Column("currency_code", Text, nullable=False),
     Column("business_date", Date, nullable=False),
+    Column("accrued_to", Date, nullable=False, comment="nights before this date are accrued"),
     Column("closing", Boolean, nullable=False, server_default="false", comment="past the cut-off"),
     comment="the book's business date as servicing has moved it; shared by what books online",
 )

@@ -1,0 +1,138 @@
+"""What loans' lines have grown by since the loans were last written, over many loans at once.
+
+The store's side of `positions`: the same integers, reckoned set by set.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Date,
+    FromClause,
+    Integer,
+    Join,
+    Select,
+    Subquery,
+    Table,
+    and_,
+    case,
+    cast,
+    func,
+    lateral,
+    select,
+    true,
+)
+
+from tael_servicing.tables import BALANCES, accrual_position, book_day, loan_balance, loan_set_aside
+
+GROWS = {
+    "interest_accrued": ("INTEREST", True),
+    "penalty": ("PENALTY", True),
+    "compound": ("COMPOUND", True),
+    "offbalance_interest": ("INTEREST", False),
+    "offbalance_penalty": ("PENALTY", False),
+    "offbalance_compound": ("COMPOUND", False),
+}
+"""The balances that lines grow, by their kind and whether they are on balance."""
+
+Number = ColumnElement[int]
+
+
+def grown(line: FromClause, day: ColumnElement[date]) -> Number:
+    """Minor units a line has grown by when a day opens: R((carry + nights x per_night) /
+    denominator) less what was posted; nothing before its first night.
+    """
+    nights: Number = day - line.c.since  # type: ignore[assignment]  # days between two dates
+    exact = func.greatest(line.c.carry + line.c.per_night * nights, 0, type_=BigInteger)
+    owed = _rounded(exact, line.c.denominator, line.c.rounding)
+    return case((nights > 0, owed - line.c.posted), else_=0)
+
+
+def _rounded(exact: Number, denominator: Number, mode: ColumnElement[str]) -> Number:
+    """`arithmetic.rounding.rounded` of what is not below zero."""
+    half_up = (exact + denominator // 2) // denominator
+    odd_tie = and_(2 * (exact % denominator) == denominator, half_up % 2 == 1)
+    return case(
+        (mode == "HALF_UP", half_up),
+        (mode == "HALF_EVEN", half_up - cast(odd_tie, Integer)),
+        (mode == "UP", (exact + denominator - 1) // denominator),
+        else_=exact // denominator,
+    )
+
+
+def _whole(total: Any) -> Number:
+    return cast(func.coalesce(total, 0), BigInteger)
+
+
+ACCRUED_TO: ColumnElement[date] = func.coalesce(
+    loan_set_aside.c.accrued_to, book_day.c.accrued_to, type_=Date
+)
+"""Nights before this date are accrued of a loan `standing` in its book's day."""
+
+
+def standing(of: Table) -> Join:
+    """Rows of loans with the day their book stands on; one that is set aside may lag behind it."""
+    aside = and_(
+        loan_set_aside.c.book_id == of.c.book_id,
+        loan_set_aside.c.loan_id == of.c.loan_id,
+        loan_set_aside.c.cured.is_(False),
+    )
+    return of.join(book_day, book_day.c.book_id == of.c.book_id).outerjoin(loan_set_aside, aside)
+
+
+LINES = select(
+    accrual_position.c.kind,
+    accrual_position.c.on_balance,
+    grown(accrual_position, ACCRUED_TO).label("grown"),
+)
+
+
+def _added(lines: Subquery) -> Select[Any]:
+    """What LINES of some loans add to each balance that grows."""
+    sums: list[Any] = []
+    for name, (kind, on_balance) in GROWS.items():
+        only = and_(lines.c.kind == kind, lines.c.on_balance.is_(on_balance))
+        sums.append(_whole(func.sum(lines.c.grown).filter(only)).label(name))
+    return select(*sums)
+
+
+def _owed() -> Subquery:
+    of_loan = LINES.where(accrual_position.c.loan_id == loan_balance.c.loan_id)
+    added = lateral(
+        _added(of_loan.correlate(loan_balance, book_day, loan_set_aside).subquery("line"))
+    )
+    owed = [
+        (loan_balance.c[name] + added.c[name]).label(name)
+        if name in GROWS
+        else loan_balance.c[name]
+        for name in BALANCES
+    ]
+    return (
+        select(loan_balance.c.loan_id, *owed)
+        .select_from(standing(loan_balance))
+        .join(added, true())
+        .subquery("owed")
+    )
+
+
+OWED = _owed()
+"""What each loan owes by ledger account after the nights its book has accrued."""
+
+
+def totals(connection: Connection, book_id: str) -> dict[str, int]:
+    """What all loans of a book owe by ledger account, as OWED adds up to."""
+    stood = [_whole(func.sum(loan_balance.c[name])).label(name) for name in BALANCES]
+    rows = connection.execute(select(*stood).where(loan_balance.c.book_id == book_id))
+    found = rows.one()._asdict()
+    of_book = LINES.select_from(standing(accrual_position)).where(
+        accrual_position.c.book_id == book_id
+    )
+    grew = connection.execute(_added(of_book.subquery("line"))).one()
+    for name, amount in grew._asdict().items():
+        found[name] += amount
+    return found
