@@ -184,6 +184,7 @@ def end(house: House, day: date) -> list[Taken]:
         run = told.run
         done = [step for step in run.steps if step.state == RUN_STATE_DONE][len(taken) :]
         if done:
+            _await_delivery(house)
             now, after = time.perf_counter(), _cpu(house)
             spent = {name: used - before[name] for name, used in after.items()}
             # Steps that are told together were one transaction: the last bears what they took.
@@ -194,6 +195,13 @@ def end(house: House, day: date) -> list[Taken]:
             then, before = now, after
     _check(run)
     return taken
+
+
+def _await_delivery(house: House) -> None:
+    """What a step posts is its own cost; the next step does not begin before the ledger has it."""
+    waiting = "SELECT FROM servicing.outgoing_posting WHERE state <> 'DELIVERED' LIMIT 1"
+    while house.ledger.rows(waiting):
+        time.sleep(0.01)
 
 
 def _check(run: EndOfDayRun) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
+from typing import Self
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, exists, func, select
@@ -24,6 +26,7 @@ from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day import STEPS, set_aside, supplement
 from tael_servicing.end_of_day.set_aside import Isolation
 from tael_servicing.end_of_day.step import Closing, LoanStep, Step, Summary
+from tael_servicing.outgoing import Sender
 from tael_servicing.tables import loan_set_aside
 
 LEASE_SECONDS = 5
@@ -89,13 +92,16 @@ class Worker:
                     set_aside.put(transaction, self._closing, each.loan_id, each.step, error)
 
     def _work(self) -> None:
-        following = self._tried(self._next)
-        while following is not _Next.END:
-            if isinstance(following, Chunk):
-                following = self._do(following)
-            else:
-                self._pass_time(following)
-                following = self._tried(self._next)
+        with Courier(self._closing.desk.sender, self._book) as courier:
+            following = self._tried(self._next)
+            while following is not _Next.END:
+                if isinstance(following, Chunk):
+                    done, following = following, self._do(following)
+                    courier.take(self._named(STEPS[done.step - 1], done.number))
+                else:
+                    courier.wait()
+                    self._pass_time(following)
+                    following = self._tried(self._next)
 
     def _pass_time(self, following: _Next) -> None:
         if following is _Next.DELIVER:
@@ -183,9 +189,13 @@ class Worker:
         self, transaction: Connection, how: How, step: Step, number: int, payload: bytes
     ) -> Summary:
         """The work of one chunk."""
-        named = f"eod:{self._book}:{self._closing.day}:{step.name}:{number}"
+        named = self._named(step, number)
         day = books.get(transaction, self._book).business_date
         return how(transaction, self._closing, step, payload, Batch(named, self._book, named, day))
+
+    def _named(self, step: Step, number: int) -> str:
+        """What a chunk's postings go under: their lane."""
+        return f"eod:{self._book}:{self._closing.day}:{step.name}:{number}"
 
     def _finish(self, transaction: Connection, now: work.Step) -> None:
         STEPS[now.number - 1].finish(transaction, self._closing)
@@ -193,6 +203,33 @@ class Worker:
         for result in work.chunk_results(transaction, self._run, now.number):
             total.add(Summary.parse(result))
         work.finish_step(transaction, self._run, now.number, total.dump())
+
+
+class Courier:
+    """Delivers what chunks posted, one after the other, while the next are worked. Use it in a with:
+    what is not under way at its end stays where it is.
+    """
+
+    def __init__(self, sender: Sender, book_id: str) -> None:
+        self._sender = sender
+        self._book = book_id
+        self._thread = ThreadPoolExecutor(1, "eod-courier")
+        self._under_way: list[Future[None]] = []
+
+    def take(self, lane: str) -> None:
+        """Delivers a lane in its turn. What fails is left to who waits for it, and is told there."""
+        self._under_way = [each for each in self._under_way if not each.done()]
+        self._under_way.append(self._thread.submit(self._sender.deliver, self._book, lane))
+
+    def wait(self) -> None:
+        """Until all that was taken has been tried."""
+        wait(self._under_way)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
 
 
 VIEW = select(
