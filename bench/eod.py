@@ -93,7 +93,7 @@ def template(store: Store, loans: int, day: Day) -> str:
     name = f"eod_{day.value}_{loans}_{_version()}"
     with _administration(store) as cursor:
         cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
-        if cursor.fetchone():
+        if cursor.fetchone() is not None:
             return name
     begun = time.perf_counter()
     _build(store, loans, DATES[day])
