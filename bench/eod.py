@@ -199,7 +199,7 @@ def end(house: House, day: date) -> list[Taken]:
 
 def _await_delivery(house: House) -> None:
     """What a step posts is its own cost; the next step does not begin before the ledger has it."""
-    waiting = "SELECT FROM servicing.outgoing_posting WHERE state <> 'DELIVERED' LIMIT 1"
+    waiting = "SELECT 1 FROM servicing.outgoing_posting WHERE state <> 'DELIVERED' LIMIT 1"
     while house.ledger.rows(waiting):
         time.sleep(0.01)
 
