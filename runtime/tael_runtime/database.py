@@ -31,6 +31,25 @@ EVENTS = "tael_events"
 """Marks a connection whose transaction wrote to the outbox."""
 
 
+class Bell:
+    """Wakes who waits for something new; a ring since they looked is not missed."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Condition()
+        self.rings = 0
+
+    def ring(self) -> None:
+        """Wakes all who wait."""
+        with self._rung:
+            self.rings += 1
+            self._rung.notify_all()
+
+    def wait(self, heard: int, seconds: float) -> None:
+        """Until it has rung more often than `heard`, or for `seconds`."""
+        with self._rung:
+            self._rung.wait_for(lambda: self.rings > heard, seconds)
+
+
 class Database:
     """One service's schema. Build it with `open_database`; dispose of it with `close`."""
 
@@ -41,6 +60,8 @@ class Database:
         """Seals personal data, and keys every hash over it."""
         self.committed = threading.Event()
         """Set after each commit that wrote events through `begin`: wakes the publisher."""
+        self.published = Bell()
+        """Rung when this process has published events: wakes those who watch them."""
         self.closing = threading.Event()
         """Set when the service stops: streams that follow the store end, and hold up no drain."""
 

@@ -24,6 +24,8 @@ PAGE = 500
 PUBLISHED_AT_ONCE = 1000
 GATHER_SECONDS = 0.05
 """For so long a publisher that has published lets more come: its commit is one for all of them."""
+LOOK_SECONDS = 0.25
+"""What another process of the service has published is seen after so long."""
 
 
 class EventMessage(Protocol):
@@ -97,7 +99,9 @@ def publisher(database: Database) -> Callable[[threading.Event], None]:
             published = publish(database)
             if not published:
                 database.committed.wait(0.2)
-            elif published < PUBLISHED_AT_ONCE:
+                continue
+            database.published.ring()
+            if published < PUBLISHED_AT_ONCE:
                 stop.wait(GATHER_SECONDS)
 
     return run
@@ -110,8 +114,8 @@ def watch(
 
     Ends without an error when the service stops; the watcher comes back with its position.
     """
-    idle = threading.Event()
     while going() and not database.closing.is_set():
+        heard = database.published.rings
         with database.engine.connect() as connection:
             rows = connection.execute(
                 select(outbox.c.position, outbox.c.payload)
@@ -124,7 +128,7 @@ def watch(
             event.position = after = row.position
             yield event
         if len(rows) < PAGE:
-            idle.wait(0.05)
+            database.published.wait(heard, LOOK_SECONDS)
 
 
 def consumer(

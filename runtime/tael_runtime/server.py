@@ -196,6 +196,7 @@ class RunningService:
         self.runtime.database.closing.set()
         self._stop.set()
         self.runtime.database.committed.set()
+        self.runtime.database.published.ring()
         ended.wait()
         for thread in self._threads:
             thread.join(timeout=5)
