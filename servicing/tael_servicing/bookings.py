@@ -34,9 +34,6 @@ OF_THE_LOAN_ALONE = frozenset(
 )
 """Events whose rules touch only the loan's own accounts: these go in columns."""
 
-BRINGS = frozenset(("REPAYMENT_RECEIVED", "GOODS_REFUNDED", "ASSET_TAKEN_FOR_DEBT"))
-"""Events that may say where the money comes from, and whose accounts else it moves."""
-
 KEEP = insert(loan_posting)
 
 EVENTS_A_REQUEST = 1000

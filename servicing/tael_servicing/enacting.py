@@ -19,10 +19,11 @@ from tael_servicing import bookings, events, lines, loan_store, loans
 from tael_servicing.arithmetic.checks import check
 from tael_servicing.arithmetic.difference import refolded
 from tael_servicing.arithmetic.events import LoanEvent, Reversed, order
-from tael_servicing.arithmetic.fold import happen
+from tael_servicing.arithmetic.fold import happen, replay
+from tael_servicing.arithmetic.loan import Loan
 from tael_servicing.arithmetic.postings import Posting, Step
 from tael_servicing.bookings import Batch, with_amounts
-from tael_servicing.loans import OWN_ACCOUNT, Contract, Held, Money
+from tael_servicing.loans import BRINGS, OWN_ACCOUNT, Contract, Held, Money
 
 PRINCIPAL = ("principal_normal", "principal_overdue", "principal_impaired")
 RETURNS_PRINCIPAL = frozenset(("REPAYMENT_RECEIVED", "OVERPAYMENT_APPLIED", "GOODS_REFUNDED"))
@@ -69,18 +70,17 @@ def enact(
 
     `funds`: the amount type that says where all of the event's money comes from; none where the
     customer's own account pays. `money`: what it brings where that is not all. `checked`: refused
-    where the loan forbids it today; money that has come already, and what another past brings, is
-    taken as it can be. `tells`: of the loan's new state; a caller that has something to tell before
-    that tells it after.
+    where the loan forbids it on its value date; money that has come already, and what another past
+    brings, is taken as it can be. `tells`: of the loan's new state; a caller that has something to
+    tell before that tells it after.
 
     Raises FailedPrecondition with the arithmetic's reasons; InvalidArgument for a value date after
     the business date or before the loan.
     """
-    loans.check_paid_out(held)
     contract = held.contract
-    _check_value_date(contract, event, day)
-    if checked and event.value_date == day:
-        check(held.terms, held.loan, event)
+    check_value_date(held, event.value_date, day)
+    if checked:
+        check(held.terms, standing_on(transaction, held, event.value_date), event)
     step = _step(transaction, held, event, day)
     after = held.after(event.event_id, step.loan)
     loans.record(transaction, contract.loan_id, event, day, reference)
@@ -95,6 +95,25 @@ def enact(
     if tells:
         events.state_changed(transaction, day, held.state, after)
     return Enacted(event, held, after, postings, batch.request_id)
+
+
+def check_value_date(held: Held, value_date: date, day: date) -> None:
+    """Raises FailedPrecondition LOAN_NOT_OPEN; InvalidArgument for a day that the loan has not seen."""
+    loans.check_paid_out(held)
+    first = held.contract.start_date
+    if not first <= value_date <= day:
+        raise InvalidArgument(
+            "value_date",
+            f"is {value_date}; from {first}, when the loan was paid out, to {day}, the business date,"
+            " is right",
+        )
+
+
+def standing_on(transaction: Connection, held: Held, day: date) -> Loan:
+    """The loan as it stood after all of a day that it has seen, by what is known now."""
+    if day == held.loan.business_date:
+        return held.loan
+    return replay(held.terms, loans.events_of(transaction, held.contract.loan_id), day).loan
 
 
 def enact_at_close(
@@ -133,15 +152,6 @@ def _before_the_night(held: Held, event: LoanEvent) -> Step:
     return Step(after, postings)
 
 
-def _check_value_date(contract: Contract, event: LoanEvent, day: date) -> None:
-    if not contract.start_date <= event.value_date <= day:
-        raise InvalidArgument(
-            "value_date",
-            f"is {event.value_date}; from {contract.start_date}, when the loan was paid out, to"
-            f" {day}, the business date, is right",
-        )
-
-
 def _step(transaction: Connection, held: Held, event: LoanEvent, day: date) -> Step:
     late = event.value_date < day or isinstance(event, Reversed)
     if not late and order(event) > held.loan.last_event:
@@ -168,10 +178,11 @@ def _funded(postings: Iterable[Posting], cause: str, money: Money) -> list[Posti
     """The postings, the first that the money caused with what it brings."""
     made = list(postings)
     for index, posting in enumerate(made):
-        if posting.cause == cause and posting.event in bookings.BRINGS:
+        if posting.cause == cause and posting.event in BRINGS:
             brings = with_amounts(posting, **money.amounts)
             made[index] = brings._replace(owners=tuple(money.owners.items()))
-            break
+            return made
+    assert not money.amounts, f"{cause} brings {money.amounts}, and nothing takes it"
     return made
 
 

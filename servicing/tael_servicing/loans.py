@@ -86,6 +86,9 @@ class Money:
 
 OWN_ACCOUNT = Money({})
 
+BRINGS = frozenset(("REPAYMENT_RECEIVED", "GOODS_REFUNDED", "ASSET_TAKEN_FOR_DEBT"))
+"""Postings that may say where money comes from, and whose accounts else it moves."""
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -275,7 +278,9 @@ def money_of(transaction: Connection, loan_id: str, event_id: str) -> Money:
     """What an event's money brought beside what it paid of the loan."""
     rows = transaction.execute(
         select(loan_posting.c.amounts, loan_posting.c.owners).where(
-            loan_posting.c.loan_id == loan_id, loan_posting.c.cause == event_id
+            loan_posting.c.loan_id == loan_id,
+            loan_posting.c.cause == event_id,
+            loan_posting.c.event.in_(BRINGS),
         )
     )
     amounts: dict[str, int] = {}

@@ -210,6 +210,7 @@ def left_open(database: Database) -> list[Payout]:
 UNSENT = "state = 'READY' AND failure_code = ''"
 SENT = {"state": "SENT", "sent_at": func.now()}
 """Written before it is sent."""
+LOST = f"state = 'SENT' AND sent_at < now() - interval '{IN_FLIGHT_SECONDS} seconds'"
 
 
 class Payouts:
@@ -269,6 +270,23 @@ class Payouts:
         self._take(payout, "state IN ('READY', 'SENT')")
 
     def _send(self, payout: Payout, currency_code: str) -> Outcome:
+        try:
+            return self._pay(payout, currency_code)
+        except grpc.RpcError as error:
+            return refused(error)
+
+    def _send_again(self, payout: Payout, currency_code: str) -> Outcome:
+        """A refusal now says nothing of what was sent before: it is kept, and is the last word once the
+        provider has known of neither for as long as they may be on their way.
+        """
+        try:
+            return self._pay(payout, currency_code)
+        except grpc.RpcError as error:
+            code = refused(error).failure_code
+        self._take(payout, "state = 'SENT'", {"failure_code": code})
+        return NOBODY_KNOWS
+
+    def _pay(self, payout: Payout, currency_code: str) -> Outcome:
         to = "account_token" if payout.merchant_id else "card_token"
         request = provider.PayRequest(
             payment_id=payout.payment_id,
@@ -277,23 +295,21 @@ class Payouts:
             memo=payout.loan_id,
             **{to: payout.account_token},
         )
-        try:
-            return told(self._payments.Pay(request, timeout=ANSWER_SECONDS).payment)
-        except grpc.RpcError as error:
-            return refused(error)
+        return told(self._payments.Pay(request, timeout=ANSWER_SECONDS).payment)
 
     def _ask(self, payout: Payout, currency_code: str) -> Outcome:
         request = provider.QueryPaymentRequest(payment_id=payout.payment_id)
         self._take(payout, "state = 'SENT'")
         try:
-            return told(self._payments.QueryPayment(request).payment)
+            return told(self._payments.QueryPayment(request, timeout=ANSWER_SECONDS).payment)
         except grpc.RpcError as error:
             if not isinstance(error, grpc.Call) or error.code() is not grpc.StatusCode.NOT_FOUND:
                 return NOBODY_KNOWS
-        lost = f"sent_at < now() - interval '{IN_FLIGHT_SECONDS} seconds'"
-        if self._take(payout, f"state = 'SENT' AND {lost}", SENT):
-            return self._send(payout, currency_code)
-        return NOBODY_KNOWS
+        if not self._take(payout, LOST, {} if payout.failure_code else SENT):
+            return NOBODY_KNOWS
+        if payout.failure_code:
+            return Outcome(provider.PAYMENT_STATUS_FAILED, payout.failure_code)
+        return self._send_again(payout, currency_code)
 
     def _take(
         self, payout: Payout, condition: str, values: Mapping[str, Any] | None = None
@@ -315,7 +331,7 @@ def told(payment: provider.Payment) -> Outcome:
 
 
 def refused(error: grpc.RpcError) -> Outcome:
-    """A refusal to take the payment at all is final; of any other failure nobody knows."""
+    """A refusal to take what was never sent is final; of any other failure nobody knows."""
     if isinstance(error, grpc.Call) and error.code() in REFUSALS:
         return Outcome(provider.PAYMENT_STATUS_FAILED, f"REFUSED_{error.code().name}")
     return NOBODY_KNOWS

@@ -16,7 +16,7 @@ from tael_runtime import later
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from tael_runtime.fields import read_amount
 from tael_runtime.ids import new_id
-from tael_servicing import events, joint, loans, outgoing, parties, partners, transit
+from tael_servicing import enacting, events, joint, loans, outgoing, parties, partners, transit
 from tael_servicing.arithmetic.events import (
     CurrentPaid,
     LoanEvent,
@@ -29,7 +29,7 @@ from tael_servicing.arithmetic.events import (
 )
 from tael_servicing.arithmetic.terms import Excess, Keep
 from tael_servicing.enacting import Enacted, enact
-from tael_servicing.loans import Contract, Held, Money
+from tael_servicing.loans import OWN_ACCOUNT, Contract, Held, Money
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import loan_posting, outgoing_posting
 from tael_servicing.tables import repayment as repayments
@@ -176,9 +176,7 @@ def book(
     The loan is locked and stands on `day`. Raises FailedPrecondition where it takes no such money.
     """
     if held.loan.claim is not None:
-        receipt = _recovery(held.contract, receipt)
-        recovered = Recovered(day, held.next_event_id, receipt.amount)
-        return _keep(transaction, held, receipt, day, day, recovered, checked=True)
+        return _recover(transaction, held, receipt, day, day)
     own = joint.own_part(held.contract, receipt.amount)
     if receipt.kind == "OVERDUE_ONLY" and own > held.loan.amount_due:
         raise FailedPrecondition(
@@ -187,11 +185,14 @@ def book(
     return _take(transaction, held, receipt, day, day, checked=True)
 
 
-def _recovery(contract: Contract, receipt: Receipt) -> Receipt:
-    """Money on a written-off loan, which comes by transfer, and for what the loan owed alone.
+def _recover(
+    transaction: Connection, held: Held, receipt: Receipt, value_date: date, day: date
+) -> tuple[Held, pb.Repayment]:
+    """Books money on a written-off loan, which comes by transfer, and for what the loan owed alone.
 
-    Raises FailedPrecondition LOAN_WRITTEN_OFF.
+    Raises FailedPrecondition LOAN_WRITTEN_OFF, RECOVERY_EXCEEDS_CLAIM.
     """
+    contract = held.contract
     plain = receipt.kind in EXCESSES and not receipt.subsidy and not contract.partner_id
     if not plain or receipt.funding not in ("OWN_ACCOUNT", "TRANSFER"):
         raise FailedPrecondition(
@@ -199,7 +200,9 @@ def _recovery(contract: Contract, receipt: Receipt) -> Receipt:
             "the loan is written off; what comes on it is a recovery, by transfer",
             contract.loan_id,
         )
-    return replace(receipt, funding="TRANSFER")
+    event = Recovered(value_date, held.next_event_id, receipt.amount)
+    came = replace(receipt, funding="TRANSFER")
+    return _keep(transaction, held, came, value_date, day, event, checked=True)
 
 
 def park(
@@ -214,7 +217,14 @@ def park(
 def book_back(
     transaction: Connection, held: Held, receipt: Receipt, value_date: date, day: date
 ) -> tuple[Held, pb.Repayment]:
-    """Books money as if it had come on an earlier day, with all that follows from it."""
+    """Books money as if it had come on an earlier day, with all that follows from it.
+
+    Raises FailedPrecondition as `book` does of a loan that was written off by then; InvalidArgument
+    for a value date after the business date or before the loan.
+    """
+    enacting.check_value_date(held, value_date, day)
+    if enacting.standing_on(transaction, held, value_date).claim is not None:
+        return _recover(transaction, held, receipt, value_date, day)
     return _take(transaction, held, receipt, value_date, day, checked=False)
 
 
@@ -279,7 +289,7 @@ def _keep(
         event,
         day,
         reference=receipt.reference,
-        money=receipt.money(contract),
+        money=OWN_ACCOUNT if isinstance(event, Recovered) else receipt.money(contract),
         checked=checked,
         tells=False,
     )

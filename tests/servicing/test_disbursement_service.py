@@ -142,6 +142,32 @@ def test_an_answer_that_got_lost_is_not_a_payment_made_twice(bank: Bank) -> None
     assert sum(payment.moved for payment in bank.payments("card-lost")) == 1
 
 
+LONG_AGO = "UPDATE payout SET sent_at = sent_at - interval '10 seconds' WHERE loan_id = :loan"
+
+
+def failure_code(bank: Bank, loan_id: str) -> str:
+    """What speaks against a loan's payout so far."""
+    (payout,) = bank.loans.ListPayouts(loan_pb2.ListPayoutsRequest(loan_id=loan_id)).payouts
+    return payout.failure_code
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_a_refusal_to_send_again_is_not_taken_for_what_became_of_the_first(
+    bank: Bank, *, arrived: bool
+) -> None:
+    card = f"card-again-{arrived}"
+    bank.script(PAY, card, Behaviour(status_code=14), Behaviour(status_code=9, taken=arrived))
+    line = bank.grant()
+    loan_id = bank.lend(line.line_id, card=card).loan_id
+    for kept in ("", "REFUSED_FAILED_PRECONDITION"):
+        wait_until(lambda code=kept: failure_code(bank, loan_id) == code, what="the refusal")
+        bank.house.sql(LONG_AGO, "servicing", write=True, loan=loan_id)
+    known = loan_pb2.LOAN_STATE_NORMAL if arrived else loan_pb2.LOAN_STATE_CANCELLED
+    wait_until(lambda: bank.loan(loan_id).state == known, what="the payout to be known")
+    assert [payment.moved for payment in bank.payments(card)] == [True] * arrived
+    assert bank.line(line.line_id) == (1_000_000 * arrived, 0, 2_000_000 - 1_000_000 * arrived)
+
+
 def test_a_storm_of_drawdowns_never_exceeds_the_line(bank: Bank) -> None:
     line = bank.grant(limit=1_000_000)
 

@@ -6,12 +6,12 @@ Loans of 10,000.00 in six instalments of 1,686.17 every ten days, the first on 2
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import grpc
 import pytest
-from servicing.bank import Bank, decimal, every_ten_days
+from servicing.bank import DUE_TOMORROW, START, Bank, decimal, every_ten_days
 
 from support import refusal, rid, violations
 from tael.servicing.v1 import loan_change_pb2, loan_pb2, product_pb2, repayment_pb2
@@ -160,6 +160,22 @@ def test_another_due_day_moves_every_instalment_to_come(new_bank: Callable[..., 
     assert refused(
         lambda: bank.change("ExtendLoan", loan_id, more_periods=1, from_due_date=elsewhere)
     ) == ("NO_SUCH_INSTALMENT")
+
+
+def test_what_is_given_up_as_of_an_earlier_day_was_due_on_it(new_bank: Callable[..., Bank]) -> None:
+    bank = new_bank(**DUE_TOMORROW)
+    loan_id = lend(bank, START + timedelta(days=3), periods=12, repay_day=16)
+    yesterday, penalty = from_date(bank.day), bank.loan(loan_id).balances.penalty
+    bank.end_day()
+    assert bank.loan(loan_id).balances.penalty > penalty > 0
+    waive = lambda more: bank.change(  # noqa: E731  shorter
+        "WaiveLoan", loan_id, penalty=penalty + more, value_date=yesterday
+    )
+
+    assert refused(lambda: waive(1)) == "WAIVER_EXCEEDS_DUE"
+
+    assert 0 < waive(0).balances.penalty <= penalty
+    bank.assert_books_agree()
 
 
 def test_an_accelerated_loan_is_due_whole_and_overdue_the_day_after(bank: Bank) -> None:

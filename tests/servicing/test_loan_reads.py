@@ -12,10 +12,10 @@ from typing import Any
 
 import grpc
 import pytest
-from servicing.bank import Bank, decimal, every_ten_days
+from servicing.bank import DUE_TOMORROW, Bank, decimal, every_ten_days
 
 from support import refusal, violations
-from tael.servicing.v1 import loan_pb2
+from tael.servicing.v1 import loan_pb2, repayment_pb2
 from tael_client.values import from_date, money, to_date
 
 INSTALMENT = 168_617
@@ -100,6 +100,33 @@ def test_a_loan_as_of_a_day_is_the_loan_that_was_read_on_that_day(bank: Bank) ->
         with pytest.raises(grpc.RpcError) as error:
             as_of(bank, loan_id, day, known_on)
         assert list(violations(error.value)) == [field]
+
+
+def test_a_loan_as_of_a_day_is_without_what_was_taken_back_later(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(**DUE_TOMORROW)
+    bank.fails("card-bounces")
+    loan_id = bank.lend(card="card-bounces", repay_day=16).loan_id
+    bank.end_day()
+    paid = bank.repay(loan_id, 87_998, funding=repayment_pb2.FUNDING_TRANSFER).repayment
+    bank.end_days(date(2026, 1, 19))
+    bank.reverse(loan_id, paid.repayment_id)
+    day, owner = date(2026, 1, 18), f"LOAN:{loan_id}"
+
+    then = as_of(bank, loan_id, day).loan
+
+    assert then.dpd == 2
+    worth = [
+        bank.balance(code, owner, day - timedelta(days=1))
+        for code in ("1303.02", "1132.02", "1132.03")
+    ]
+    assert all(worth)
+    owed = then.balances
+    assert [owed.principal_overdue, owed.interest_due, owed.penalty + owed.compound] == worth
+    bank.end_day()
+    known_then = as_of(bank, loan_id, day, known_on=day).loan
+    assert (known_then.dpd, known_then.balances.principal_overdue) == (0, 0)
 
 
 def test_statements_join_up_and_their_movements_lead_from_opening_to_closing(bank: Bank) -> None:

@@ -6,14 +6,21 @@ Loans of 10,000.00 in six instalments every ten days, the first on 25 January.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
+from typing import Any
 
 import grpc
 import pytest
-from servicing.bank import Bank, every_ten_days
+from servicing.bank import START, Bank, every_ten_days
 
 from support import refusal, rid, violations
-from tael.servicing.v1 import credit_line_pb2, loan_change_pb2, loan_pb2, repayment_pb2
+from tael.servicing.v1 import (
+    credit_line_pb2,
+    loan_change_pb2,
+    loan_pb2,
+    product_pb2,
+    repayment_pb2,
+)
 from tael_client.values import from_date, money
 
 INSTALMENT = 168_617
@@ -218,4 +225,34 @@ def test_money_recovered_pays_the_loan_when_its_write_off_is_taken_back(bank: Ba
     loan = bank.change("ReverseLoanChange", loan_id, event_id=recovered.event_id)
     assert loan.balances.principal_impaired == 1_000_000
     assert (bank.balance("1003"), bank.balance("2011.01", deposit)) == (settled - 50_000, 0)
+    bank.assert_books_agree()
+
+
+def test_money_worth_a_day_after_the_write_off_is_a_recovery(new_bank: Callable[..., Bank]) -> None:
+    bank = new_bank(non_accrual=product_pb2.NonAccrualTerms(write_off_performing=True))
+    loan_id = bank.lend().loan_id
+    written_off = loan_pb2.WriteOffLoanRequest(request_id=rid(), loan_id=loan_id, approval="wo-1")
+    bank.loans.WriteOffLoan(written_off)
+    bank.end_days(START + timedelta(days=2))
+    yesterday = from_date(START + timedelta(days=1))
+
+    def pay(**choices: Any) -> repayment_pb2.RepayResponse:
+        return bank.repay(loan_id, 10_000, value_date=yesterday, **choices)
+
+    channel = {"funding": repayment_pb2.FUNDING_CHANNEL, "reference": "app-1"}
+    assert refused(lambda: pay(**channel)) == "LOAN_WRITTEN_OFF"
+    more = lambda: bank.repay(loan_id, 1_000_001, value_date=yesterday)  # noqa: E731  what is refused
+    assert refused(more) == "RECOVERY_EXCEEDS_CLAIM"
+    goods = {"amount": money(10_000), "value_date": yesterday}
+    returned = lambda: bank.change("RefundGoods", loan_id, **goods)  # noqa: E731  what is refused
+    assert refused(returned) == "LOAN_WRITTEN_OFF"
+
+    answer = pay()
+
+    assert answer.repayment.funding == repayment_pb2.FUNDING_TRANSFER
+    assert answer.loan.balances.written_off_principal == 990_000
+    assert ("1003", "Dr", 10_000) in bank.vouchers(loan_id, "RECOVERY_RECEIVED")
+    bank.reverse(loan_id, answer.repayment.repayment_id)
+    assert bank.loan(loan_id).balances.written_off_principal == 1_000_000
+    bank.end_day()
     bank.assert_books_agree()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -257,10 +258,11 @@ def order(event: LoanEvent) -> EventOrder:
     return EventOrder(event.value_date, event.rank, event.event_id)
 
 
-def standing(events: list[LoanEvent]) -> list[LoanEvent]:
+def standing(events: Iterable[LoanEvent]) -> list[LoanEvent]:
     """The events that were not reversed, in the order of the fold."""
-    gone = {event.target for event in events if isinstance(event, Reversed)}
+    known = list(events)
+    gone = {event.target for event in known if isinstance(event, Reversed)}
     kept = [
-        event for event in events if event.event_id not in gone and not isinstance(event, Reversed)
+        event for event in known if event.event_id not in gone and not isinstance(event, Reversed)
     ]
     return sorted(kept, key=order)

@@ -46,14 +46,15 @@ def happen(terms: Terms, loan: Loan, event: LoanEvent) -> Step:
 def replay(
     terms: Terms, events: Iterable[LoanEvent], as_of: date, nightly_from: date | None = None
 ) -> Step:
-    """The loan as it stands on the business date `as_of`, after everything dated up to it.
+    """The loan as it stands on the business date `as_of`, after everything dated up to it; what was
+    taken back did not happen, whenever that became known.
 
     The first event is its disbursement, or its purchase. The postings are those of the whole life;
     between two events a stretch of nights is one INTEREST_ACCRUED, from `nightly_from` on each night
     its own.
     Raises ValueError without either.
     """
-    first, *rest = standing([each for each in events if each.value_date <= as_of])
+    first, *rest = (each for each in standing(events) if each.value_date <= as_of)
     if not isinstance(first, Disbursed | Purchased):
         raise ValueError(f"a loan begins with its disbursement or purchase, not with {first}")  # noqa: TRY004 - the order is wrong, not a type
     journal = Journal()
