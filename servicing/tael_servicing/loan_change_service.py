@@ -75,7 +75,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
         """More periods."""
 
         def make(asked: Asked) -> LoanEvent:
-            loan_changes.check_extension(asked.held, request.more_periods)
+            loan_changes.check_extension(asked.transaction, asked.held, request.more_periods)
             plan = Plan(
                 from_due=optional_date(request, "from_due_date"),
                 more_periods=request.more_periods,
@@ -91,6 +91,8 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
         """Another plan."""
 
         def make(asked: Asked) -> LoanEvent:
+            if request.more_periods and not request.re_age:
+                loan_changes.check_extension(asked.transaction, asked.held, request.more_periods)
             rate = None
             if request.HasField("annual_rate"):
                 rate = loan_changes.read_rate(asked.transaction, asked.held, request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -13,25 +12,16 @@ from sqlalchemy import Connection, select
 from tael_client.values import to_decimal
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from tael_runtime.fields import optional_date, read_date
-from tael_servicing import caps, loans, products
-from tael_servicing.arithmetic.dates import months_after
-from tael_servicing.arithmetic.events import (
-    Disbursed,
-    LoanEvent,
-    Prepaid,
-    Reversed,
-    standing,
-)
-from tael_servicing.arithmetic.terms import EarlyInterest, Keep, Terms, Unit
+from tael_servicing import caps, loan_costs, loans, products
+from tael_servicing.arithmetic.dates import most_more_periods
+from tael_servicing.arithmetic.events import Rescheduled, Reversed, standing
 from tael_servicing.enacting import Enacted, enact
 from tael_servicing.loans import Held
 from tael_servicing.product_checks import rate_problem
 from tael_servicing.products import Product
 from tael_servicing.reasons import Reason
-from tael_servicing.tables import loan_event, loan_posting, repayment
+from tael_servicing.tables import loan_event, repayment
 
-SHORT_MONTHS, MIDDLE_MONTHS, LONG_EXTENSION_MONTHS = 12, 60, 36
-"""Up to a year a loan is short, up to five years of middle length (贷款通则 §8, §12)."""
 IRREVERSIBLE = frozenset(("Disbursed", "Purchased", "Returned", "Reversed"))
 
 
@@ -83,23 +73,20 @@ def _product(transaction: Connection, held: Held) -> Product:
     return products.get(transaction, contract.product_code, contract.product_version)
 
 
-def check_extension(held: Held, more_periods: int) -> None:
-    """Raises FailedPrecondition EXTENSION_TOO_LONG (贷款通则 §12)."""
-    frequency = held.terms.frequency
-    if frequency.unit is not Unit.MONTH:
-        days = frequency.every * (7 if frequency.unit is Unit.WEEK else 1)
-        term, more = held.terms.periods * days / 30, more_periods * days / 30
-    else:
-        term, more = held.terms.periods * frequency.every, more_periods * frequency.every
-    start = held.contract.start_date
-    extended = held.loan.rows[-1].due_date > months_after(start, int(term) + 1, start.day)
-    longest = term if term <= SHORT_MONTHS else term / 2
-    if term > MIDDLE_MONTHS:
-        longest = LONG_EXTENSION_MONTHS
-    if more > longest or extended:
+def check_extension(transaction: Connection, held: Held, more_periods: int) -> None:
+    """Raises FailedPrecondition EXTENSION_TOO_LONG (贷款通则 §12) for more periods than the law leaves.
+
+    What a restructuring of arrears (re_age) added, or a holiday moved, was no extension.
+    """
+    made = standing(loans.events_of(transaction, held.contract.loan_id))
+    plans = [each.plan for each in made if isinstance(each, Rescheduled)]
+    already = sum(plan.more_periods for plan in plans if not plan.re_age)
+    most = most_more_periods(held.terms, held.contract.start_date)
+    if already + more_periods > most:
         raise FailedPrecondition(
             Reason.EXTENSION_TOO_LONG,
-            f"a loan of {term:g} months is extended once, by at most {longest:g} months",
+            f"a loan of {held.terms.periods} periods is extended by at most {most} in all; it was by"
+            f" {already}",
         )
 
 
@@ -112,47 +99,8 @@ def check_fee(transaction: Connection, held: Held, name: str, amount: int) -> No
         raise FailedPrecondition(
             Reason.FEE_NOT_DISCLOSED, f"the loan's cost table has these fees: {disclosed}"
         )
-    product = _product(transaction, held)
-    happened = standing(loans.events_of(transaction, held.contract.loan_id))
-    lent = [(each.value_date, each.principal) for each in happened if isinstance(each, Disbursed)]
-    caps.check_fee(
-        transaction,
-        product.lender_type,
-        product.terms,
-        held.terms,
-        held.loan,
-        lent,
-        _paid_ahead(transaction, held, happened),
-        amount,
-    )
-
-
-def _paid_ahead(
-    transaction: Connection, held: Held, happened: Sequence[LoanEvent]
-) -> list[tuple[date, int]]:
-    """What prepayments paid that no row of the schedule shows, by value date."""
-    made = {each.event_id: each for each in happened if isinstance(each, Prepaid)}
-    rows = transaction.execute(
-        select(loan_posting.c.cause, loan_posting.c.amounts).where(
-            loan_posting.c.loan_id == held.contract.loan_id,
-            loan_posting.c.cause.in_(made),
-            loan_posting.c.event == "REPAYMENT_RECEIVED",
-        )
-    )
-    return [
-        (made[row.cause].value_date, _outside_rows(held.terms, made[row.cause], row.amounts))
-        for row in rows
-    ]
-
-
-def _outside_rows(terms: Terms, event: Prepaid, amounts: Mapping[str, int]) -> int:
-    principal_stays = terms.on_what_is_paid or event.keep is Keep.SCHEDULE
-    left = ["prepayment_fee"]
-    if not principal_stays:
-        left.append("principal_normal")
-    if terms.early_interest is EarlyInterest.ON_REPAID:
-        left.append("interest_accrued")
-    return sum(amounts.get(name, 0) for name in left)
+    past = standing(loans.events_of(transaction, held.contract.loan_id))
+    loan_costs.check(transaction, held, _product(transaction, held), past, amount)
 
 
 def reverse(

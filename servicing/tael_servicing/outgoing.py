@@ -173,8 +173,12 @@ class Sender:
 
     def _deliver(self, query: Select[Any], values: dict[str, str]) -> None:
         with self._turns[hash(values["lane"]) % len(self._turns)]:
-            for row in self._waiting(query, values):
-                self._send(row)
+            page_is_full = True
+            while page_is_full:
+                rows = self._waiting(query, values)
+                for row in rows:
+                    self._send(row)
+                page_is_full = len(rows) == ROWS_AT_ONCE
 
     def retry(self, book_id: str) -> None:
         """What the ledger refused before may be sent once more."""

@@ -28,7 +28,7 @@ class Reason(ReasonEnum):
     MORE_THAN_OVERDUE = "It is more than what is due and unpaid."
     WAIVER_EXCEEDS_DUE = "More would be given up than is due and unpaid."
     OVERPAYMENT_EXCEEDED = "It is more than what is held for the customer."
-    EXTENSION_TOO_LONG = "The law lets a loan be extended once and not for so long."
+    EXTENSION_TOO_LONG = "The law does not let a loan be extended by so much in all."
     FEE_NOT_DISCLOSED = "Nothing outside the loan's cost table may be charged."
     NOT_REVERSIBLE = "It is not taken back in this way; the message says how."
     ALREADY_REVERSED = "It was reversed before."

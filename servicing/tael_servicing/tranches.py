@@ -13,10 +13,19 @@ from sqlalchemy import Connection
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
 from tael_runtime.fields import read_amount
-from tael_servicing import bookings, caps, events, lines, loans, payout_orders, payouts, products
+from tael_servicing import (
+    bookings,
+    events,
+    lines,
+    loan_costs,
+    loans,
+    payout_orders,
+    payouts,
+    products,
+)
 from tael_servicing.arithmetic.checks import check
 from tael_servicing.arithmetic.disclosure import upfront
-from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Prepaid, standing
+from tael_servicing.arithmetic.events import Disbursed, standing
 from tael_servicing.arithmetic.fold import happen
 from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.bookings import Batch
@@ -87,21 +96,8 @@ def _check_cost(transaction: Connection, held: Held, product: Product, event: Di
     """Raises FailedPrecondition COST_OVER_CAP for the whole loan, the tranche in it."""
     past = standing([*loans.events_of(transaction, held.contract.loan_id), event])
     fees = sum(upfront(held.terms, event.principal).values())
-    loan = happen(held.terms, held.loan, event).loan
-    caps.check_fee(
-        transaction,
-        product.lender_type,
-        product.terms,
-        held.terms,
-        loan,
-        [(each.value_date, each.principal) for each in past if isinstance(each, Disbursed)],
-        _paid_ahead(past),
-        fees,
-    )
-
-
-def _paid_ahead(past: list[LoanEvent]) -> list[tuple[date, int]]:
-    return [(each.value_date, each.amount) for each in past if isinstance(each, Prepaid)]
+    grown = held.now(happen(held.terms, held.loan, event).loan)
+    loan_costs.check(transaction, grown, product, past, fees)
 
 
 def _promise(

@@ -470,3 +470,13 @@ def test_a_floating_loan_that_begins_late_bears_the_rate_of_its_first_day(
     await_payout(bank, loan_id, "PAID")
     assert bank.loan(loan_id).annual_rate.value == "0.118"
     bank.assert_books_agree()
+
+
+def test_an_instalment_paid_in_advance_makes_a_tranche_no_dearer(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(**TRANCHES)
+    loan_id = bank.lend(principal=money(400_000)).loan_id
+    bank.repay(loan_id, 100_000, "PREPAY_NEXT_DUE")
+    assert bank.loans.DisburseTranche(tranche(loan_id)).payout.state == loan_pb2.PAYOUT_STATE_PAID
+    bank.assert_books_agree()

@@ -100,6 +100,17 @@ def test_an_extension_adds_instalments_as_far_as_the_law_allows(bank: Bank) -> N
     bank.assert_books_agree()
 
 
+def test_a_holiday_is_no_extension_and_another_plan_extends_no_further(bank: Bank) -> None:
+    loan_id = lend(bank, START)
+    bank.change("RescheduleLoan", loan_id, skip_periods=6)
+    bank.change("ExtendLoan", loan_id, more_periods=4)
+    replan = lambda more: bank.change("RescheduleLoan", loan_id, more_periods=more)  # noqa: E731  shorter
+    assert refused(lambda: replan(3)) == "EXTENSION_TOO_LONG"
+    replan(2)
+    assert len(bank.schedule(loan_id)) == 12
+    assert refused(lambda: replan(1)) == "EXTENSION_TOO_LONG"
+
+
 def test_a_late_loan_that_is_re_aged_is_current_again_and_owes_no_less(bank: Bank) -> None:
     loan_id = lend(bank, date(2026, 2, 5))
     before = bank.owes(loan_id)

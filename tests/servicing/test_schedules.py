@@ -7,12 +7,22 @@ from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tael_servicing.arithmetic.dates import months_after, periods
+from tael_servicing.arithmetic.dates import months_after, most_more_periods, periods
 from tael_servicing.arithmetic.schedules import Schedule, accrued_by, build_schedule, spread
-from tael_servicing.arithmetic.terms import Basis, DayCount, FirstPeriod, Maturity, Method, Terms
+from tael_servicing.arithmetic.terms import (
+    Basis,
+    DayCount,
+    FirstPeriod,
+    Frequency,
+    Maturity,
+    Method,
+    Terms,
+    Unit,
+)
 
 ANNUITY = Terms(Method.EQUAL_INSTALMENT, 12, Decimal("0.12"))
 START = date(2026, 1, 15)
@@ -186,3 +196,27 @@ def test_the_nights_of_a_period_sum_to_its_interest(
         sums = [accrued_by(row, date.fromordinal(day), terms) for day in range(begin, end + 1)]
         assert (sums[0], sums[-1]) == (0, row.interest)
         assert sums == sorted(sums)
+
+
+@pytest.mark.parametrize(
+    ("unit", "every", "number", "most"),
+    [
+        (Unit.MONTH, 1, 12, 12),
+        (Unit.MONTH, 1, 13, 6),
+        (Unit.MONTH, 3, 20, 10),
+        (Unit.MONTH, 1, 61, 36),
+        (Unit.MONTH, 3, 24, 12),
+        (Unit.WEEK, 1, 52, 52),
+        (Unit.WEEK, 1, 53, 26),
+        (Unit.DAY, 10, 36, 36),
+        (Unit.DAY, 10, 37, 18),
+        (Unit.DAY, 365, 6, 3),
+    ],
+)
+def test_a_loan_is_extended_by_its_term_by_half_of_it_or_by_three_years(
+    unit: Unit, every: int, number: int, most: int
+) -> None:
+    terms = Terms(
+        Method.EQUAL_INSTALMENT, number, Decimal("0.12"), frequency=Frequency(unit, every)
+    )
+    assert most_more_periods(terms, date(2026, 1, 15)) == most

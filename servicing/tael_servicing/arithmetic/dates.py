@@ -88,6 +88,25 @@ def later(frequency: Frequency, start: date, count: int, anchor: int, rule: Mont
     return start + timedelta(days=days * frequency.every * count)
 
 
+SHORT_MONTHS, MIDDLE_MONTHS, LONG_EXTENSION_MONTHS = 12, 60, 36
+"""Up to a year a loan is short, up to five years of middle length (贷款通则 §8, §12)."""
+
+
+def most_more_periods(terms: Terms, start: date) -> int:
+    """By how many periods the law lets a loan from `start` be extended in all: a short one by its term,
+    one of middle length by half of it, a long one by three years (贷款通则 §12).
+    """
+    frequency, rule = terms.frequency, terms.month_end
+    end = later(frequency, start, terms.periods, start.day, rule)
+    if end <= months_after(start, SHORT_MONTHS, start.day):
+        return terms.periods
+    if end <= months_after(start, MIDDLE_MONTHS, start.day):
+        return terms.periods // 2
+    last = months_after(end, LONG_EXTENSION_MONTHS, end.day)
+    numbers = itertools.count()
+    return next(n for n in numbers if later(frequency, end, n + 1, end.day, rule) > last)
+
+
 def periods(terms: Terms, start: date) -> tuple[Period, ...]:
     """The loan's interest periods, end to end from the day of disbursement."""
     if terms.method is Method.BULLET:
