@@ -17,10 +17,10 @@ from servicing.stories import HARD, START, amounts, day_after, half_up, level, o
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.changing import Plan, projected
 from tael_servicing.arithmetic.difference import refolded
-from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Prepaid, Repaid
+from tael_servicing.arithmetic.events import CurrentPaid, Disbursed, LoanEvent, Prepaid, Repaid
 from tael_servicing.arithmetic.fold import end_day, happen, replay
 from tael_servicing.arithmetic.loan import Loan
-from tael_servicing.arithmetic.prepaying import payoff
+from tael_servicing.arithmetic.prepaying import current_amount, payoff
 from tael_servicing.arithmetic.rounding import Rounding, rounded
 from tael_servicing.arithmetic.terms import (
     Annuity,
@@ -382,3 +382,31 @@ def test_non_accrual_ends_with_the_opening_that_finds_it_cured_however_the_days_
     late = Repaid(date(2026, 8, 18), "09", 10_000)
     told = refolded(PLAIN, [LENT, *paid], late, until)
     assert {each.accruing for each in told.postings} == {True}
+
+
+def test_a_waiver_before_the_payment_of_the_same_day_stands() -> None:
+    """Of 897.37 the charges of 8.88 are given up: who pays the rest owes nothing."""
+    today = date(2026, 3, 7)
+    waived = happened.Waived(today, "01", penalty=788, compound=100)
+    asked = loan_on(today, waived).amount_due
+    assert asked == 88_849
+    loan = refolded(HARD, [LENT, waived], Repaid(today, "02", asked), today).loan
+    assert (loan.amount_due, loan.days_past_due) == (0, 0)
+
+
+def test_what_was_reversed_did_not_happen_on_the_days_before_its_reversal_either() -> None:
+    then, bounced = date(2026, 3, 1), happened.Reversed(date(2026, 3, 10), "02", "01")
+    assert loan_on(then, PAID_FIRST, bounced) == loan_on(then)
+    assert loan_on(then).amount_due > 0
+
+
+def test_a_fee_that_joined_the_running_instalment_is_income_once() -> None:
+    """Charged and re-aged into it: paying it early asks the fee, and does not make it due again."""
+    today = date(2026, 2, 25)
+    charged = happened.Charged(FIRST_DUE, "02", 5_000)
+    planned = happened.Rescheduled(date(2026, 2, 20), "03", Plan(re_age=True))
+    cost = current_amount(HARD, loan_on(today, PAID_FIRST, charged, planned)).total
+    step = replay(HARD, [LENT, PAID_FIRST, charged, planned, CurrentPaid(today, "04", cost)], today)
+    assert totals(step.postings)["FEE_DUE", "fee"] == 5_000
+    assert totals(step.postings)["REPAYMENT_RECEIVED", "fee"] == 5_000
+    assert step.loan.overpayment == 0

@@ -238,6 +238,8 @@ def test_what_was_reversed_never_happened(life: Life, which: int) -> None:
     assert fold.replay(life.terms, reversed_, life.until) == fold.replay(
         life.terms, without, life.until
     )
+    for then in {each.value_date for each in life.events}:
+        assert fold.replay(life.terms, reversed_, then) == fold.replay(life.terms, without, then)
     before = fold.replay(life.terms, life.events, life.until, nightly_from=target.value_date)
     after = fold.replay(life.terms, without, life.until, nightly_from=target.value_date)
     there = difference(before.postings, after.postings)
@@ -272,6 +274,21 @@ def test_paying_the_payoff_closes_the_loan_and_leaves_nothing(life: Life) -> Non
     assert walked.loan.closure is not None
     left = max(quote.overpayment - quote.gross, 0)
     assert loan_balances(life.terms, walked.loan) == ({"overpayment": left} if left else {})
+
+
+@FEW
+@given(life=customers())
+def test_who_pays_what_is_asked_after_a_waiver_owes_nothing_that_day(life: Life) -> None:
+    loan = fold.replay(life.terms, life.events, life.until).loan
+    parts = {part: sum(row.unpaid(part) for row in loan.arrears) for part in Part}
+    forgiven = happened.Waived(
+        life.until, "997", parts[Part.INTEREST] // 2, parts[Part.PENALTY], parts[Part.COMPOUND]
+    )
+    asked = refolded(life.terms, life.events, forgiven, life.until).loan.amount_due
+    if asked and loan.running:
+        paid = Repaid(life.until, "998", asked, Excess.PARK)
+        told = refolded(life.terms, [*life.events, forgiven], paid, life.until)
+        assert not told.loan.anything_due
 
 
 plain = any_terms(12).map(lambda terms: replace(terms, fees=(), residue=Residue.LAST_PRINCIPAL))

@@ -83,10 +83,23 @@ class CostsAdvanced(LoanEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Waived(LoanEvent):
+    """Interest and charges given up, of what is due, oldest first: before any money of the day, which
+    then pays what is still asked, whichever came first.
+    """
+
+    rank = 5
+    interest: int = 0
+    penalty: int = 0
+    compound: int = 0
+    fee: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Returned(LoanEvent):
     """All that was paid out came back, or the goods it paid for never came: as if never lent."""
 
-    rank = 5
+    rank = 6
     amount: int
 
 
@@ -94,7 +107,7 @@ class Returned(LoanEvent):
 class Repaid(LoanEvent):
     """Money for what is due, oldest first; what is more goes as `excess`, or the terms, say."""
 
-    rank = 6
+    rank = 7
     amount: int
     excess: Excess | None = None
 
@@ -103,7 +116,7 @@ class Repaid(LoanEvent):
 class GoodsRefunded(LoanEvent):
     """The merchant returns the price of goods."""
 
-    rank = 7
+    rank = 8
     amount: int
     excess: Excess = Excess.PRINCIPAL
 
@@ -112,7 +125,7 @@ class GoodsRefunded(LoanEvent):
 class GuarantorPaid(LoanEvent):
     """A guarantor or insurer pays for the debtor."""
 
-    rank = 8
+    rank = 9
     amount: int
 
 
@@ -120,7 +133,7 @@ class GuarantorPaid(LoanEvent):
 class CurrentPaid(LoanEvent):
     """The running instalment is paid before its due date."""
 
-    rank = 9
+    rank = 10
     amount: int
 
 
@@ -128,20 +141,9 @@ class CurrentPaid(LoanEvent):
 class Prepaid(LoanEvent):
     """A partial prepayment: principal, its interest to date and the fee, out of `amount`."""
 
-    rank = 10
+    rank = 11
     amount: int
     keep: Keep
-
-
-@dataclass(frozen=True, slots=True)
-class Waived(LoanEvent):
-    """Interest and charges given up, of what is due, oldest first."""
-
-    rank = 11
-    interest: int = 0
-    penalty: int = 0
-    compound: int = 0
-    fee: int = 0
 
 
 @dataclass(frozen=True, slots=True)

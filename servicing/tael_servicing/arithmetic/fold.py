@@ -232,13 +232,13 @@ HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
     happened.Rescheduled: lambda t, loan, j, e: changing.reschedule(t, loan, j, e.plan),
     happened.Charged: _charged,
     happened.CostsAdvanced: _costs,
+    happened.Waived: _waived,
     happened.Returned: lambda t, loan, j, e: leaving.take_back(t, loan, j, e.amount),
     happened.Repaid: _repaid,
     happened.GoodsRefunded: _goods,
     happened.GuarantorPaid: _guarantor,
     happened.CurrentPaid: lambda t, loan, j, e: prepaying.pay_current(t, loan, j, e.amount),
     happened.Prepaid: lambda t, loan, j, e: prepaying.prepay(t, loan, j, e.amount, e.keep),
-    happened.Waived: _waived,
     happened.Settled: lambda t, loan, j, e: prepaying.settle(
         t, loan, j, e.amount, event="REPAYMENT_RECEIVED"
     ),

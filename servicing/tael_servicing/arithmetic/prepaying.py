@@ -91,9 +91,13 @@ def _begun(loan: Loan, row: Owed) -> bool:
 
 
 def _running_fee(loan: Loan, current: Owed) -> int:
-    """The running period's own fee once it has begun, and what was charged on the row before."""
-    unpaid = current.unpaid(Part.FEE)
-    return unpaid if _begun(loan, current) else unpaid - current.instalment.fee
+    """The running period's own fee once it has begun, and what was asked before."""
+    return current.unpaid(Part.FEE) if _begun(loan, current) else _fee_asked(current)
+
+
+def _fee_asked(current: Owed) -> int:
+    """Of the running row's fee, what was due before and joined it: it is income already (FEE_DUE)."""
+    return current.unpaid(Part.FEE) - current.instalment.fee
 
 
 def prepayment_fee(terms: Terms, loan: Loan, principal: int) -> int:
@@ -142,8 +146,7 @@ def _true_up(
     accrued = loan.deferred + current_accrual(terms, loan) + current.carried - current.paid[1]
     event = "INTEREST_TRUED_UP" if loan.accruing else "INTEREST_ACCRUED"
     journal.post(event, loan, interest=interest_to_date - accrued)
-    fee = _running_fee(loan, current) - (current.unpaid(Part.FEE) - current.instalment.fee)
-    journal.post("FEE_DUE", loan, fee=fee)
+    journal.post("FEE_DUE", loan, fee=_running_fee(loan, current) - _fee_asked(current))
 
 
 def _ahead(loan: Loan, current: Owed, quote: Payoff) -> dict[str, int]:
@@ -313,8 +316,7 @@ def pay_current(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None
     left -= asked.total
     loan.overpayment += left
     fee = asked.fee
-    if fee:
-        journal.post("FEE_DUE", loan, fee=fee)
+    journal.post("FEE_DUE", loan, fee=fee - _fee_asked(current))
     accounts["principal_normal"] = accounts.get("principal_normal", 0) + asked.principal
     accounts["fee"] = accounts.get("fee", 0) + fee
     accounts["penalty"] = accounts.get("penalty", 0) + asked.penalty
