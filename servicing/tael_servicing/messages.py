@@ -32,7 +32,7 @@ def loan(held: Held) -> pb.Loan:
         annual_rate=from_decimal(now.annual_rate),
         periods=contract.periods,
         start_date=from_date(contract.start_date),
-        maturity_date=from_date(now.rows[-1].instalment.due_date),
+        maturity_date=from_date(_maturity(now)),
         state=pb.LoanState.Value(f"LOAN_STATE_{held.state}"),
         dpd=held.dpd,
         payment_id=contract.payment_id,
@@ -58,6 +58,11 @@ def loan(held: Held) -> pb.Loan:
             message.next_due_date.CopyFrom(from_date(now.current.instalment.due_date))
             message.next_due_amount = now.current.owed
     return message
+
+
+def _maturity(loan: Loan) -> date:
+    """When its last instalment is due, whatever fees are charged after."""
+    return next(row.due_date for row in reversed(loan.rows) if not row.charged)
 
 
 def balances(held: Held) -> pb.LoanBalances:

@@ -31,6 +31,7 @@ from tael_servicing.arithmetic.terms import (
     Fee,
     FeeAt,
     FeeOn,
+    Frequency,
     Keep,
     Method,
     Overdue,
@@ -38,6 +39,7 @@ from tael_servicing.arithmetic.terms import (
     Partial,
     Shift,
     Terms,
+    Unit,
 )
 
 PLAIN = replace(HARD, compound_enabled=False)
@@ -410,3 +412,38 @@ def test_a_fee_that_joined_the_running_instalment_is_income_once() -> None:
     assert totals(step.postings)["FEE_DUE", "fee"] == 5_000
     assert totals(step.postings)["REPAYMENT_RECEIVED", "fee"] == 5_000
     assert step.loan.overpayment == 0
+
+
+def test_a_fee_is_late_from_the_day_it_was_charged_on_and_asks_no_fee_of_its_own() -> None:
+    """On a quarterly loan whose last instalment is 90 days old, and on one not yet due at all."""
+    late = Fee("late", FeeAt.LATE, amount=3_000)
+    terms = replace(PLAIN, frequency=Frequency(Unit.MONTH, 3), periods=4, fees=(late,))
+    first, charge = date(2026, 4, 15), date(2026, 7, 14)
+    paid = Repaid(first, "01", loan_on(first, terms=terms).amount_due)
+    charged = happened.Charged(charge, "02", 5_000)
+    for until, days in ((charge, 0), (day_after(charge, 1), 1)):
+        loan = loan_on(until, paid, charged, terms=terms)
+        assert (loan.days_past_due, loan.nonaccrual_since) == (days, None)
+        assert loan.rows[1].owed == 5_000
+    young = loan_on(date(2026, 1, 20), happened.Charged(date(2026, 1, 20), "01", 5_000))
+    assert (young.amount_due, young.days_past_due) == (5_000, 0)
+
+
+def test_money_refunded_whose_source_bounces_is_owed_again_by_a_closed_loan_too() -> None:
+    settled, today = date(2026, 1, 25), date(2026, 1, 28)
+    whole = payoff(HARD, loan_on(settled)).total
+    events = [
+        LENT,
+        happened.Settled(settled, "01", whole),
+        happened.Parked(date(2026, 1, 26), "02", 5_000),
+        happened.OverpaymentRefunded(date(2026, 1, 27), "03", 5_000),
+    ]
+    bounced = happened.Reversed(today, "04", "02")
+    loan = refolded(HARD, events, bounced, today).loan
+    assert (loan.closure, loan.overpayment, loan.days_past_due) == (None, 0, 1)
+    assert owed(HARD, loan) == {"principal_overdue": 5_000, "penalty": 3}
+    lost = [*events[:1], happened.WrittenOff(settled, "01"), *events[2:]]
+    claim = loan_on(today, lost[1]).claim
+    assert claim is not None
+    after = refolded(HARD, lost, bounced, today).loan
+    assert after.claim == claim._replace(principal=claim.principal + 5_000)

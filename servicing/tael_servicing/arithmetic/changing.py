@@ -63,10 +63,11 @@ def add_tranche(terms: Terms, loan: Loan, journal: Journal, principal: int) -> N
     if loan.cost is not None:
         loan.cost += principal
     if loan.claim is not None:
-        _lend_on_a_claim(loan, journal, principal)
+        lend_on_a_claim(loan, journal, principal)
         return
     if loan.current is None or loan.closure is not None:
-        _reopen(terms, loan)
+        reopen(loan)
+        _append_period(terms, loan)
     if loan.nonaccrual_since is not None:
         # The payout stands as normal: it joins what is impaired.
         journal.post("NON_ACCRUAL_ENTERED", loan, principal_normal=principal)
@@ -78,31 +79,33 @@ def add_tranche(terms: Terms, loan: Loan, journal: Journal, principal: int) -> N
         row.instalment = row.instalment._replace(balance_after=left)
     loan.rows[-1].due[Part.PRINCIPAL] += principal - down
     if down:
-        _insert_down_payment(loan, down)
+        ask_at_once(loan, principal=down)
     replan(terms, loan, journal, fixed_share=None, cut=True, stands=stands)
 
 
-def _lend_on_a_claim(loan: Loan, journal: Journal, principal: int) -> None:
+def lend_on_a_claim(loan: Loan, journal: Journal, principal: int) -> None:
+    """What is lent on a loan that is written off joins its claim."""
     assert loan.claim is not None
     journal.post("NON_ACCRUAL_ENTERED", loan, principal_normal=principal)
     journal.post("LOAN_WRITTEN_OFF", loan, allowance_top_up=principal, principal=principal)
     loan.claim = loan.claim._replace(principal=loan.claim.principal + principal)
 
 
-def _reopen(terms: Terms, loan: Loan) -> None:
-    """A matured loan runs on; what a closed one was let off or sold does not come back."""
-    if loan.closure is not None:
-        loan.closure = loan.nonaccrual_since = loan.recognised = loan.cost = None
-        loan.deferred = 0
-        for row in loan.rows[loan.settled_count :]:
-            row.due = row.paid.copy()
-        loan.due_count = loan.settled_count = len(loan.rows)
-    _append_period(terms, loan)
+def reopen(loan: Loan) -> None:
+    """A closed loan runs on; what it was let off or sold does not come back."""
+    if loan.closure is None:
+        return
+    loan.closure = loan.nonaccrual_since = loan.recognised = loan.cost = None
+    loan.deferred = 0
+    for row in loan.rows[loan.settled_count :]:
+        row.due = row.paid.copy()
+    loan.due_count = loan.settled_count = len(loan.rows)
 
 
-def _insert_down_payment(loan: Loan, down: int) -> None:
+def ask_at_once(loan: Loan, *, principal: int = 0, fee: int = 0) -> None:
+    """A row of its own, without a number of the schedule, that is due today: a down payment, a fee."""
     today = Period(0, loan.business_date, loan.business_date, whole=False)
-    row = Owed.of(Instalment(today, down, 0, loan.undue_principal))
+    row = Owed.of(Instalment(today, principal, 0, loan.undue_principal, fee))
     loan.rows.insert(loan.due_count, row)
     loan.due_count += 1
 
@@ -299,9 +302,9 @@ def _respread(
 
 def _append_period(terms: Terms, loan: Loan) -> None:
     """A matured loan gets a period that runs from today, for a plan to begin with."""
-    last = loan.rows[-1].instalment.period
+    last = max(row.number for row in loan.rows)
     end = later(terms.frequency, loan.business_date, 1, loan.business_date.day, terms.month_end)
-    period = Period(last.number + 1, loan.business_date, end, whole=False)
+    period = Period(last + 1, loan.business_date, end, whole=False)
     loan.rows.append(Owed.of(Instalment(period, 0, 0, 0, since=loan.business_date)))
 
 

@@ -43,7 +43,7 @@ def transfer_overdue(terms: Terms, loan: Loan, journal: Journal) -> None:
         principal += row.principal_unpaid
         if terms.grace is Grace.RETROACTIVE:
             _carry(terms, loan, row, nights)
-        for fee in terms.late_fees:
+        for fee in () if row.charged else terms.late_fees:
             late = _late_fee(terms, fee, row)
             if fee.penalty:
                 row.due[Part.PENALTY] += late

@@ -68,7 +68,7 @@ class Rescheduled(LoanEvent):
 
 @dataclass(frozen=True, slots=True)
 class Charged(LoanEvent):
-    """A fee, due at once."""
+    """A fee, due at once: a row of its own, late from its value date on."""
 
     rank = 3
     amount: int

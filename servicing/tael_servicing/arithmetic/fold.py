@@ -188,8 +188,7 @@ def _guarantor(terms: Terms, loan: Loan, journal: Journal, event: happened.Guara
 
 
 def _charged(_terms: Terms, loan: Loan, journal: Journal, event: happened.Charged) -> None:
-    loan.own(max(loan.due_count - 1, 0)).due[Part.FEE] += event.amount
-    loan.settled_count = min(loan.settled_count, max(loan.due_count - 1, 0))
+    changing.ask_at_once(loan, fee=event.amount)
     journal.post("FEE_DUE", loan, fee=event.amount)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from tael_servicing.arithmetic.changing import ask_at_once, lend_on_a_claim, reopen
 from tael_servicing.arithmetic.day import enter_nonaccrual
 from tael_servicing.arithmetic.loan import (
     NO_ALLOWANCE,
@@ -187,7 +188,7 @@ def park(loan: Loan, journal: Journal, amount: int) -> None:
 
 def refund_overpayment(terms: Terms, loan: Loan, journal: Journal, amount: int, funds: str) -> None:
     """What is held goes back to the customer. What another past leaves uncovered was lent: it is
-    principal of the next instalment.
+    principal of the next instalment; where none follows, due at once; of a claim, its principal.
     """
     covered = min(amount, loan.overpayment)
     loan.overpayment -= covered
@@ -195,12 +196,17 @@ def refund_overpayment(terms: Terms, loan: Loan, journal: Journal, amount: int, 
     lent = amount - covered
     if not lent:
         return
-    if loan.claim is not None or loan.closure is not None or loan.current is None:
-        loan.overpayment -= lent
-        return
+    reopen(loan)
     to_date = earned(terms, loan)
-    stands = "principal_normal" if loan.nonaccrual_since is None else "principal_impaired"
+    impaired = loan.nonaccrual_since is not None and loan.claim is None
+    stands = "principal_impaired" if impaired else "principal_normal"
     journal.post("REPAYMENT_RECEIVED", loan, **{stands: -lent}, overpayment=lent)
+    if loan.claim is not None:
+        lend_on_a_claim(loan, journal, lent)
+        return
+    if loan.current is None:
+        ask_at_once(loan, principal=lent)
+        return
     loan.current.due[Part.PRINCIPAL] += lent
     loan.current.lent += lent
     if terms.method is not Method.FLAT:

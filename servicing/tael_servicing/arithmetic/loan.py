@@ -116,6 +116,11 @@ class Owed:
         return self.instalment.period.number
 
     @property
+    def charged(self) -> bool:
+        """A fee that was asked by itself, of no instalment."""
+        return not self.number and not self.instalment.principal
+
+    @property
     def due_date(self) -> date:
         """The period's end."""
         return self.instalment.period.end

@@ -208,7 +208,7 @@ def _to_the_running(loan: Loan, ahead: Sequence[Owed], principal: int) -> None:
 
     What the later rows then ask less is the replanning's to find.
     """
-    last = loan.due_count - 1
+    last = max((i for i in range(loan.due_count) if not loan.rows[i].charged), default=-1)
     if last >= 0 and loan.rows[last].due_date == loan.business_date and loan.rows[last].settled:
         row = loan.own(last)
         row.due[Part.PRINCIPAL] += principal

@@ -62,7 +62,7 @@ class OpenDay(LoanStep):
             stirred = loan is not before.loan and loan != before.loan
             if stirred or held.state != before.state:
                 changed.append(held)
-            if loan.due_count > before.loan.due_count or _due_when_lent(held, closing.day):
+            if loan.due_count > before.loan.due_count or _due_by_itself(held, closing.day):
                 due.append(held)
             _tell(transaction, before, held)
             summary.count(postings)
@@ -73,8 +73,8 @@ class OpenDay(LoanStep):
         return summary
 
 
-def _due_when_lent(held: Held, day: date) -> bool:
-    """A down payment fell due as money was paid out on the day that ends: no round asked for it."""
+def _due_by_itself(held: Held, day: date) -> bool:
+    """A down payment or a fee fell due at once on the day that ends: no round asked for it."""
     return any(not row.number and row.due_date == day for row in held.loan.arrears)
 
 

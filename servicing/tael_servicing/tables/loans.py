@@ -166,7 +166,7 @@ loan_balance = Table(
     Column("loan_id", SORTED, primary_key=True),
     Column("book_id", SORTED, nullable=False),
     *amounts(*BALANCES),
-    none_negative("loan_balance", *BALANCES[:-1]),
+    none_negative("loan_balance", *BALANCES),
     # Whose money waits for something to fall due.
     Index("loan_balance_held", "book_id", "loan_id", postgresql_where=text("overpayment > 0")),
     comment="what the loan owed by ledger account when it was last written: its lines have grown",

@@ -179,7 +179,7 @@ def upgrade() -> None:
     sa.Column('allowance_stage2', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('allowance_stage3', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('overpayment', sa.BigInteger(), server_default='0', nullable=False),
-    sa.CheckConstraint('principal_normal >= 0 AND principal_overdue >= 0 AND principal_impaired >= 0 AND interest_accrued >= 0 AND interest_due >= 0 AND penalty >= 0 AND compound >= 0 AND fee >= 0 AND legal_costs >= 0 AND offbalance_interest >= 0 AND offbalance_penalty >= 0 AND offbalance_compound >= 0 AND claimed_principal >= 0 AND written_off_principal >= 0 AND written_off_interest >= 0 AND allowance_stage1 >= 0 AND allowance_stage2 >= 0 AND allowance_stage3 >= 0', name='loan_balance_amounts'),
+    sa.CheckConstraint('principal_normal >= 0 AND principal_overdue >= 0 AND principal_impaired >= 0 AND interest_accrued >= 0 AND interest_due >= 0 AND penalty >= 0 AND compound >= 0 AND fee >= 0 AND legal_costs >= 0 AND offbalance_interest >= 0 AND offbalance_penalty >= 0 AND offbalance_compound >= 0 AND claimed_principal >= 0 AND written_off_principal >= 0 AND written_off_interest >= 0 AND allowance_stage1 >= 0 AND allowance_stage2 >= 0 AND allowance_stage3 >= 0 AND overpayment >= 0', name='loan_balance_amounts'),
     sa.PrimaryKeyConstraint('loan_id'),
     comment='what the loan owed by ledger account when it was last written: its lines have grown',
     postgresql_with={'fillfactor': 80}
