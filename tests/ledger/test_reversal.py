@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from ledger.ledger_case import LedgerUnderTest, lines
 from ledger.posting_case import (
@@ -85,6 +87,20 @@ def test_a_large_entry_is_taken_back_line_by_line(
     for number in (columns[0][0], columns[0][count // 2 - 1], columns[0][-1]):
         assert book.balance(number) == 0
     assert book.findings() == []
+
+
+def test_a_book_newer_than_the_stores_statistics_is_read_by_its_keys(
+    new_book: Callable[..., LedgerUnderTest],
+) -> None:
+    """The store has analysed forty books, and takes the forty-first for empty: reading the book once a
+    line would outlast the call's deadline.
+    """
+    for _ in range(40):
+        post(new_book(), pay_in(5))
+    book = new_book()
+    book.house.sql("ANALYZE account", "ledger", write=True)
+    sequence = post_columns(book, many(20_000)).sequence
+    assert len(reverse(book, sequence, RED_INK).entry.lines) == 20_000
 
 
 def test_an_entry_weighs_its_lines_when_it_is_reversed() -> None:

@@ -4,7 +4,7 @@ from alembic import op
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from tael_ledger.migrations import guards_002
+from tael_ledger.migrations import books_002, guards_002
 
 revision = 'ledger_002'
 down_revision = None
@@ -265,6 +265,8 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('book_id', 'origin'),
     comment='which entry reversed which: once means once'
     )
+    for statement in books_002.PLANNED:
+        op.execute(statement)
     # As the connection's path has it: the schema that is being migrated.
     schema = op.get_bind().scalar(sa.text("SELECT current_schema()"))
     for statement in guards_002.guarding(schema):
