@@ -22,21 +22,17 @@ import psycopg2
 import typer
 from rich.table import Table
 
-from bench import opening, portfolio
+from bench import building, opening, portfolio
+from bench.building import Site
 from bench.eod_floor import Floor
 from bench.house import BOOK, Ledger, Server, Store
-from bench.portfolio import CONTRACTS
 from bench.processes import Process
 from bench.report import Figure, console, rate, say, show
-from tael.ledger.v1.ledger_pb2 import VAT_MODE_SPLIT, CreateBookRequest
 from tael.servicing.v1.end_of_day_pb2 import RUN_STATE_DONE, EndOfDayRun, RunEndOfDayRequest
 from tael.servicing.v1.end_of_day_pb2_grpc import EndOfDayServiceStub
-from tael.servicing.v1.product_pb2 import PublishProductRequest
 from tael.servicing.v1.product_pb2_grpc import ProductServiceStub
 from tael_client.values import from_date
-from tael_runtime.database import open_database
 from tael_runtime.settings import Settings
-from tael_servicing.tables import metadata
 
 LOANS = 1_000_000
 """Targets are for so many; fewer have their share of the time."""
@@ -126,40 +122,18 @@ def _build(store: Store, loans: int, day: date) -> None:
     with _administration(store) as cursor:
         cursor.execute("DROP DATABASE IF EXISTS bench_build")
     house = House(store, "build")
-    _open_book(house, day)
-    settings = Settings(data_dir=store.folder, database_name=house.ledger.database)
-    database = open_database(settings, "servicing", "tael_servicing", metadata)
-    portfolio.write(database, day, min(loans, CONTRACTS))
-    database.close()
-    say("contracts written")
-    portfolio.multiply(lambda: house.ledger.connect("servicing"), loans)
-    say("loans written")
-    with closing(house.ledger.connect("servicing")) as connection:
-        accounts = opening.import_all(house.ledger, connection, day)
-    say(f"{accounts:,} opening balances imported")
+    site = Site(
+        house.ledger.journal,
+        house.servicing.connection.stub(ProductServiceStub),
+        Settings(data_dir=store.folder, database_name=house.ledger.database),
+        lambda: house.ledger.connect("servicing"),
+    )
+    building.build(site, loans, day, say)
     store.end_servers()
     with closing(house.ledger.connect("servicing")) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("VACUUM (ANALYZE, FREEZE)")
-
-
-def _open_book(house: House, day: date) -> None:
-    house.ledger.journal.CreateBook(
-        CreateBookRequest(
-            request_id="book",
-            book_id=BOOK,
-            legal_entity="Bench",
-            currency_code="CNY",
-            vat_mode=VAT_MODE_SPLIT,
-            business_date=from_date(day),
-        )
-    )
-    publish = house.servicing.connection.stub(ProductServiceStub).PublishProduct
-    for code, terms in portfolio.products().items():
-        publish(
-            PublishProductRequest(request_id=code, code=code, name=code, terms=terms, book_id=BOOK)
-        )
 
 
 @dataclass(frozen=True)

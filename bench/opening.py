@@ -7,13 +7,14 @@ from contextlib import closing
 from datetime import date
 from typing import Any
 
-from bench.house import BOOK, Ledger
+from bench.house import BOOK
 from tael.ledger.v1.ledger_pb2 import (
     ControlTotals,
     ImportOpeningBalancesRequest,
     LineColumns,
     OpeningBalancesHeader,
 )
+from tael.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from tael_client.values import from_date
 from tael_servicing.end_of_day.checks import CODES, COMMITMENTS
 
@@ -28,7 +29,7 @@ Balance = tuple[str, int]
 """An account's number, and what stands on its normal side in minor units."""
 
 
-def import_all(ledger: Ledger, connection: Any, day: date) -> int:
+def import_all(journal: LedgerServiceStub, connection: Any, day: date) -> int:
     """Imports the balances of every loan and line of the book; returns how many accounts.
 
     connection: psycopg2's, in servicing's schema.
@@ -39,23 +40,23 @@ def import_all(ledger: Ledger, connection: Any, day: date) -> int:
             f"SELECT '{code}:LOAN:' || loan_id, {column} FROM loan_balance "
             f"WHERE book_id = '{BOOK}' AND {column} <> 0 ORDER BY loan_id"
         )
-        imported += _import(ledger, connection, day, code, query)
+        imported += _import(journal, connection, day, code, query)
     undrawn = "credit_limit - used - reserved"
     query = (
         f"SELECT '{COMMITMENTS}:LINE:' || line_id, {undrawn} FROM credit_line "
         f"WHERE book_id = '{BOOK}' AND {undrawn} <> 0 ORDER BY line_id"
     )
-    return imported + _import(ledger, connection, day, COMMITMENTS, query)
+    return imported + _import(journal, connection, day, COMMITMENTS, query)
 
 
-def _import(ledger: Ledger, connection: Any, day: date, code: str, query: str) -> int:
+def _import(journal: LedgerServiceStub, connection: Any, day: date, code: str, query: str) -> int:
     imported = 0
     with closing(connection.cursor(f"balances_{code.replace('.', '_')}")) as cursor:
         cursor.itersize = ACCOUNTS_A_CHUNK
         cursor.execute(query)
         while balances := cursor.fetchmany(ACCOUNTS_AN_IMPORT):
             name = f"opening:{code}:{imported}"
-            ledger.journal.ImportOpeningBalances(_request(name, day, code, balances))
+            journal.ImportOpeningBalances(_request(name, day, code, balances))
             imported += len(balances)
     return imported
 
