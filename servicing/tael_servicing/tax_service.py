@@ -47,7 +47,7 @@ class Taxes(tax_pb2_grpc.TaxServiceServicer):
 
         def due(transaction: Connection) -> int | None:
             if balances is not None:
-                return taxes.vat_to_transfer(balances)
+                return taxes.vat_to_transfer(transaction, book_id, balances)
             if step == "GENERAL_RESERVE_APPROPRIATED":
                 return None
             return taxes.owed(transaction, book_id, first, step, rate)
@@ -95,7 +95,7 @@ class Taxes(tax_pb2_grpc.TaxServiceServicer):
         """The VAT accounts as they stood when the month ended."""
         request = ledger.GetBalancesRequest(
             book_id=book_id,
-            account_numbers=[taxes.OUTPUT, taxes.INPUT, taxes.TRANSFERRED],
+            account_numbers=[taxes.OUTPUT, taxes.INPUT],
             booking_date=from_date(last),
         )
         answer = self._desk.ledger.GetBalances(request)

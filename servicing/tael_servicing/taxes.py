@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from tael.servicing.v1 import tax_pb2 as pb
@@ -21,7 +21,7 @@ from tael_servicing.books import BookDay
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import tax_entry
 
-OUTPUT, INPUT, TRANSFERRED = "2221.01.07", "2221.01.01", "2221.01.04"
+OUTPUT, INPUT = "2221.01.07", "2221.01.01"
 SURTAX_RATE = Decimal("0.12")
 """城市维护建设税 7 %, 教育费附加 3 %, 地方教育附加 2 % of the VAT paid."""
 AMOUNT_TYPES = {
@@ -32,6 +32,8 @@ AMOUNT_TYPES = {
     "GENERAL_RESERVE_APPROPRIATED": "general_reserve",
 }
 """By business event: TaxStep without its prefix."""
+LOCK = text("SELECT pg_advisory_xact_lock(hashtext('tax'), hashtext(:book_id))")
+"""Months are transferred one after the other."""
 PAYS = {"VAT_PAID": "VAT_TRANSFERRED_OUT", "SURTAX_PAID": "SURTAX_ACCRUED"}
 """What a payment pays."""
 
@@ -68,12 +70,19 @@ def period_of(step: str, day: date) -> tuple[date, date]:
     return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
-def vat_to_transfer(balances: Mapping[str, int]) -> int:
-    """Output less input VAT that was not transferred out before, minor units.
+def vat_to_transfer(transaction: Connection, book_id: str, balances: Mapping[str, int]) -> int:
+    """Output less input VAT of a month and all before it that was not transferred out, whenever that
+    was booked; minor units.
 
     Negative where more was paid to suppliers than taken from customers: it waits (留抵税额).
     """
-    return balances[OUTPUT] - balances[INPUT] - balances[TRANSFERRED]
+    transaction.execute(LOCK, {"book_id": book_id})
+    transferred = transaction.execute(
+        select(func.coalesce(func.sum(tax_entry.c.amount), 0)).where(
+            tax_entry.c.book_id == book_id, tax_entry.c.step == "VAT_TRANSFERRED_OUT"
+        )
+    ).scalar_one()
+    return balances[OUTPUT] - balances[INPUT] - int(transferred)
 
 
 def owed(transaction: Connection, book_id: str, period: date, step: str, rate: Decimal) -> int:

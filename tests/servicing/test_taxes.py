@@ -11,18 +11,20 @@ import pytest
 
 from support import House, refusal, rid
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
+from tael.servicing.v1 import end_of_day_pb2, end_of_day_pb2_grpc, tax_pb2_grpc
 from tael.servicing.v1 import tax_pb2 as pb
-from tael.servicing.v1 import tax_pb2_grpc
 from tael_client.values import from_date, money
-from tael_servicing.taxes import INPUT, OUTPUT, TRANSFERRED, period_of, vat_to_transfer
+from tael_servicing.taxes import period_of
 
 LAST = date(2026, 1, 31)
+TRANSFERRED = "2221.01.04"
 
 
 class TaxBook:
     """A book of VAT mode SPLIT with output VAT of 100.00 and input VAT of 20.00 in January."""
 
     def __init__(self, house: House, name: str, vat_mode: Any = ledger_pb2.VAT_MODE_SPLIT) -> None:
+        self.house, self.day = house, LAST
         self.ledger = house.client("ledger", ledger_pb2_grpc.LedgerServiceStub)
         self.taxes = house.client("servicing", tax_pb2_grpc.TaxServiceStub)
         self.book = name
@@ -43,10 +45,34 @@ class TaxBook:
         self._post("COMMISSION_DUE", "PARTNER", commission=35_333, commission_vat=2_000)
         self._post("ENTRUSTED_LOAN_FEE_CHARGED", "ENTRUSTER", fee=176_667, fee_vat=10_000)
 
+    def end_days(self, until: date) -> None:
+        """Ends day after day until `until` is open."""
+        day_ends = self.house.client("servicing", end_of_day_pb2_grpc.EndOfDayServiceStub)
+        request = end_of_day_pb2.CatchUpRequest(book_id=self.book, open_date=from_date(until))
+        assert list(day_ends.CatchUp(request))
+        self.day = until
+
+    def tax(self, amount: int) -> None:
+        """Output VAT that no other account of servicing's is beside."""
+        lines = [
+            ledger_pb2.PostingLine(
+                account_number="1002", side=ledger_pb2.SIDE_DEBIT, amount=amount
+            ),
+            ledger_pb2.PostingLine(
+                account_number="2221.01.07", side=ledger_pb2.SIDE_CREDIT, amount=amount
+            ),
+        ]
+        entry = ledger_pb2.NewEntry(
+            event="MANUAL_ADJUSTMENT", value_date=from_date(self.day), lines=lines
+        )
+        self.ledger.PostEntries(
+            ledger_pb2.PostEntriesRequest(request_id=rid(), book_id=self.book, entries=[entry])
+        )
+
     def _post(self, event: str, owner_type: str, **amounts: int) -> None:
         told = ledger_pb2.BusinessEvent(
             event=event,
-            value_date=from_date(LAST),
+            value_date=from_date(self.day),
             owners=[ledger_pb2.Owner(owner_type=owner_type, owner_id="somebody")],
             amounts=[
                 ledger_pb2.EventAmount(amount_type=name, minor_units=amount)
@@ -118,6 +144,18 @@ def test_a_month_s_vat_and_surtaxes_are_transferred_accrued_and_paid(house: Hous
     ]
 
 
+def test_months_whose_vat_is_transferred_late_are_each_transferred_once(house: House) -> None:
+    book = TaxBook(house, "late-book")
+    book.tax(8_000)
+    book.end_days(date(2026, 2, 28))
+    book.tax(8_000)
+    book.end_days(date(2026, 3, 1))
+    assert book.record("VAT_TRANSFERRED_OUT", amount=money(7_000)) == 7_000
+    february = {"period": date(2026, 2, 1)}
+    assert book.record("VAT_TRANSFERRED_OUT", **february) == 9_000, "and what January left"
+    assert (book.balance(TRANSFERRED), book.balance("2221.02")) == (16_000, 16_000)
+
+
 def test_a_repeated_call_books_once_and_other_vat_modes_have_no_vat(house: House) -> None:
     book = TaxBook(house, "plain-book", ledger_pb2.VAT_MODE_NONE)
     assert book.refused("VAT_TRANSFERRED_OUT") == "VAT_MODE"
@@ -138,4 +176,3 @@ def test_a_period_is_a_month_or_for_the_reserve_a_year() -> None:
     reserve = period_of("GENERAL_RESERVE_APPROPRIATED", leap)
     assert reserve == (date(2028, 1, 1), date(2028, 12, 31))
     assert period_of("VAT_PAID", date(2026, 12, 31))[1] == date(2026, 12, 31)
-    assert vat_to_transfer({OUTPUT: 10, INPUT: 30, TRANSFERRED: 0}) == -20
