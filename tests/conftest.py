@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support import House
+from support import House, migrate_once
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 
 # The suite draws the same examples every time; TAEL_HYPOTHESIS=explore draws others.
@@ -42,7 +42,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The data folder whose cluster the run shares."""
-    return Path(os.environ[FOLDER])
+    folder = Path(os.environ[FOLDER])
+    migrate_once(folder)
+    return folder
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -18,17 +19,21 @@ from uuid import uuid4
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import create_engine, text
 
 from tael_client import Connection, Credentials
 from tael_client.values import from_date
 from tael_runtime.clock import SHANGHAI, set_clock
+from tael_runtime.database import open_database
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 from tael_runtime.server import RunningService, Service
 from tael_runtime.settings import PORTS, ServiceSettings, Settings
 
 StubT = TypeVar("StubT")
 ROOT = Path(__file__).resolve().parents[1]
+STORED = ("ledger", "servicing", "risk", "origination", "collections", "simulators")
+"""Services that have tables."""
 
 
 # A killed service's port is its own until it is started again: no port is given out twice, none that
@@ -68,6 +73,42 @@ def day(text_date: str) -> Any:
     return from_date(date.fromisoformat(text_date))
 
 
+MIGRATED = "migrated"
+"""The database that has every service's tables and no rows."""
+
+
+@contextmanager
+def administer(data_dir: Path) -> Iterator[SqlConnection | None]:
+    """A superuser's connection to a data folder's cluster; None where it does not run."""
+    cluster = EmbeddedPostgres(data_dir)
+    if not cluster.is_running():
+        yield None
+        return
+    admin = create_engine(cluster.url("postgres", "tael"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        yield connection
+    admin.dispose()
+
+
+def _has_database(connection: SqlConnection, name: str) -> bool:
+    query = text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name)")
+    return bool(connection.execute(query, {"name": name}).scalar_one())
+
+
+def migrate_once(data_dir: Path) -> None:
+    """Makes `MIGRATED`, once for all processes of a run."""
+    EmbeddedPostgres(data_dir).start()
+    settings = Settings(data_dir=data_dir, database_name=f"{MIGRATED}_new")
+    with administer(data_dir) as connection:
+        assert connection is not None
+        connection.execute(text(f"SELECT pg_advisory_lock(hashtext('{MIGRATED}'))"))
+        if _has_database(connection, MIGRATED):
+            return
+        for service in map(load, STORED):
+            open_database(settings, service.name, service.package, service.metadata).close()
+        connection.execute(text(f"ALTER DATABASE {MIGRATED}_new RENAME TO {MIGRATED}"))
+
+
 class House:
     """Services in this process (`start`) or as processes of their own (`spawn`), one database."""
 
@@ -87,18 +128,21 @@ class House:
                 **overrides,
             }
         )
+        self._copied = False
         self.running: dict[str, RunningService] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._connections: dict[tuple[str, str], Connection] = {}
 
     def start(self, *names: str) -> Self:
         """Starts services in this process, in the order given."""
+        self._copy_store()
         for name in names:
             self.running[name] = RunningService(load(name), self.settings)
         return self
 
     def spawn(self, *names: str) -> Self:
         """Starts services as processes; they can be killed. Their logs are in `log_of`."""
+        self._copy_store()
         environment = {**os.environ, **self.environment()}
         for name in names:
             with self.log_of(name).open("ab") as log:
@@ -111,6 +155,18 @@ class House:
         for name in names:
             self.await_ready(name)
         return self
+
+    def _copy_store(self) -> None:
+        """Begins on a copy of what the migrations make, where the run has made it: they take longer."""
+        if self._copied:
+            return
+        self._copied = True
+        with administer(self.data_dir) as connection:
+            name = self.settings.database_name
+            if connection is None or _has_database(connection, name):
+                return
+            if _has_database(connection, MIGRATED):
+                connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE {MIGRATED}'))
 
     def log_of(self, name: str) -> Path:
         """What a spawned service wrote."""
@@ -188,13 +244,10 @@ class House:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        cluster = EmbeddedPostgres(self.settings.data_dir)
-        if cluster.is_running():
-            admin = create_engine(cluster.url("postgres", "tael"), isolation_level="AUTOCOMMIT")
-            with admin.connect() as connection:
+        with administer(self.data_dir) as connection:
+            if connection is not None:
                 name = self.settings.database_name
                 connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
-            admin.dispose()
 
     def __enter__(self) -> Self:
         return self

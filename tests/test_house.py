@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from support import House, load
+from support import STORED, House, load
 from tael_runtime.embedded_postgres import EmbeddedPostgres
 from tael_runtime.server import RunningService
 
@@ -31,7 +31,6 @@ SOURCES = [
     "simulators",
     "cli",
 ]
-STORED = ["ledger", "servicing", "risk", "origination", "collections", "simulators"]
 
 
 @pytest.mark.parametrize("folder", SOURCES)
