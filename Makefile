@@ -28,7 +28,7 @@ serve: $(SERVICES)
 simulate: $(STAMP)
 	PYTHONPATH=tests $(PY) -m ledger.simulation --seed $(SEED) --minutes $(MINUTES)
 
-BENCHES := ledger_online ledger_bulk ledger_columns ledger_reads ledger_prove ledger_growth servicing_engine servicing_repay
+BENCHES := ledger_online ledger_bulk ledger_columns ledger_reads ledger_prove ledger_growth servicing_engine servicing_repay eod eod_online
 bench: $(STAMP)
 	@for each in $(BENCHES); do $(PY) -m bench.$$each; done
 

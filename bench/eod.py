@@ -118,6 +118,19 @@ def _administration(store: Store) -> Iterator[Any]:
             yield cursor
 
 
+@contextmanager
+def copied(store: Store, name: str) -> Iterator[None]:
+    """The portfolio for the house "run", until its servers have ended."""
+    begun = time.perf_counter()
+    with _administration(store) as cursor:
+        cursor.execute("DROP DATABASE IF EXISTS bench_run")
+        cursor.execute(f"CREATE DATABASE bench_run TEMPLATE {name} STRATEGY FILE_COPY")
+    say(f"copied in {time.perf_counter() - begun:.0f} s")
+    yield
+    with _administration(store) as cursor:
+        cursor.execute("DROP DATABASE bench_run")
+
+
 def _build(store: Store, loans: int, day: date) -> None:
     with _administration(store) as cursor:
         cursor.execute("DROP DATABASE IF EXISTS bench_build")
@@ -167,7 +180,7 @@ def end(house: House, day: date) -> list[Taken]:
             ]
             taken.append(Taken(done[-1].step, done[-1].loans, now - then, spent))
             then, before = now, after
-    _check(run)
+    check(run)
     return taken
 
 
@@ -178,7 +191,8 @@ def _await_delivery(house: House) -> None:
         time.sleep(0.01)
 
 
-def _check(run: EndOfDayRun) -> None:
+def check(run: EndOfDayRun) -> None:
+    """Raises RuntimeError where the day does not close."""
     if run.state != RUN_STATE_DONE:
         raise RuntimeError(f"the day does not close: {run.error}")
 
@@ -214,19 +228,13 @@ def main(
     loans = 3000 if quick else loans
     with Store(folder) as store:
         name = template(store, loans, day)
-        begun = time.perf_counter()
-        with _administration(store) as cursor:
-            cursor.execute("DROP DATABASE IF EXISTS bench_run")
-            cursor.execute(f"CREATE DATABASE bench_run TEMPLATE {name} STRATEGY FILE_COPY")
-        say(f"copied in {time.perf_counter() - begun:.0f} s")
-        house = House(store, "run")
-        taken = end(house, DATES[day])
-        peaks = {name: process.largest_mib() for name, process in house.processes.items()}
-        with Floor(house.ledger) as floor:
-            least = floor.night()
-        store.end_servers()
-        with _administration(store) as cursor:
-            cursor.execute("DROP DATABASE bench_run")
+        with copied(store, name):
+            house = House(store, "run")
+            taken = end(house, DATES[day])
+            peaks = {name: process.largest_mib() for name, process in house.processes.items()}
+            with Floor(house.ledger) as floor:
+                least = floor.night()
+            store.end_servers()
     console.print(chart(taken, house.processes))
     sys.exit(
         show(f"End of a {day.value} day", _figures(loans, day, taken, least, peaks), quick=quick)
