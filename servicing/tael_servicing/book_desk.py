@@ -50,6 +50,11 @@ def book_of(desk: Desk, book_id: str) -> ledger.Book:
     return books.adopt(desk.database, desk.ledger, book_id)
 
 
+def lender_type_of(book: ledger.Book) -> str:
+    """BANK, CONSUMER_FINANCE or MICROLOAN."""
+    return ledger.LenderType.Name(book.lender_type).removeprefix("LENDER_TYPE_")
+
+
 def check_vat_mode(book: ledger.Book, field: str) -> None:
     """Raises FailedPrecondition VAT_MODE for a book whose VAT is not split off."""
     if book.vat_mode != ledger.VAT_MODE_SPLIT:

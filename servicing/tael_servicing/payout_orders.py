@@ -10,6 +10,7 @@ from datetime import date
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_runtime.errors import InvalidArgument
+from tael_servicing import funds
 from tael_servicing.arithmetic.disclosure import upfront
 from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.arithmetic.terms import Terms
@@ -17,13 +18,6 @@ from tael_servicing.arithmetic.vat import Vat
 from tael_servicing.loans import Contract
 from tael_servicing.parties import CHANNEL_PAYMENT, COLLECTED
 from tael_servicing.payouts import Payout
-
-BANK = "BANK"
-FEE_FUNDS = {
-    pb.FEE_FUNDING_OWN_ACCOUNT: "",
-    pb.FEE_FUNDING_CHANNEL: "funds_channel",
-    pb.FEE_FUNDING_TRANSFER: "funds_transfer",
-}
 
 
 def order(
@@ -45,7 +39,7 @@ def order(
             "payment_mode",
             "is ENTRUSTED; a joint loan is paid to the borrower's card: CASH is right",
         )
-    if payee.banks_with_us and lender_type != BANK:
+    if payee.banks_with_us and lender_type != funds.BANK:
         raise InvalidArgument(
             "payee.banks_with_us",
             f"is set; nobody has an account with a {lender_type}: leave it out",
@@ -61,19 +55,8 @@ def order(
         merchant_id=payee.merchant_id,
         banks_with_us=payee.banks_with_us,
         purpose_proof=payee.purpose_proof,
-        fee_funds=_fee_funds(request.fee_funding, lender_type),
+        fee_funds=funds.of_fee(request.fee_funding, lender_type),
     )
-
-
-def _fee_funds(funding: pb.FeeFunding.ValueType, lender_type: str) -> str:
-    if not funding:
-        funding = pb.FEE_FUNDING_OWN_ACCOUNT if lender_type == BANK else pb.FEE_FUNDING_TRANSFER
-    if funding == pb.FEE_FUNDING_OWN_ACCOUNT and lender_type != BANK:
-        raise InvalidArgument(
-            "fee_funding",
-            f"is OWN_ACCOUNT; nobody has an account with a {lender_type}: CHANNEL or TRANSFER is right",
-        )
-    return FEE_FUNDS[funding]
 
 
 def lent(contract: Contract, payout: Payout) -> tuple[Posting, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import grpc
 from sqlalchemy import Connection
 
-from tael.ledger.v1 import ledger_pb2
 from tael.servicing.v1 import product_pb2 as pb
 from tael.servicing.v1 import product_pb2_grpc
 from tael_client.values import from_date
@@ -13,6 +12,7 @@ from tael_runtime import idempotency
 from tael_runtime.fields import optional_date
 from tael_runtime.paging import number_key, text_key, token
 from tael_servicing import books, products
+from tael_servicing.book_desk import lender_type_of
 from tael_servicing.desk import Desk
 
 
@@ -28,7 +28,7 @@ class Products(product_pb2_grpc.ProductServiceServicer):
     ) -> pb.PublishProductResponse:
         """The next version."""
         book = books.adopt(self._db, self._desk.ledger, request.book_id)
-        lender_type = ledger_pb2.LenderType.Name(book.lender_type).removeprefix("LENDER_TYPE_")
+        lender_type = lender_type_of(book)
 
         def work(transaction: Connection) -> pb.PublishProductResponse:
             whole = products.in_book(request, book)

@@ -251,19 +251,30 @@ def versions(transaction: Connection, code: str, before: int, size: int) -> list
     return [_product(row) for row in rows]
 
 
-KNOWN = "tael_product_terms"
-"""The terms a connection has read before; a version never changes."""
+KNOWN = "tael_products"
+"""The versions a connection has read before: but for its retirement, none ever changes."""
 
 
 def terms_of(
     transaction: Connection, versions: set[tuple[str, int]]
 ) -> dict[tuple[str, int], pb.ProductTerms]:
     """The terms of several versions, each read once a connection."""
-    known: dict[tuple[str, int], pb.ProductTerms] = transaction.info.setdefault(KNOWN, {})
+    return {key: version.terms for key, version in _known(transaction, versions).items()}
+
+
+def lender_of(transaction: Connection, code: str, version: int) -> str:
+    """The type of the lender under a version, read once a connection."""
+    return _known(transaction, {(code, version)})[code, version].lender_type
+
+
+def _known(
+    transaction: Connection, versions: set[tuple[str, int]]
+) -> dict[tuple[str, int], Product]:
+    known: dict[tuple[str, int], Product] = transaction.info.setdefault(KNOWN, {})
     if missing := versions - known.keys():
         codes = {code for code, _ in missing}
         rows = transaction.execute(_select().where(products.c.code.in_(codes)))
-        known |= {(row.code, row.version): _product(row).terms for row in rows}
+        known |= {(row.code, row.version): _product(row) for row in rows}
     return {version: known[version] for version in versions}
 
 

@@ -13,23 +13,28 @@ from tael_client.values import from_date, money
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date, read_amount
 from tael_runtime.paging import text_key, token
-from tael_servicing import customer_money, joint, loan_store, loans, messages, repayments, transit
+from tael_servicing import (
+    customer_money,
+    funds,
+    joint,
+    loan_store,
+    loans,
+    messages,
+    products,
+    repayments,
+    transit,
+)
 from tael_servicing.arithmetic.checks import check_partial, check_payable
 from tael_servicing.arithmetic.events import OverpaymentRefunded, Prepaid
 from tael_servicing.arithmetic.fold import advance, happen
 from tael_servicing.arithmetic.prepaying import cost_of, payoff
 from tael_servicing.arithmetic.terms import Keep
-from tael_servicing.book_desk import on_book
+from tael_servicing.book_desk import book_of, lender_type_of, on_book
 from tael_servicing.books import BookDay
 from tael_servicing.desk import Desk
 from tael_servicing.enacting import enact
 from tael_servicing.loans import Held
 from tael_servicing.repayments import Receipt
-
-REFUND_TO = {
-    pb.REFUND_DESTINATION_OWN_ACCOUNT: "funds_deposit",
-    pb.REFUND_DESTINATION_TRANSFER: "funds_transfer",
-}
 
 
 class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
@@ -114,13 +119,15 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
         self, request: pb.RepayCustomerRequest, context: grpc.ServicerContext
     ) -> pb.RepayCustomerResponse:
         """Takes money for all of a customer's loans and answers when the ledger has it."""
+        lender_type = lender_type_of(book_of(self._desk, request.book_id))
+        funding = funds.of_repayment(request.funding, lender_type)
 
         def work(transaction: Connection, book: BookDay) -> pb.RepayCustomerResponse:
             amount = read_amount("amount", request.amount, book.currency_code)
             money_ = Receipt(
                 amount,
                 "DUE",
-                repayments.funding_of(request),
+                funding,
                 request.reference,
                 payment_id=repayments.payment_of(request),
             )
@@ -166,8 +173,10 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
         def work(transaction: Connection, held: Held, day: date) -> pb.RefundOverpaymentResponse:
             amount = read_amount("amount", request.amount, held.contract.currency_code)
             event_id = held.next_event_id
-            funds = REFUND_TO[request.destination or pb.REFUND_DESTINATION_OWN_ACCOUNT]
-            event = OverpaymentRefunded(day, event_id, amount, funds, request.owed_again)
+            code, version = held.contract.product_code, held.contract.product_version
+            lender_type = products.lender_of(transaction, code, version)
+            to = funds.of_refund(request.destination, lender_type)
+            event = OverpaymentRefunded(day, event_id, amount, to, request.owed_again)
             after = enact(transaction, held, event, day, reference=request.reference).after
             return pb.RefundOverpaymentResponse(loan=messages.loan(after))
 

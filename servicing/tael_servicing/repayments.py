@@ -16,7 +16,18 @@ from tael_runtime import later
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from tael_runtime.fields import read_amount
 from tael_runtime.ids import new_id
-from tael_servicing import enacting, events, joint, loans, outgoing, parties, partners, transit
+from tael_servicing import (
+    enacting,
+    events,
+    funds,
+    joint,
+    loans,
+    outgoing,
+    parties,
+    partners,
+    products,
+    transit,
+)
 from tael_servicing.arithmetic.events import (
     CurrentPaid,
     LoanEvent,
@@ -103,8 +114,8 @@ class Receipt:
     def money(self, contract: Contract) -> Money:
         """What it brings beside what it pays of the loan."""
         amounts = {"funds_subsidy": self.subsidy}
-        if funds := FUNDS[self.funding]:
-            amounts[funds] = self.amount - self.subsidy
+        if name := FUNDS[self.funding]:
+            amounts[name] = self.amount - self.subsidy
         owners = {"RECEIPT": self.receipt_id, "SUBSIDISER": self.subsidiser_id}
         owners[parties.CHANNEL_PAYMENT] = self.payment_id
         if contract.partner_id:
@@ -122,21 +133,16 @@ def receipt_of(
     Raises NotFound, InvalidArgument, FailedPrecondition PARTNER_ROLE for what is no subsidy.
     """
     kind = pb.RepaymentKind.Name(request.kind or pb.REPAYMENT_KIND_DUE)
+    lender_type = products.lender_of(transaction, contract.product_code, contract.product_version)
     return Receipt(
         amount,
         kind.removeprefix("REPAYMENT_KIND_"),
-        funding_of(request),
+        funds.of_repayment(request.funding, lender_type),
         request.reference,
         payment_id=payment_of(request),
         subsidy=_subsidy(transaction, request, amount, contract),
         subsidiser_id=request.subsidy.partner_id,
     )
-
-
-def funding_of(request: pb.RepayRequest | pb.RepayCustomerRequest) -> str:
-    """Where the money came from, without the prefix."""
-    funding = pb.Funding.Name(request.funding or pb.FUNDING_OWN_ACCOUNT)
-    return funding.removeprefix("FUNDING_")
 
 
 def payment_of(request: pb.RepayRequest | pb.RepayCustomerRequest) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from typing import Any
 
 import grpc
 import pytest
 from servicing.bank import DEBIT, START, Bank
 
 from support import refusal, rid, violations
+from tael.ledger.v1 import ledger_pb2
 from tael.provider.v1.simulator_pb2 import Behaviour
 from tael.servicing.v1 import loan_pb2, repayment_pb2
 from tael_client.values import from_date, money
@@ -160,4 +163,43 @@ def test_a_hundred_concurrent_repayments_of_one_loan_all_count(bank: Bank) -> No
     customer = bank.loan(loan_id).customer_id
     assert bank.balance("2241.03", f"CUSTOMER:{customer}") == 10_000
     assert bank.day == START
+    bank.assert_books_agree()
+
+
+def test_a_lender_without_accounts_is_paid_and_pays_back_by_transfer(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(book={"lender_type": ledger_pb2.LENDER_TYPE_CONSUMER_FINANCE})
+    loan = bank.lend()
+    own = repayment_pb2.FUNDING_OWN_ACCOUNT
+    customer = {"book_id": bank.book, "customer_id": loan.customer_id, "amount": money(200)}
+    more_than_due = {"loan_id": loan.loan_id, "amount": money(700)}
+
+    def repay_all(**choices: Any) -> Any:
+        request = repayment_pb2.RepayCustomerRequest(request_id=rid(), **customer, **choices)
+        return bank.repayments.RepayCustomer(request)
+
+    def refund(**choices: Any) -> Any:
+        request = repayment_pb2.RefundOverpaymentRequest(
+            request_id=rid(), **more_than_due, **choices
+        )
+        return bank.repayments.RefundOverpayment(request)
+
+    assert bank.repay(loan.loan_id, 1_000).repayment.funding == repayment_pb2.FUNDING_TRANSFER
+    (repaid,) = repay_all().repayments
+    assert repaid.funding == repayment_pb2.FUNDING_TRANSFER
+    refund()
+    assert bank.balance("1002") == -1_000_000 + 1_000 + 200 - 700
+    for refused, field in (
+        (lambda: bank.repay(loan.loan_id, 1_000, funding=own), "funding"),
+        (lambda: repay_all(funding=own), "funding"),
+        (
+            lambda: refund(destination=repayment_pb2.REFUND_DESTINATION_OWN_ACCOUNT),
+            "destination",
+        ),
+    ):
+        with pytest.raises(grpc.RpcError) as error:
+            refused()
+        assert list(violations(error.value)) == [field]
+    bank.end_day()
     bank.assert_books_agree()
