@@ -44,6 +44,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path(".tael")
     """The embedded cluster, keys and logs."""
+    reports_dir: Path | None = None
+    """What days leave as files, one folder for all processes; default: reports in data_dir."""
     pg_bindir: str | None = None
     """Folder of PostgreSQL's programs, where the search order should not decide."""
     database_url: str = ""
@@ -124,6 +126,11 @@ class Settings(BaseSettings):
         if self.workers > 1 and any(getattr(self, name).metrics_listen for name in PORTS):
             raise ValueError("metrics_listen is for one process; with workers, use none")
         return self
+
+    @property
+    def reports(self) -> Path:
+        """Where days leave their files."""
+        return self.reports_dir or self.data_dir / "reports"
 
     @property
     def server_roots(self) -> Path | None:

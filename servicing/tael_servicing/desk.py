@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -24,13 +25,14 @@ AnswerT = TypeVar("AnswerT", bound=Message)
 
 @dataclass(frozen=True)
 class Desk:
-    """The store, the ledger and the payment provider."""
+    """The store, the ledger, the payment provider and the folder of reports."""
 
     database: Database
     ledger: ledger_pb2_grpc.LedgerServiceStub
     accounting: accounting_pb2_grpc.AccountingServiceStub
     payments: payment_pb2_grpc.PaymentProviderServiceStub
     sender: Sender
+    reports: Path
 
     def on_loan(
         self,
@@ -66,4 +68,5 @@ def open_desk(runtime: Runtime) -> Desk:
         accounting=runtime.client("ledger", accounting_pb2_grpc.AccountingServiceStub),
         payments=runtime.client("providers", payment_pb2_grpc.PaymentProviderServiceStub),
         sender=Sender(runtime.database, ledger),
+        reports=runtime.settings.reports,
     )

@@ -13,7 +13,7 @@ from tael_client.values import to_date
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date, read_date
 from tael_runtime.paging import text_key, token
-from tael_servicing import books
+from tael_servicing import books, day_reports, loan_ledger_file, snapshots
 from tael_servicing.desk import Desk
 from tael_servicing.end_of_day import progress, set_aside
 from tael_servicing.end_of_day.rehearsal import rehearse
@@ -113,6 +113,28 @@ class EndOfDay(end_of_day_pb2_grpc.EndOfDayServiceServicer):
             loans=[progress.aside(each) for each in found[:size]],
             next_page_token=token(found[size - 1].loan_id) if more else "",
         )
+
+    def GetEndOfDayReport(
+        self, request: pb.GetEndOfDayReportRequest, context: grpc.ServicerContext
+    ) -> pb.GetEndOfDayReportResponse:
+        """The report of a day."""
+        asked = optional_date(request, "business_date")
+        with self._db.read() as connection:
+            day = asked or day_reports.last(connection, request.book_id)
+            run = progress.describe(connection, progress.find(connection, request.book_id, day))
+            return pb.GetEndOfDayReportResponse(report=day_reports.get(connection, run, day))
+
+    def DownloadLoanLedger(
+        self, request: pb.DownloadLoanLedgerRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.DownloadLoanLedgerResponse]:
+        """The loan ledger as a file."""
+        day = read_date("business_date", request.business_date)
+        path = loan_ledger_file.path_of(self._desk.reports, request.book_id, day)
+        with self._db.read() as connection:
+            day_reports.kept(connection, request.book_id, day)
+            ledger = snapshots.ledger_of(connection, request.book_id, day)
+            for chunk in loan_ledger_file.read(connection, ledger, path):
+                yield pb.DownloadLoanLedgerResponse(chunk=chunk)
 
     def _know(self, book_id: str) -> None:
         """A book that is new here is the ledger's. Passes on the ledger's NOT_FOUND."""

@@ -42,6 +42,7 @@ def test_a_day_end_tells_its_steps_in_order_and_what_they_did(bank: Bank) -> Non
         "reprice",
         "expire_lines",
         "finish",
+        "report",
     ]
     assert {step.state for step in run.steps} == {pb.RUN_STATE_DONE}
     accrue = run.steps[4]

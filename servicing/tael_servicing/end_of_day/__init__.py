@@ -17,6 +17,7 @@ from tael_servicing.end_of_day.impaired_interest import ImpairedInterest
 from tael_servicing.end_of_day.month_end import MonthEnd
 from tael_servicing.end_of_day.open_day import OpenDay
 from tael_servicing.end_of_day.overdue import Overdue
+from tael_servicing.end_of_day.report import Report
 from tael_servicing.end_of_day.reprice import Reprice
 from tael_servicing.end_of_day.snapshot import Snapshot
 from tael_servicing.end_of_day.step import Step
@@ -39,5 +40,6 @@ STEPS: tuple[Step, ...] = (
     Reprice(),
     ExpireLines(),
     Finish(),
+    Report(),
 )
 """Everything a day end does, in order; a new step is a file and a line here."""

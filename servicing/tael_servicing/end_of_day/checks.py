@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container
 
 from sqlalchemy import Connection, func, select
 
 from tael.ledger.v1 import accounting_pb2
+from tael_client.values import from_date
 from tael_runtime.errors import FailedPrecondition
 from tael_servicing import growth, parties
 from tael_servicing.bookings import Batch
@@ -30,6 +31,8 @@ CODES = dict(
     )
 )
 COMMITMENTS = "7201"
+CONTROLLED = frozenset({*CODES.values(), COMMITMENTS, *parties.CODES})
+"""The codes of which servicing keeps every account."""
 
 
 class Checks(Step):
@@ -80,10 +83,12 @@ def control_totals(connection: Connection, book_id: str) -> dict[str, int]:
     return {**totals, COMMITMENTS: int(commitments), **parties.totals(connection, book_id)}
 
 
-def ledger_totals(closing: Closing, codes: Mapping[str, int]) -> Counter[str]:
-    """The ledger's balances of the same codes."""
+def ledger_totals(closing: Closing, codes: Container[str]) -> Counter[str]:
+    """The ledger's balances of some codes when the day ends."""
     answer = closing.desk.accounting.TrialBalance(
-        accounting_pb2.TrialBalanceRequest(book_id=closing.book_id)
+        accounting_pb2.TrialBalanceRequest(
+            book_id=closing.book_id, booking_date=from_date(closing.day)
+        )
     )
     return Counter(
         {row.account.code: row.balance for row in answer.rows if row.account.code in codes}

@@ -16,6 +16,7 @@ from tael_servicing.books import DAY_END, day_end_key
 from tael_servicing.end_of_day import set_aside
 from tael_servicing.end_of_day.set_aside import Aside
 from tael_servicing.end_of_day.step import Summary
+from tael_servicing.reasons import Reason
 
 RUN_STATES = {
     "RUNNING": pb.RUN_STATE_RUNNING,
@@ -61,7 +62,7 @@ def describe(connection: Connection, run_id: UUID) -> pb.EndOfDayRun:
         book_id=book_id,
         business_date=from_date(closed),
         state=RUN_STATES[row.state],
-        steps=[_progress(step) for step in work.list_steps(connection, run_id)],
+        steps=[_progress(connection, run_id, step) for step in work.list_steps(connection, run_id)],
         error=row.error or "",
         started_at=from_instant(row.started_at),
         loans_set_aside=set_aside.count_open(connection, book_id, closed),
@@ -72,8 +73,11 @@ def describe(connection: Connection, run_id: UUID) -> pb.EndOfDayRun:
     return message
 
 
-def _progress(step: work.Step) -> pb.StepProgress:
+def _progress(connection: Connection, run_id: UUID, step: work.Step) -> pb.StepProgress:
     summary = Summary.parse(step.summary)
+    if step.state == "RUNNING":
+        for result in work.chunk_results(connection, run_id, step.number):
+            summary.add(Summary.parse(result))
     return pb.StepProgress(
         step=step.name,
         state=RUN_STATES[step.state],
@@ -94,4 +98,12 @@ def aside(each: Aside) -> pb.LoanSetAside:
         step=each.step,
         reason=each.reason,
         cured=each.cured,
+        remedy=_remedy(each.reason),
     )
+
+
+def _remedy(reason: str) -> str:
+    name = reason.partition(":")[0]
+    if name in Reason.__members__:
+        return f"{Reason[name].value} Cure that, then resume the day."
+    return "The loan's own data are at fault: have them corrected, then resume the day."

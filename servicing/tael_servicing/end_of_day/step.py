@@ -74,6 +74,10 @@ class Step(ABC):
     name: ClassVar[str]
     needs_all: ClassVar[bool] = False
     """Whether it waits until no loan is set aside."""
+    needs_books: ClassVar[bool] = True
+    """Whether it waits until the ledger has all that was posted."""
+    lease_seconds: ClassVar[int] = 5
+    """A worker that dies keeps its chunk from the others for so long."""
     rehearsed: ClassVar[bool] = True
     """Whether a rehearsal does it: it asks nobody and stands in nobody's way."""
 

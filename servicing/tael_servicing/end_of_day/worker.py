@@ -29,8 +29,6 @@ from tael_servicing.end_of_day.step import Closing, LoanStep, Step, Summary
 from tael_servicing.outgoing import Sender
 from tael_servicing.tables import loan_set_aside
 
-LEASE_SECONDS = 5
-"""A worker that dies keeps its chunk from the others for so long."""
 DELIVERY_SECONDS = 30.0
 """So long what is posted is sent again to a silent ledger."""
 IDLE_SECONDS = 0.05
@@ -164,7 +162,7 @@ class Worker:
         that asks nobody, so that a quiet day has few commits.
         """
         step = STEPS[number - 1]
-        if view.undelivered:
+        if view.undelivered and step.needs_books:
             return _Next.DELIVER
         if view.aside and step.needs_all:
             return _Next.CURE
@@ -182,7 +180,8 @@ class Worker:
         return None
 
     def _claim(self, transaction: Connection, number: int) -> Following:
-        chunk = work.claim_chunk(transaction, self._run, number, self._me, LEASE_SECONDS)
+        lease = STEPS[number - 1].lease_seconds
+        chunk = work.claim_chunk(transaction, self._run, number, self._me, lease)
         return chunk or _Next.WAIT
 
     def _one(

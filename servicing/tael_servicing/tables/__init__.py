@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tael_runtime.tables import with_floor
 from tael_servicing.tables.columns import SORTED, own
-from tael_servicing.tables.day_ends import loan_set_aside
+from tael_servicing.tables.day_ends import day_report, loan_set_aside
 from tael_servicing.tables.lines import credit_line, line_movement
 from tael_servicing.tables.loans import (
     BALANCES,
@@ -63,6 +63,7 @@ __all__ = [
     "class_judgement",
     "cost_cap",
     "credit_line",
+    "day_report",
     "debit_batch",
     "difference",
     "direct_debit",

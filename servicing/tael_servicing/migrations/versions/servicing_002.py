@@ -500,6 +500,18 @@ def upgrade() -> None:
     comment='loans that a step could not work; the day is not closed while one is not cured'
     )
     op.create_index('loan_set_aside_open', 'loan_set_aside', ['book_id', 'loan_id'], unique=False, postgresql_where=sa.text('NOT cured'))
+    op.create_table('day_report',
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('business_date', sa.Date(), nullable=False, comment='the day that was ended'),
+    sa.Column('ledger_totals', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="the ledger's balances by GL code"),
+    sa.Column('loan_totals', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='sums over the loan ledger by GL code'),
+    sa.Column('loans', sa.BigInteger(), nullable=False, comment='rows of the loan ledger'),
+    sa.Column('size', sa.BigInteger(), nullable=False, comment="bytes of the loan ledger's file"),
+    sa.Column('sha256', sa.LargeBinary(), nullable=False, comment='of these bytes'),
+    sa.PrimaryKeyConstraint('book_id', 'business_date'),
+    comment="what the report of a day's end adds to its run",
+    info={'append_only': True}
+    )
     op.create_table('loan_day',
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('date', sa.Date(), nullable=False),
@@ -647,6 +659,7 @@ def downgrade() -> None:
     op.drop_index('partner_book', table_name='partner')
     op.drop_table('partner')
     op.drop_table('loan_day')
+    op.drop_table('day_report')
     op.drop_index('loan_set_aside_open', table_name='loan_set_aside', postgresql_where=sa.text('NOT cured'))
     op.drop_table('loan_set_aside')
     op.drop_index('loan_class_book', table_name='loan_class')
