@@ -1,7 +1,8 @@
 """Loan accounts as the second-generation credit register (二代征信) takes them: record 210.
 
-What a day is reported for follows from the loan ledger of that day and the day before; the codes are
-the register's. No loan is loaded: a page of records is a few questions over many rows.
+What a day is reported for follows from the loan ledger of that day and the day before, and from what
+was known by its end, so that its records never change; the codes are the register's. A page of records
+is a few questions over many rows: only a loan that something happened to since is folded again.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select
 
 from tael.servicing.v1 import portfolio_pb2 as pb
 from tael.servicing.v1.product_pb2 import LoanChoices, ProductTerms
 from tael_client.values import from_date
-from tael_servicing import products, snapshots
-from tael_servicing.arithmetic.terms import Frequency, Method, Unit
+from tael_servicing import loan_history, loan_store, products, snapshots
+from tael_servicing.arithmetic.terms import Frequency, Method, Part, Unit
 from tael_servicing.snapshots import OWING, Ledger
 from tael_servicing.tables import (
     credit_line,
@@ -57,6 +58,8 @@ SPECIAL = {
     "WrittenOff": "15",
 }
 """Codes of special transactions by kind of loan event."""
+PLANS_NOTHING = ("AllowanceAdjusted", "ImpairedInterest")
+"""Kinds of loan event that leave a loan's rows as they are."""
 ENDINGS = {
     "CLOSED_NORMAL": "C",
     "CLOSED_EARLY": "C",
@@ -80,6 +83,14 @@ class _Agreed:
     terms: int
 
 
+class _Plan(NamedTuple):
+    """A loan's rows as they stood when the day ended."""
+
+    remaining: int
+    due: int
+    """Principal and interest that fell due in the month, minor units."""
+
+
 @dataclass(frozen=True)
 class _Month:
     """What is asked of the store for a page of accounts, by loan."""
@@ -87,7 +98,7 @@ class _Month:
     agreed: dict[str, _Agreed]
     revolving: frozenset[str]
     """Loans drawn under a revolving limit."""
-    schedule: dict[str, Row[Any]]
+    plans: dict[str, _Plan]
     paid: dict[str, Row[Any]]
     special: dict[str, list[pb.CreditAccountRecord.SpecialTransaction]]
 
@@ -152,18 +163,6 @@ def _month(connection: Connection, day: date, ids: Sequence[str]) -> _Month:
         .join(credit_line, credit_line.c.line_id == loans.c.line_id)
         .where(loans.c.loan_id == func.any(ids), credit_line.c.revolving)
     ).scalars()
-    this_month = instalment.c.due_date.between(first, day)
-    due = instalment.c.principal + instalment.c.interest
-    schedule = _by_loan(
-        connection,
-        select(
-            instalment.c.loan_id,
-            func.count().filter(instalment.c.due_date > day).label("remaining"),
-            snapshots.total(due, this_month).label("due"),
-        )
-        .where(instalment.c.loan_id == func.any(ids))
-        .group_by(instalment.c.loan_id),
-    )
     paid = _by_loan(
         connection,
         select(
@@ -171,17 +170,20 @@ def _month(connection: Connection, day: date, ids: Sequence[str]) -> _Month:
             snapshots.total(repayment.c.amount).label("amount"),
             func.max(repayment.c.value_date).label("last"),
         )
-        .where(
-            repayment.c.loan_id == func.any(ids),
-            repayment.c.value_date.between(first, day),
-            ~_reversed(repayment.c.loan_id, repayment.c.event_id),
+        .join(
+            loan_event,
+            and_(
+                loan_event.c.loan_id == repayment.c.loan_id,
+                loan_event.c.event_id == repayment.c.event_id,
+            ),
         )
+        .where(repayment.c.loan_id == func.any(ids), *_known(first, day))
         .group_by(repayment.c.loan_id),
     )
     return _Month(
         _agreed(connection, ids),
         frozenset(revolving),
-        schedule,
+        _plans(connection, first, day, ids),
         paid,
         _special(connection, first, day, ids),
     )
@@ -223,18 +225,58 @@ def _by_loan(connection: Connection, query: Any) -> dict[str, Row[Any]]:
     return {row.loan_id: row for row in connection.execute(query)}
 
 
-def _reversed(loan_id: Any, event_id: Any) -> Any:
-    """Whether an event was taken back."""
+def _plans(connection: Connection, first: date, day: date, ids: Sequence[str]) -> dict[str, _Plan]:
+    """By loan: as the store has them, or folded again where something became known since."""
+    due = instalment.c.principal + instalment.c.interest
+    rows = connection.execute(
+        select(
+            instalment.c.loan_id,
+            func.count().filter(instalment.c.due_date > day),
+            snapshots.total(due, instalment.c.due_date.between(first, day)),
+        )
+        .where(instalment.c.loan_id == func.any(ids))
+        .group_by(instalment.c.loan_id)
+    )
+    found = {loan_id: _Plan(remaining, asked) for loan_id, remaining, asked in rows}
+    since = connection.execute(
+        select(loan_event.c.loan_id)
+        .distinct()
+        .where(
+            loan_event.c.loan_id == func.any(ids),
+            loan_event.c.booked_on > day,
+            loan_event.c.kind.not_in(PLANS_NOTHING),
+        )
+    )
+    for held in loan_store.load(connection, list(since.scalars())):
+        then = loan_history.as_of(connection, held, day, day).loan.rows
+        found[held.contract.loan_id] = _Plan(
+            sum(row.instalment.due_date > day for row in then),
+            sum(
+                row.due[Part.PRINCIPAL] + row.due[Part.INTEREST]
+                for row in then
+                if first <= row.instalment.due_date <= day
+            ),
+        )
+    return found
+
+
+def _known(first: date, day: date) -> tuple[Any, ...]:
+    """That an event is worth a day of the month up to `day`, and that by the end of it was known and
+    not taken back.
+    """
     undone = loan_event.alias("undone")
-    return (
+    taken_back = (
         select(undone.c.event_id)
         .where(
-            undone.c.loan_id == loan_id,
+            undone.c.loan_id == loan_event.c.loan_id,
             undone.c.kind == "Reversed",
-            undone.c.content["target"].astext == event_id,
+            undone.c.content["target"].astext == loan_event.c.event_id,
+            undone.c.booked_on <= day,
         )
         .exists()
     )
+    worth = loan_event.c.value_date.between(first, day)
+    return worth, loan_event.c.booked_on <= day, ~taken_back
 
 
 def _special(
@@ -246,8 +288,7 @@ def _special(
         .where(
             loan_event.c.loan_id == func.any(ids),
             loan_event.c.kind.in_(SPECIAL),
-            loan_event.c.value_date.between(first, day),
-            ~_reversed(loan_event.c.loan_id, loan_event.c.event_id),
+            *_known(first, day),
         )
         .order_by(loan_event.c.loan_id, loan_event.c.value_date, loan_event.c.event_id)
     )
@@ -295,18 +336,17 @@ def _basic(
 
 
 def _performance(row: Any, day: date, month: _Month) -> pb.CreditAccountRecord.Performance:
-    schedule: Any = month.schedule.get(row.loan_id)
+    plan = month.plans.get(row.loan_id, _Plan(0, 0))
     paid: Any = month.paid.get(row.loan_id)
-    due = schedule.due if schedule else 0
     told = pb.CreditAccountRecord.Performance(
         month=from_date(day),
         account_status=_account_status(row),
         balance=sum(getattr(row, name) for name in snapshots.ON_BALANCE)
         + row.written_off_principal,
         five_class=row.risk_class,
-        repay_status=repay_status(row.state, row.dpd, row.worst_dpd, due),
-        remaining_terms=schedule.remaining if schedule and row.state in OWING else 0,
-        due_in_month=due,
+        repay_status=repay_status(row.state, row.dpd, row.worst_dpd, plan.due),
+        remaining_terms=plan.remaining if row.state in OWING else 0,
+        due_in_month=plan.due,
     )
     if paid:
         told.paid_in_month = paid.amount

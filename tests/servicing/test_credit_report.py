@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 import pytest
-from servicing.bank import Bank
+from servicing.bank import DUE_TOMORROW, Bank
 from servicing.test_disbursement_kinds import TRANCHES, tranche
 from servicing.test_portfolio import report, summary
 
 from support import rid
-from tael.servicing.v1 import credit_line_pb2
+from tael.servicing.v1 import credit_line_pb2, product_pb2
 from tael.servicing.v1 import portfolio_pb2 as pb
 from tael_client.values import from_date, money
 from tael_servicing.credit_report import repay_status
@@ -62,6 +62,30 @@ def test_a_line_is_told_of_when_it_opens_when_it_changes_and_when_it_ends(bank: 
     bank.end_day()
     assert agreements(bank, third) == {ahead: ("20", 2_000_000, 0, "2")}
     assert agreements(bank, first) == opened, "a closed day is told the same for ever"
+
+
+def test_what_becomes_known_later_changes_no_record_of_a_closed_day(
+    new_bank: Callable[..., Bank],
+) -> None:
+    asked_of_no_card = product_pb2.RepaymentTerms(no_direct_debit=True)
+    bank = new_bank(start=date(2026, 1, 30), repayment=asked_of_no_card, **DUE_TOMORROW)
+    bounces, settles = (bank.lend(repay_day=31).loan_id for _ in range(2))
+    bank.end_day()
+    due = bank.loan(bounces).balances.interest_due + bank.schedule(bounces)[0].principal
+    paid = bank.repay(bounces, due).repayment
+    bank.repay(settles, due + 100_000, "FIXED_AMOUNT")
+    bank.end_day()
+    day = bank.day - timedelta(days=1)
+    told = report(bank, day)
+    performance = told[bounces].performance
+    assert (performance.paid_in_month, performance.repay_status) == (due, "N")
+    assert told[settles].performance.remaining_terms == 11
+    bank.reverse(bounces, paid.repayment_id)
+    bank.repay(settles, bank.day_payoff(settles), "SETTLE")
+    bank.change("RescheduleLoan", bounces, repay_day=20)
+    bank.end_day()
+    assert report(bank, day) == told
+    assert report(bank, bank.day - timedelta(days=1))[settles].base.report_point == "20"
 
 
 def test_a_tranche_is_part_of_what_was_lent_in_every_view(new_bank: Callable[..., Bank]) -> None:
