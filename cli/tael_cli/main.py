@@ -90,16 +90,47 @@ def setup(
 @app.command()
 def eod(
     book: BookOption = "main",
-    until: Annotated[
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", "--dry-run", help="Only show what it would do.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a day that did not close.")
+    ] = False,
+    catch_up: Annotated[
         datetime | None,
-        typer.Option(formats=A_DAY, help="Last business date to end; default: one day."),
+        typer.Option(formats=A_DAY, help="End day after day until this one is open."),
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="End nothing; show the report of a day.")
+    ] = False,
+    day: Annotated[
+        datetime | None,
+        typer.Option("--date", formats=A_DAY, help="The day reported; default: the last one."),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report here.")] = None,
+    loan_ledger: Annotated[
+        Path | None, typer.Option(help="Write the loan ledger here, as Parquet.")
     ] = None,
 ) -> None:
-    """Ends the business date, or day after day until a date; can be stopped and run again."""
+    """Ends the business date and shows it; can be left and run again. Exit code 0 when it closed."""
+    if sum((rehearse, resume, report, catch_up is not None)) > 1:
+        raise typer.BadParameter("one of --rehearse, --resume, --catch-up, --report at a time")
+    if day is not None and not report:
+        raise typer.BadParameter("--date goes with --report")
     services = Services(Settings())
+    operator = eod_command.Operator(services, console, book)
     with _told():
-        eod_command.run(services, console, book, until.date() if until else None)
+        if rehearse:
+            done = operator.rehearse()
+        elif report:
+            done = operator.report(day.date() if day else None, json, loan_ledger)
+        else:
+            closed = operator.end(resume=resume, until=catch_up.date() if catch_up else None)
+            done = closed is not None
+            if closed and (json or loan_ledger):
+                operator.keep(closed, json, loan_ledger)
     services.close()
+    raise SystemExit(0 if done else 1)
 
 
 @app.command()
