@@ -7,7 +7,7 @@ from datetime import date
 
 from sqlalchemy import Connection, select
 
-from tael_servicing import bookings, loans, payouts
+from tael_servicing import bookings, funds, loans, payouts, products
 from tael_servicing.arithmetic.events import Returned
 from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.bookings import Batch
@@ -19,7 +19,8 @@ FEE_AMOUNTS = {
     "ORIGINATION_FEE_AMORTISED": ("amortisation",),
     "ORIGINATION_FEE_CHARGED": ("fee", "fee_vat"),
 }
-"""What of the fee charged at disbursement is taken back; it goes to the customer's account."""
+"""What of the fee charged at disbursement is taken back; it goes to the customer's account with a bank,
+and out of another lender's settlement account."""
 
 
 def cancel(transaction: Connection, held: Held, reason: str, day: date) -> Enacted:
@@ -50,12 +51,16 @@ def _fees_taken_back(transaction: Connection, contract: Contract, day: date) -> 
             loan_posting.c.loan_id == contract.loan_id, loan_posting.c.event.in_(FEE_AMOUNTS)
         )
     ).all()
+    version = (contract.product_code, contract.product_version)
+    keeps_accounts = products.lender_of(transaction, *version) == funds.BANK
     made = []
     for event, names in FEE_AMOUNTS.items():
         undone: Counter[str] = Counter()
         for row in rows:
             if row.event == event:
                 undone.update({name: -row.amounts.get(name, 0) for name in names})
+        if undone["fee"] and not keeps_accounts:
+            undone["funds_transfer"] = undone["fee"]
         moved = {name: amount for name, amount in undone.items() if amount}
         if moved:
             made.append(Posting(event, day, True, moved))

@@ -394,6 +394,17 @@ def test_a_payout_that_comes_back_ends_the_loan_as_if_never_lent(
     assert reason(lambda: cancel(bank, loan_id)) == "LOAN_CLOSED"
 
 
+def test_a_lender_without_accounts_pays_the_fee_of_a_loan_that_came_back_out_again(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(book=CONSUMER, fees=[fee()], **DEAR)
+    loan_id = bank.lend().loan_id
+    cancel(bank, loan_id)
+    assert [bank.balance(code) for code in ("1002", "2241.04", "1303.04")] == [0, 0, 0]
+    bank.end_day()
+    bank.assert_books_agree()
+
+
 def test_a_loan_on_which_something_was_repaid_is_not_cancelled(bank: Bank) -> None:
     loan_id = bank.lend().loan_id
     bank.end_day()
