@@ -24,6 +24,7 @@ from tael_cli.quote_words import (
     option,
     parts,
     percent,
+    some,
 )
 from tael_servicing import quoting
 from tael_servicing.quoting import (
@@ -62,7 +63,7 @@ ONE_MORE_YEAR = 366
 
 def quote(
     *,
-    principal: Annotated[int, option(amount, "AMOUNT", "How much, in yuan.", LOAN)],
+    principal: Annotated[int, option(some, "AMOUNT", "How much, in yuan.", LOAN)],
     rate: Annotated[Decimal, option(percent, "PERCENT", "Annual rate: 12 is 12 %.", LOAN)],
     start: Annotated[date, option(day, "DATE", "Day of disbursement.", LOAN)],
     periods: Annotated[int, typer.Option(min=1, max=1200, rich_help_panel=LOAN)] = 12,
@@ -333,12 +334,15 @@ def quote(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     quote_show.show(console, terms, principal, start, made, unpaid=unpaid, costs=costs)
-    if csv is not None:
-        quote_show.write_csv(csv, made, unpaid=unpaid)
-        console.print(f"wrote {csv}")
-    if chart is not None:
-        quote_show.draw(chart, made, unpaid=unpaid)
-        console.print(f"drew {chart}")
+    try:
+        if csv is not None:
+            quote_show.write_csv(csv, made, unpaid=unpaid)
+            console.print(f"wrote {csv}")
+        if chart is not None:
+            quote_show.draw(chart, made, unpaid=unpaid)
+            console.print(f"drew {chart}")
+    except OSError as error:
+        raise typer.BadParameter(f"{error.filename}: {error.strerror}") from error
 
 
 def _holidays(terms: Terms, start: date) -> frozenset[date]:

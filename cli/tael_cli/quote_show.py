@@ -24,6 +24,7 @@ METHODS = {
 }
 CHARTS = (".png", ".svg")
 PRINCIPAL, INTEREST, FEES = "#2f6f9f", "#e0893b", "#8a8a8a"
+WIDEST = 1_000
 CSV_COLUMNS = (
     "number",
     "start_date",
@@ -54,18 +55,25 @@ def show(
     method = terms.method.name.lower().replace("_", "-")
     rate = percent(terms.annual_rate)
     console.print(f"{method}, {yuan(principal)} at {rate} from {start}")
-    console.print(_rows(lines_of(quote, unpaid=unpaid), lived=quote.as_of is not None))
+    _print(console, _rows(lines_of(quote, unpaid=unpaid), lived=quote.as_of is not None))
     cost = quote.cost
     console.print(
         f"APR {percent(cost.annual.apr)}   EAR {percent(cost.annual.ear)}"
         f"   XIRR {percent(cost.xirr)}   ({METHODS[cost.method]})"
     )
     if costs:
-        console.print(_costs(quote))
+        _print(console, _costs(quote))
     if quote.paid:
-        console.print(_paid(quote))
+        _print(console, _paid(quote))
     if quote.loan is not None and quote.as_of is not None:
         _standing(console, quote)
+
+
+def _print(console: Console, table: Table) -> None:
+    """As wide as its amounts are: none is cut."""
+    widest = console.options.update(width=WIDEST)
+    console.width = max(console.width, console.measure(table, options=widest).minimum)
+    console.print(table)
 
 
 def lines_of(quote: Quote, *, unpaid: bool) -> list[Line]:
@@ -83,7 +91,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in columns:
         left = name in ("due date", "day", "what", "how it is charged", "by")
-        table.add_column(name, justify="left" if left else "right")
+        table.add_column(name, justify="left" if left else "right", no_wrap=not left)
     return table
 
 

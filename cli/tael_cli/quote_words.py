@@ -14,6 +14,8 @@ from tael_servicing import quoting
 from tael_servicing.quoting import Fee, FeeAt, FeeOn, Frequency, Kind, Part, Unit, Wish
 
 ParsedT = TypeVar("ParsedT")
+MOST = 10
+"""A rate or share: 1000 %."""
 NAMED_FREQUENCIES = {
     "day": Frequency(Unit.DAY, 1),
     "week": Frequency(Unit.WEEK, 1),
@@ -84,9 +86,19 @@ def amount(text: str) -> int:
     return int(minor)
 
 
+def some(text: str) -> int:
+    """As `amount`, and not nothing."""
+    if not (minor := amount(text)):
+        raise ValueError(f"{text!r} is nothing; 0.01 or more is right")
+    return minor
+
+
 def percent(text: str) -> Decimal:
     """12 is 0.12."""
-    return number(text.removesuffix("%")) / 100
+    rate = number(text.removesuffix("%")) / 100
+    if rate > MOST:
+        raise ValueError(f"{text!r} is more than {MOST * 100} %")
+    return rate
 
 
 def frequency(text: str) -> Frequency:

@@ -27,6 +27,17 @@ def number_key(page_token: str) -> int:
     return int(key[0])
 
 
+def text_and_date_key(page_token: str) -> tuple[str, date]:
+    """The text and date in a token; the first of each for the first page. Raises InvalidArgument."""
+    if not page_token:
+        return "", date.min
+    text, day = _key(page_token, [str, str])
+    try:
+        return str(text), date.fromisoformat(str(day))
+    except ValueError as error:
+        raise _invalid() from error
+
+
 def dated_key(page_token: str) -> tuple[date, int]:
     """The date and number in a token; the first of each for the first page. Raises
     InvalidArgument.
@@ -47,6 +58,8 @@ def _key(page_token: str, types: list[type]) -> list[str | int]:
         raise _invalid() from error
     if not isinstance(key, list) or [type(part) for part in key] != types:
         raise _invalid()
+    if any(isinstance(part, str) and "\0" in part for part in key):
+        raise _invalid()  # which PostgreSQL cannot compare with
     return key
 
 

@@ -75,6 +75,8 @@ class Portfolio(portfolio_pb2_grpc.PortfolioServiceServicer):
     ) -> pb.VintageResponse:
         """Cohorts by month of disbursement."""
         first, last = optional_date(request, "from"), optional_date(request, "to")
+        if first and last and first > last:
+            raise InvalidArgument("from", f"must not lie after {last}")
         with self._db.read() as connection:
             book = books.get(connection, request.book_id)
             return pb.VintageResponse(cohorts=cohorts.vintage(connection, book, first, last))
@@ -144,8 +146,8 @@ class Portfolio(portfolio_pb2_grpc.PortfolioServiceServicer):
         """The parameters in force."""
         day = optional_date(request, "date")
         with self._db.read() as connection:
-            at = day or books.get(connection, request.book_id).business_date
-            found = impairment_policies.in_force(connection, request.book_id, at)
+            today = books.get(connection, request.book_id).business_date
+            found = impairment_policies.in_force(connection, request.book_id, day or today)
         answer = pb.GetImpairmentPolicyResponse(policy=impairment_policies.message(found.policy))
         if found.effective_from is not None:
             answer.effective_from.CopyFrom(from_date(found.effective_from))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, or_, select, tuple_
 
 from tael.servicing.v1 import portfolio_pb2 as pb
 from tael_client.values import from_date
-from tael_runtime.paging import text_key, token
+from tael_runtime.paging import text_and_date_key, token
 from tael_servicing import books
 from tael_servicing.end_of_day.open_day import REMIND_AFTER, REMIND_BEFORE
 from tael_servicing.tables import RUNNING, instalment, loan_state
@@ -39,7 +39,7 @@ def reminders(
             loan_state.c.state.in_(RUNNING),
             _is_due(day),
             unpaid > 0,
-            *((key > tuple_(*_after(page_token)),) if page_token else ()),
+            key > tuple_(*text_and_date_key(page_token)),
         )
         .order_by(loans.c.loan_id, instalment.c.due_date)
         .limit(size + 1)
@@ -49,7 +49,7 @@ def reminders(
         date=from_date(day),
         reminders=[_reminder(row, day) for row in rows[:size]],
         next_page_token=(
-            token(f"{rows[size - 1].loan_id}/{rows[size - 1].due_date}") if len(rows) > size else ""
+            token(rows[size - 1].loan_id, str(rows[size - 1].due_date)) if len(rows) > size else ""
         ),
     )
 
@@ -65,12 +65,6 @@ def _is_due(day: date) -> Any:
         and_(oldest <= day, due == day),
         and_(oldest.in_(behind), due == oldest),
     )
-
-
-def _after(page_token: str) -> tuple[str, date]:
-    """The loan and due date the last page ended with."""
-    loan_id, _, due = text_key(page_token).rpartition("/")
-    return loan_id, date.fromisoformat(due)
 
 
 def _reminder(row: Any, day: date) -> pb.Reminder:

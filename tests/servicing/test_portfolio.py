@@ -15,6 +15,7 @@ from tael.ledger.v1 import accounting_pb2
 from tael.servicing.v1 import loan_pb2
 from tael.servicing.v1 import portfolio_pb2 as pb
 from tael_client.values import from_date
+from tael_runtime.paging import token
 from tael_servicing.end_of_day.checks import CODES
 
 FIRST_DUE = date(2026, 2, 15)
@@ -113,6 +114,24 @@ def remind(bank: Bank) -> list[pb.Reminder]:
         if not answer.next_page_token:
             return found
         request.page_token = answer.next_page_token
+
+
+def test_what_no_portfolio_has_is_refused_by_field(bank: Bank) -> None:
+    turned = {"from": from_date(FIRST_DUE), "to": from_date(JANUARY)}
+    for rpc, request, field in (
+        (bank.portfolio.Vintage, pb.VintageRequest(book_id=bank.book, **turned), "from"),
+        (
+            bank.portfolio.ListReminders,
+            pb.ListRemindersRequest(book_id=bank.book, page_token=token("a loan")),
+            "page_token",
+        ),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            rpc(request)
+        assert list(violations(refused.value)) == [field]
+    unknown = pb.GetImpairmentPolicyRequest(book_id="nowhere", date=from_date(JANUARY))
+    with pytest.raises(grpc.RpcError, match="nowhere"):
+        bank.portfolio.GetImpairmentPolicy(unknown)
 
 
 def override(bank: Bank, loan_id: str, **judgement: Any) -> pb.ClassifiedLoan:

@@ -226,6 +226,9 @@ def test_principal_and_interest_are_drawn(tmp_path: Path, name: str, begins: byt
         (("--repay", "2026-01-01:5"), "lies before the loan"),
         (("--grace-principal", "12"), "leaves at least one period"),
         (("--chart", "c.bmp"), "a chart is .png or .svg"),
+        (("--csv", "no-folder/rows.csv"), "no-folder/rows.csv: No such file"),
+        (("--principal", "0"), "0.01 or more is right"),
+        (("--rate", "1e400"), "more than 1000 %"),
     ],
 )
 def test_a_word_that_means_nothing_is_told_with_what_would(
@@ -252,6 +255,13 @@ def test_what_happens_to_a_loan_is_shown_with_what_was_paid_and_what_settles_it(
     assert "2026-08-20   pay-current" in current
     due = tael("--principal", "6000", "--rate", "12", "--accelerate", "2026-08-20")
     assert "due and unpaid 6,034.00" in due
+
+
+def test_no_amount_is_cut_and_nothing_is_below_zero() -> None:
+    shown = tael("--principal", "1000000000000", "--rate", "24", "--periods", "2", "--costs")
+    assert "1,030,099,009,900.99" in shown
+    assert "…" not in shown
+    assert "-0.00" not in tael("--principal", "0.01", "--rate", "12")
 
 
 def test_a_cost_over_two_limits_is_told_by_the_tighter_one() -> None:

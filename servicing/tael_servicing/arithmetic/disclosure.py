@@ -289,4 +289,5 @@ def _worth(flows: Flows, discount: Decimal) -> tuple[Decimal, Decimal]:
 
 
 def _rate(exact: Decimal) -> Decimal:
-    return exact.quantize(Decimal("1e-8"), rounding=decimal.ROUND_HALF_UP)
+    """To 8 places; nothing is not below zero."""
+    return exact.quantize(Decimal("1e-8"), rounding=decimal.ROUND_HALF_UP) + 0
