@@ -7,6 +7,9 @@ from contextlib import closing
 from datetime import date
 from typing import Any
 
+from sqlalchemy import select, true
+from sqlalchemy.dialects.postgresql.base import PGDialect
+
 from bench.house import BOOK
 from tael.ledger.v1.ledger_pb2 import (
     ControlTotals,
@@ -16,7 +19,9 @@ from tael.ledger.v1.ledger_pb2 import (
 )
 from tael.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from tael_client.values import from_date
+from tael_servicing import growth
 from tael_servicing.end_of_day.checks import CODES, COMMITMENTS
+from tael_servicing.tables import book_day, loan_balance, loan_set_aside, loan_state
 
 ON_CREDIT = ("1304", "2241")
 """Beginnings of codes whose balances stand on the credit side."""
@@ -35,10 +40,12 @@ def import_all(journal: LedgerServiceStub, connection: Any, day: date) -> int:
     connection: psycopg2's, in servicing's schema.
     """
     imported = 0
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TEMP TABLE owed AS {_owed()}")
     for column, code in CODES.items():
         query = (
-            f"SELECT '{code}:LOAN:' || loan_id, {column} FROM loan_balance "
-            f"WHERE book_id = '{BOOK}' AND {column} <> 0 ORDER BY loan_id"
+            f"SELECT '{code}:LOAN:' || loan_id, {column} FROM owed "
+            f"WHERE {column} <> 0 ORDER BY loan_id"
         )
         imported += _import(journal, connection, day, code, query)
     undrawn = "credit_limit - used - reserved"
@@ -47,6 +54,27 @@ def import_all(journal: LedgerServiceStub, connection: Any, day: date) -> int:
         f"WHERE book_id = '{BOOK}' AND {undrawn} <> 0 ORDER BY line_id"
     )
     return imported + _import(journal, connection, day, COMMITMENTS, query)
+
+
+def _owed() -> str:
+    """What each loan of the book owes after its nights, by the names of CODES."""
+    state, given = loan_state.c, (loan_state, book_day, loan_set_aside)
+    grew = growth.added(state.loan_id, state.written_on, growth.ACCRUED_TO, *given)
+    amounts = (
+        (loan_balance.c[name] + grew.c[name]).label(name)
+        if name in growth.GROWS
+        else loan_balance.c[name]
+        for name in CODES
+    )
+    query = (
+        select(state.loan_id, *amounts)
+        .select_from(growth.standing(loan_state))
+        .join(loan_balance, loan_balance.c.loan_id == state.loan_id)
+        .join(grew, true())
+        .where(state.book_id == BOOK)
+    )
+    literal = {"literal_binds": True}
+    return str(query.compile(dialect=PGDialect(paramstyle="named"), compile_kwargs=literal))
 
 
 def _import(journal: LedgerServiceStub, connection: Any, day: date, code: str, query: str) -> int:

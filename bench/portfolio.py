@@ -21,10 +21,11 @@ from sqlalchemy import Connection, Table
 from bench.house import BOOK
 from tael.servicing.v1 import product_pb2 as pb
 from tael_runtime.database import Database
-from tael_servicing import lines, loan_store, loans, payouts
+from tael_servicing import lines, loan_days, loan_store, loans, payouts
 from tael_servicing.arithmetic.dates import later
+from tael_servicing.arithmetic.day import accrue, transfer_overdue
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Repaid
-from tael_servicing.arithmetic.fold import replay
+from tael_servicing.arithmetic.fold import apart, open_day, replay
 from tael_servicing.arithmetic.loan import Loan
 from tael_servicing.arithmetic.terms import Frequency, MonthEnd, Terms, Unit
 from tael_servicing.line_tree import CreditLine
@@ -135,7 +136,20 @@ def _lived(
     for due in due_dates[: len(due_dates) - missed]:
         owed = replay(terms, events, due).loan.amount_due
         events.append(Repaid(due, f"{len(events) + 1:08}", owed))
-    return events, replay(terms, events, day).loan
+    return events, _written(terms, events, day)
+
+
+def _written(terms: Terms, events: list[LoanEvent], day: date) -> Loan:
+    """The loan as it was last written before a day: nights write nothing."""
+    loan = written = replay(terms, events, events[-1].value_date).loan
+    while loan.business_date < day:
+        closed = apart(transfer_overdue, terms, loan).loan
+        night = apart(accrue, terms, closed).loan
+        opened = apart(open_day, terms, night).loan
+        if closed != loan or opened != night or opened.status is not loan.status:
+            written = opened
+        loan = opened
+    return written
 
 
 def write(database: Database, day: date, count: int) -> None:
@@ -149,6 +163,9 @@ def write(database: Database, day: date, count: int) -> None:
             for each in lives:
                 _sign(transaction, each)
             loan_store.save(transaction, *(each.held for each in lives))
+        with database.begin() as transaction:
+            loan_ids = [each.held.contract.loan_id for each in lives]
+            loan_days.keep(transaction, day - timedelta(days=1), loan_ids)
 
 
 def _sign(transaction: Connection, lived: Life) -> None:

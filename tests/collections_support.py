@@ -52,6 +52,20 @@ def loan(
     )
 
 
+def standing(one: loan_pb2.Loan) -> event_pb2.LoanStanding:
+    """The same loan as an event that tells of many has it."""
+    held = one.balances
+    return event_pb2.LoanStanding(
+        loan_id=one.loan_id,
+        customer_id=one.customer_id,
+        state=one.state,
+        dpd=one.dpd,
+        amount_past_due=one.amount_past_due,
+        principal=held.principal_normal + held.principal_overdue + held.principal_impaired,
+        next_due_amount=one.next_due_amount,
+    )
+
+
 class Feed:
     """Applies events to a house's collections through its own handler, one transaction each."""
 
@@ -67,7 +81,10 @@ class Feed:
             events.apply(transaction, event)
 
     def overdue(self, one: loan_pb2.Loan) -> None:
-        self.apply(loan_overdue=event_pb2.LoanChanged(loan=one))
+        told = event_pb2.LoansOverdue(
+            book_id=one.book_id, currency_code="CNY", loans=[standing(one)]
+        )
+        self.apply(loans_overdue=told)
 
     def changed(self, one: loan_pb2.Loan) -> None:
         self.apply(loan_state_changed=event_pb2.LoanChanged(loan=one))
@@ -79,7 +96,9 @@ class Feed:
         self.apply(repayment_received=event_pb2.RepaymentReceived(repayment=repayment, loan=one))
 
     def reminder(self, one: loan_pb2.Loan, days_before: int) -> None:
-        self.apply(reminder_due=event_pb2.ReminderDue(loan=one, days_before=days_before))
+        each = event_pb2.RemindersDue.Reminder(loan=standing(one), days_before=days_before)
+        told = event_pb2.RemindersDue(book_id=one.book_id, currency_code="CNY", reminders=[each])
+        self.apply(reminders_due=told)
 
     def close_days(self, count: int = 1) -> None:
         for _ in range(count):

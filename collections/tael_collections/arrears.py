@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tael.servicing.v1 import loan_pb2
+from tael.servicing.v1 import event_pb2, loan_pb2
 from tael_collections.buckets import Bucket, bucket_of
 
 
@@ -24,6 +24,18 @@ class CaseLoan:
     written_off: bool
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a loan stands, of whichever message says so."""
+
+    customer_id: str
+    book_id: str
+    currency: str
+    past_life: bool
+    """Nothing can be past due of it."""
+    loan: CaseLoan
+
+
 PAST_LIFE = frozenset(
     {
         loan_pb2.LOAN_STATE_PAYING,
@@ -34,6 +46,23 @@ PAST_LIFE = frozenset(
     }
 )
 """States in which nothing can be past due."""
+
+
+def standing_of(loan: loan_pb2.Loan) -> Standing:
+    """As the loan's own message says."""
+    return Standing(
+        loan.customer_id,
+        loan.book_id,
+        loan.principal.currency_code,
+        loan.state in PAST_LIFE,
+        seen(loan),
+    )
+
+
+def past_due(told: event_pb2.LoansOverdue, loan: event_pb2.LoanStanding) -> Standing:
+    """As it is told of one of many that run and are past due."""
+    kept = CaseLoan(loan.loan_id, loan.dpd, loan.amount_past_due, loan.principal, written_off=False)
+    return Standing(loan.customer_id, told.book_id, told.currency_code, past_life=False, loan=kept)
 
 
 @dataclass(frozen=True)
@@ -64,11 +93,11 @@ def seen(loan: loan_pb2.Loan) -> CaseLoan:
     )
 
 
-def is_case(loan: loan_pb2.Loan, tolerance: int) -> bool:
+def is_case(told: Standing, tolerance: int) -> bool:
     """Whether a loan keeps a case open: past due by more than the tolerance, or a live claim."""
-    if loan.state in PAST_LIFE:
+    if told.past_life:
         return False
-    kept = seen(loan)
+    kept = told.loan
     if kept.written_off:
         return kept.amount_past_due > 0
     return kept.dpd >= 1 and kept.amount_past_due > tolerance

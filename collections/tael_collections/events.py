@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from tael.servicing.v1 import event_pb2
 from tael_client.values import to_date
 from tael_collections import cases, days, holds, placements, promise_book, reminders
+from tael_collections.arrears import past_due, standing_of
 from tael_collections.parameters import Parameters, house_parameters
 from tael_collections.refresh import absorb
 
@@ -18,16 +19,21 @@ def apply(transaction: Connection, event: event_pb2.Event) -> None:
     today = to_date(event.business_date)
     if kind == "day_closed":
         _day_closed(transaction, event.day_closed, parameters)
-    elif kind == "reminder_due":
-        days.advance(transaction, event.reminder_due.loan.book_id, today)
-        reminders.queue(transaction, event.event_id, event.reminder_due, today)
+    elif kind == "reminders_due":
+        days.advance(transaction, event.reminders_due.book_id, today)
+        reminders.queue(transaction, event.event_id, event.reminders_due, today)
+    elif kind == "loans_overdue":
+        cases.lock_pool(transaction)
+        days.advance(transaction, event.loans_overdue.book_id, today)
+        for each in event.loans_overdue.loans:
+            absorb(transaction, past_due(event.loans_overdue, each), today, parameters)
     elif kind == "repayment_received":
         days.advance(transaction, event.repayment_received.loan.book_id, today)
         _repaid(transaction, event, parameters)
-    elif kind in ("loan_overdue", "loan_state_changed"):
-        loan = getattr(event, kind).loan
+    elif kind == "loan_state_changed":
+        loan = event.loan_state_changed.loan
         days.advance(transaction, loan.book_id, today)
-        absorb(transaction, loan, today, parameters)
+        absorb(transaction, standing_of(loan), today, parameters)
 
 
 def _repaid(transaction: Connection, event: event_pb2.Event, parameters: Parameters) -> None:
@@ -42,7 +48,7 @@ def _repaid(transaction: Connection, event: event_pb2.Event, parameters: Paramet
             to_date(repayment.value_date),
             parameters,
         )
-    absorb(transaction, loan, to_date(event.business_date), parameters)
+    absorb(transaction, standing_of(loan), to_date(event.business_date), parameters)
 
 
 def _day_closed(

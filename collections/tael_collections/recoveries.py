@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from tael.servicing.v1 import loan_pb2, loan_pb2_grpc
 from tael_client.values import money, yuan
 from tael_collections import cases, days, placements, promise_book
+from tael_collections.arrears import standing_of
 from tael_collections.cases import DebtCase
 from tael_collections.parameters import house_parameters
 from tael_collections.reasons import Reason
@@ -118,7 +119,7 @@ class Booking:
                 note += f", commission {yuan(pending['commission'])} to {pending['agency_id']}"
             cases.record(transaction, case.case_id, "RECOVERED", today, note)
             promise_book.credit(transaction, case.case_id, pending["amount"], today, parameters)
-            absorb(transaction, answer.loan, today, parameters)
+            absorb(transaction, standing_of(answer.loan), today, parameters)
 
 
 def _set(transaction: Connection, recovery_id: str, **values: object) -> None:

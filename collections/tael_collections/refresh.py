@@ -7,10 +7,9 @@ from datetime import date, timedelta
 from sqlalchemy import Connection, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tael.servicing.v1 import loan_pb2
 from tael_client.values import yuan
 from tael_collections import cases, promises
-from tael_collections.arrears import PAST_LIFE, CaseLoan, is_case, measure, seen
+from tael_collections.arrears import CaseLoan, Standing, is_case, measure
 from tael_collections.cases import DebtCase
 from tael_collections.parameters import Parameters
 from tael_collections.tables import (
@@ -26,7 +25,7 @@ from tael_runtime.ids import new_id
 
 
 def absorb(
-    transaction: Connection, loan: loan_pb2.Loan, day: date, parameters: Parameters
+    transaction: Connection, told: Standing, day: date, parameters: Parameters
 ) -> DebtCase | None:
     """Takes in a loan as it is now; the case it belongs to, where there is one.
 
@@ -34,17 +33,18 @@ def absorb(
     loan is paid, and pulls every action still under way.
     """
     tolerance = parameters.on("case.tolerance", day).number
-    cases.lock_debtor(transaction, loan.customer_id)
-    case = cases.find_open(transaction, loan.customer_id, loan.book_id)
-    delinquent = is_case(loan, tolerance)
+    loan = told.loan
+    cases.lock_debtor(transaction, told.customer_id)
+    case = cases.find_open(transaction, told.customer_id, told.book_id)
+    delinquent = is_case(told, tolerance)
     known = {one.loan_id: one for one in cases.loans(transaction, case.case_id)} if case else {}
     before = known.get(loan.loan_id)
-    if _is_old_news(transaction, before, loan) or (before is None and not delinquent):
+    if _is_old_news(transaction, before, told) or (before is None and not delinquent):
         return case
     if case is None:
-        return _open(transaction, loan, day, parameters)
+        return _open(transaction, told, day, parameters)
     if delinquent:
-        _keep(transaction, case.case_id, seen(loan))
+        _keep(transaction, case.case_id, loan)
     else:
         transaction.execute(
             delete(case_loan).where(
@@ -54,20 +54,20 @@ def absorb(
     return _refresh(transaction, case, day)
 
 
-def _is_old_news(transaction: Connection, before: CaseLoan | None, loan: loan_pb2.Loan) -> bool:
+def _is_old_news(transaction: Connection, before: CaseLoan | None, told: Standing) -> bool:
     """Whether a loan is told of as it was before what servicing has answered already.
 
     A write-off is final and its claim only shrinks, by recoveries, of which servicing tells nothing
     but its answer; the event of the write-off may arrive after that.
     """
-    now = seen(loan)
+    now = told.loan
     if before is None:
-        return now.written_off and _is_posted(transaction, loan.loan_id)
+        return now.written_off and _is_posted(transaction, now.loan_id)
     if not before.written_off:
         return False
     if now.written_off:
         return now.amount_past_due > before.amount_past_due
-    return loan.state not in PAST_LIFE
+    return not told.past_life
 
 
 def _is_posted(transaction: Connection, loan_id: str) -> bool:
@@ -75,18 +75,17 @@ def _is_posted(transaction: Connection, loan_id: str) -> bool:
     return bool(transaction.execute(select(posted)).scalar())
 
 
-def _open(
-    transaction: Connection, loan: loan_pb2.Loan, day: date, parameters: Parameters
-) -> DebtCase:
+def _open(transaction: Connection, told: Standing, day: date, parameters: Parameters) -> DebtCase:
     case_id = new_id("cs")
-    measured = measure([seen(loan)])
+    loan = told.loan
+    measured = measure([loan])
     due_since = day - timedelta(days=loan.dpd)
     transaction.execute(
         insert(debt_case).values(
             case_id=case_id,
-            customer_id=loan.customer_id,
-            book_id=loan.book_id,
-            currency=loan.principal.currency_code,
+            customer_id=told.customer_id,
+            book_id=told.book_id,
+            currency=told.currency,
             status="NEW",
             bucket=measured.bucket,
             amount_past_due=measured.amount_past_due,
@@ -94,7 +93,7 @@ def _open(
             limitation_date=cases.limitation_from(due_since, parameters),
         )
     )
-    _keep(transaction, case_id, seen(loan))
+    _keep(transaction, case_id, loan)
     note = f"loan {loan.loan_id} is {loan.dpd} days past due: {yuan(measured.amount_past_due)}"
     cases.record(transaction, case_id, "OPENED", day, note)
     return cases.change(transaction, case_id)

@@ -17,7 +17,7 @@ from tael_collections import cases
 from tael_collections.tables import reminder
 
 
-def wording(due: event_pb2.ReminderDue, due_date: date) -> str:
+def wording(due: event_pb2.RemindersDue.Reminder, due_date: date) -> str:
     """What the debtor reads; the loan by its last four characters only."""
     loan = due.loan
     ending = loan.loan_id[-4:]
@@ -35,24 +35,26 @@ def wording(due: event_pb2.ReminderDue, due_date: date) -> str:
     )
 
 
-def queue(transaction: Connection, event_id: str, due: event_pb2.ReminderDue, today: date) -> None:
-    """Puts a reminder in the queue: good until the due date, or a day once that has passed."""
-    loan = due.loan
-    due_date = today + timedelta(days=due.days_before)
-    cases.lock_debtor(transaction, loan.customer_id)
-    transaction.execute(
-        insert(reminder)
-        .values(
-            reminder_id=event_id,
-            customer_id=loan.customer_id,
-            book_id=loan.book_id,
-            loan_id=loan.loan_id,
-            days_before=due.days_before,
-            text=wording(due, due_date),
-            good_until=max(due_date, today + timedelta(days=1)),
+def queue(
+    transaction: Connection, event_id: str, told: event_pb2.RemindersDue, today: date
+) -> None:
+    """Puts reminders in the queue: good until the due date, or a day once that has passed."""
+    rows = []
+    for due in told.reminders:
+        loan, due_date = due.loan, today + timedelta(days=due.days_before)
+        cases.lock_debtor(transaction, loan.customer_id)
+        rows.append(
+            {
+                "reminder_id": f"{event_id}:{loan.loan_id}",
+                "customer_id": loan.customer_id,
+                "book_id": told.book_id,
+                "loan_id": loan.loan_id,
+                "days_before": due.days_before,
+                "text": wording(due, due_date),
+                "good_until": max(due_date, today + timedelta(days=1)),
+            }
         )
-        .on_conflict_do_nothing()
-    )
+    transaction.execute(insert(reminder).on_conflict_do_nothing(), rows)
 
 
 def next_waiting(transaction: Connection, now: datetime) -> str | None:

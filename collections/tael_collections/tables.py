@@ -130,7 +130,7 @@ contact = Table(
 reminder = Table(
     "reminder",
     metadata,
-    Column("reminder_id", Text, primary_key=True, comment="servicing's event_id"),
+    Column("reminder_id", Text, primary_key=True, comment="of servicing's event, and of the loan"),
     Column("customer_id", Text, ForeignKey("debtor.customer_id"), nullable=False),
     Column("book_id", Text, nullable=False),
     Column("loan_id", Text, nullable=False),

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from tael.servicing.v1 import loan_pb2, loan_pb2_grpc
 from tael_client.values import yuan
 from tael_collections import cases, days
+from tael_collections.arrears import standing_of
 from tael_collections.cases import DebtCase
 from tael_collections.parameters import house_parameters
 from tael_collections.reasons import Reason
@@ -149,7 +150,7 @@ class Posting:
             _set(transaction, write_off_id, state="POSTED", principal=principal)
             note = f"{write_off_id}, principal {yuan(principal)}"
             cases.record(transaction, case.case_id, "WRITE_OFF_POSTED", today, note)
-            absorb(transaction, loan, today, house_parameters())
+            absorb(transaction, standing_of(loan), today, house_parameters())
 
 
 def _set(transaction: Connection, write_off_id: str, **values: object) -> None:

@@ -27,8 +27,9 @@ def apply_servicing(transaction: Connection, event: servicing.Event) -> None:
     match event.WhichOneof("payload"):
         case "loan_opened":
             record(transaction, [_loan(event, event.loan_opened.loan)])
-        case "loan_overdue":
-            record(transaction, [_loan(event, event.loan_overdue.loan)])
+        case "loans_overdue":
+            loans = event.loans_overdue.loans
+            record(transaction, [_loan(event, loan, f":{loan.loan_id}") for loan in loans])
         case "repayment_received":
             record(transaction, [_loan(event, event.repayment_received.loan)])
         case "loan_state_changed":
@@ -57,9 +58,12 @@ def _application(event: origination.Event) -> NewObservation:
     )
 
 
-def _loan(event: servicing.Event, loan: loan_pb2.Loan) -> NewObservation:
+def _loan(
+    event: servicing.Event, loan: loan_pb2.Loan | servicing.LoanStanding, one_of_many: str = ""
+) -> NewObservation:
+    """One that an event brings; `one_of_many` tells it from the others."""
     return NewObservation(
-        observation_id=event.event_id,
+        observation_id=f"{event.event_id}{one_of_many}",
         customer_id=loan.customer_id,
         kind="LOAN",
         date=to_date(event.business_date),

@@ -14,15 +14,15 @@ from tael.servicing.v1 import portfolio_pb2 as pb
 from tael_runtime import idempotency
 from tael_runtime.errors import FailedPrecondition
 from tael_runtime.four_eyes import check_second_person
-from tael_servicing import impairment_policies
+from tael_servicing import impairment_policies, loan_store
 from tael_servicing.arithmetic import classes
 from tael_servicing.arithmetic.classes import Cause, Facts, Standing
 from tael_servicing.arithmetic.events import Impaired
 from tael_servicing.arithmetic.impairment import BAD, ImpairmentPolicy, RiskClass
 from tael_servicing.enacting import enact
+from tael_servicing.loan_days import days_past_due
 from tael_servicing.loans import Held
 from tael_servicing.reasons import Reason
-from tael_servicing.snapshots import days_past_due
 from tael_servicing.tables import RUNNING, class_judgement, instalment, loan_class, loan_state
 
 CLASSES = ("risk_class", "worsened", "improved", "improved_from")
@@ -33,7 +33,7 @@ def to_judge(
     transaction: Connection, policy: ImpairmentPolicy, book_id: str, day: date
 ) -> list[str]:
     """Loans whose class days past due alone do not decide at the end of the day, by id."""
-    bad = days_past_due(day) > policy.class_limits[1]
+    bad = days_past_due(loan_state.c, day) > policy.class_limits[1]
     observed = loan_state.c.restructured > day - timedelta(days=policy.observation_days)
     query = (
         select(loan_state.c.loan_id)
@@ -69,8 +69,9 @@ def judge(
         before, facts = _standing(row, day), _facts_of(row, day)
         after = classes.judge(policy, before, facts)
         changed += after.risk_class is not before.risk_class
-        found[row.loan_id] = after
-    _remember(transaction, book_id, found, gone)
+        if after != before:
+            found[row.loan_id] = after
+    _remember(transaction, book_id, day, found, gone)
     return changed
 
 
@@ -97,7 +98,7 @@ def override(
         event = Impaired(day, held.next_event_id)
         enact(transaction, held, event, day, reference=request.reason)
         after = classes.judge(policy, after, replace(facts, non_accrual=True))
-    _remember(transaction, contract.book_id, {contract.loan_id: after}, [])
+    _remember(transaction, contract.book_id, day, {contract.loan_id: after}, [])
     _keep(transaction, request, day, now, after)
 
 
@@ -150,7 +151,7 @@ def _facts(transaction: Connection, day: date, loan_ids: Sequence[str]) -> Seque
             loan_state.c.loan_id,
             loan_state.c.state,
             loan_state.c.oldest_due,
-            days_past_due(day).label("dpd"),
+            days_past_due(loan_state.c, day).label("dpd"),
             paid.label("periods_paid"),
             loan_state.c.restructured.label("rescheduled"),
             *remembered,
@@ -188,9 +189,14 @@ def _values(standing: Standing) -> dict[str, Any]:
 
 
 def _remember(
-    transaction: Connection, book_id: str, found: dict[str, Standing], gone: Iterable[str]
+    transaction: Connection,
+    book_id: str,
+    day: date,
+    found: dict[str, Standing],
+    gone: Iterable[str],
 ) -> None:
     """Keeps what there is to remember of loans, and forgets the rest."""
+    loan_store.touch(transaction, [*found, *gone], day)
     plain = [loan_id for loan_id, standing in found.items() if standing.plain]
     forgotten = [*gone, *plain]
     if forgotten:

@@ -14,6 +14,7 @@ from tael_client.values import from_date
 from tael_servicing import snapshots
 from tael_servicing.arithmetic.dates import months_after
 from tael_servicing.books import BookDay
+from tael_servicing.loan_days import OWING
 from tael_servicing.ratios import ratio
 from tael_servicing.tables import loan as loans
 from tael_servicing.tables import loan_day, loan_state
@@ -60,21 +61,24 @@ def _past_due(
 ) -> defaultdict[tuple[date, date], tuple[int, ...]]:
     """(principal, loans) over 30 and over 90 days past due, by cohort and month end.
 
-    What is left of a written-off claim is past due: it left the balance sheet, not the cohort.
+    What is left of a written-off claim is past due: it left the balance sheet, not the cohort. At a
+    month's end every loan that owes has a row.
     """
-    month = cast(func.date_trunc("month", loan_day.c.start_date), Date)
+    month = cast(func.date_trunc("month", loans.c.start_date), Date)
     principal = snapshots.principal_of(loan_day) + loan_day.c.written_off_principal
+    dpd = func.coalesce(loan_day.c.date - loan_day.c.oldest_due, 0)
     figures: list[Any] = []
     for days in (30, 90):
-        late = (loan_day.c.dpd > days) | (loan_day.c.state == "WRITTEN_OFF")
+        late = (dpd > days) | (loan_day.c.state == "WRITTEN_OFF")
         figures.append(snapshots.total(principal, late))
         figures.append(func.count().filter(late))
     query = (
         select(month, loan_day.c.date, *figures)
+        .join_from(loan_day, loans, loans.c.loan_id == loan_day.c.loan_id)
         .where(
             loan_day.c.book_id == book_id,
             loan_day.c.date.in_(ends),
-            loan_day.c.state.in_(snapshots.OWING),
+            loan_day.c.state.in_(OWING),
         )
         .group_by(month, loan_day.c.date)
     )

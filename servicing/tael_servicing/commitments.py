@@ -35,6 +35,7 @@ from tael_servicing.arithmetic.impairment import (
     year_begins,
 )
 from tael_servicing.bookings import Batch, Columns, part_of
+from tael_servicing.loan_days import days_past_due
 from tael_servicing.tables import RUNNING, credit_line, loan, loan_class, loan_state, party_balance
 
 EVENT = "COMMITMENT_LOSS_ADJUSTED"
@@ -114,7 +115,9 @@ def _standings(
     transaction: Connection, policy: ImpairmentPolicy, day: date, line_ids: Sequence[str]
 ) -> Sequence[Any]:
     """What may be drawn of lines, their stage at the end of the day, and what is held."""
-    _, at = snapshots.standing(policy, snapshots.days_past_due(day))
+    _, at = snapshots.standing(
+        policy, days_past_due(loan_state.c, day), loan_state.c.state, loan_class.c
+    )
     worst = lateral(
         select(func.coalesce(func.max(at), 1).label("at"))
         .join_from(loan, loan_state, loan_state.c.loan_id == loan.c.loan_id)

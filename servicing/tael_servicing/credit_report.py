@@ -14,18 +14,27 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+)
 
 from tael.servicing.v1 import portfolio_pb2 as pb
 from tael.servicing.v1.product_pb2 import LoanChoices, ProductTerms
 from tael_client.values import from_date
-from tael_servicing import loan_history, loan_store, products, snapshots
+from tael_servicing import loan_days, loan_history, loan_store, products, snapshots
 from tael_servicing.arithmetic.terms import Frequency, Method, Part, Unit
-from tael_servicing.snapshots import OWING, Ledger
+from tael_servicing.loan_days import OWING
+from tael_servicing.snapshots import Ledger
 from tael_servicing.tables import (
     credit_line,
     instalment,
-    loan_day,
     loan_event,
     repayment,
 )
@@ -108,7 +117,7 @@ def records(connection: Connection, ledger: Ledger) -> Iterator[list[pb.CreditAc
     day, after = ledger.day, ""
     currency = ledger.book.currency_code
     while True:
-        reported = _reported(ledger.book.book_id, day).where(loan_day.c.loan_id > after)
+        reported = _reported(ledger).where(ledger.rows.c.loan_id > after)
         page = connection.execute(reported.limit(RECORDS_A_MESSAGE)).all()
         if page:
             month = _month(connection, day, [row.loan_id for row in page])
@@ -118,42 +127,34 @@ def records(connection: Connection, ledger: Ledger) -> Iterator[list[pb.CreditAc
         after = page[-1].loan_id
 
 
-def _reported(book_id: str, day: date) -> Select[Any]:
+def _reported(ledger: Ledger) -> Select[Any]:
     """The accounts to report on that day, with the report point of each."""
-    before, earlier = loan_day.alias("before"), loan_day.alias("earlier")
+    row, day = ledger.rows.c, ledger.day
     first = day.replace(day=1)
+    yesterday, last_month = day - timedelta(days=1), first - timedelta(days=1)
+    before, earlier = (loan_days.on(each, row.loan_id) for each in (yesterday, last_month))
     month_end = (day + timedelta(days=1)).month != day.month
-    owes = loan_day.c.state.in_(OWING)
+    owes = row.state.in_(OWING)
     owed = or_(before.c.state.in_(OWING), before.c.loan_id.is_(None))
     point = case(
         (and_(~owes, owed), "32" if month_end else "20"),
         (~owes, None),
-        (and_(before.c.loan_id.is_(None), loan_day.c.start_date >= first), "10"),
+        (and_(before.c.loan_id.is_(None), row.start_date >= first), "10"),
         *(
             [
-                (and_(earlier.c.loan_id.is_(None), loan_day.c.start_date < first), "31"),
+                (and_(earlier.c.loan_id.is_(None), row.start_date < first), "31"),
                 (owes, "30"),
             ]
             if month_end
             else []
         ),
-        (and_(before.c.dpd > 0, loan_day.c.dpd == 0), "40"),
+        (and_(loan_days.days_past_due(before.c, yesterday) > 0, row.dpd == 0), "40"),
     ).label("point")
-
-    def on(other: Any, at: date) -> Any:
-        return and_(
-            other.c.book_id == loan_day.c.book_id,
-            other.c.date == at,
-            other.c.loan_id == loan_day.c.loan_id,
-        )
-
-    return (
-        select(loan_day, point)
-        .outerjoin(before, on(before, day - timedelta(days=1)))
-        .outerjoin(earlier, on(earlier, first - timedelta(days=1)))
-        .where(loan_day.c.book_id == book_id, loan_day.c.date == day, point.is_not(None))
-        .order_by(loan_day.c.loan_id)
+    joined = ledger.rows.outerjoin(before, loan_days.stands(before.c, yesterday)).outerjoin(
+        earlier, loan_days.stands(earlier.c, last_month)
     )
+    query = select(ledger.rows, point).select_from(joined)
+    return query.where(point.is_not(None)).order_by(row.loan_id)
 
 
 def _month(connection: Connection, day: date, ids: Sequence[str]) -> _Month:

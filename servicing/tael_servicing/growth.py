@@ -23,12 +23,20 @@ from sqlalchemy import (
     case,
     cast,
     func,
-    lateral,
+    literal,
     select,
-    true,
+    union_all,
 )
+from sqlalchemy.sql.selectable import LateralFromClause
 
-from tael_servicing.tables import BALANCES, accrual_position, book_day, loan_balance, loan_set_aside
+from tael_servicing.tables import (
+    BALANCES,
+    accrual_history,
+    accrual_position,
+    book_day,
+    loan_balance,
+    loan_set_aside,
+)
 
 GROWS = {
     "interest_accrued": ("INTEREST", True),
@@ -69,6 +77,14 @@ def _whole(total: Any) -> Number:
     return cast(func.coalesce(total, 0), BigInteger)
 
 
+def charges_of(loan_id: ColumnElement[str], day: date) -> Number:
+    """What penalty and compound of a loan have grown by, since it was written, when a day opens."""
+    line = accrual_position.c
+    grew = func.sum(grown(accrual_position, literal(day, Date)))
+    of_loan = select(_whole(grew)).where(line.loan_id == loan_id, line.kind != "INTEREST")
+    return of_loan.scalar_subquery()
+
+
 ACCRUED_TO: ColumnElement[date] = func.coalesce(
     loan_set_aside.c.accrued_to, book_day.c.accrued_to, type_=Date
 )
@@ -101,31 +117,31 @@ def _added(lines: Subquery) -> Select[Any]:
     return select(*sums)
 
 
-def _owed() -> Subquery:
-    of_loan = LINES.where(accrual_position.c.loan_id == loan_balance.c.loan_id)
-    added = lateral(
-        _added(of_loan.correlate(loan_balance, book_day, loan_set_aside).subquery("line"))
+def added(
+    loan_id: ColumnElement[str],
+    since: ColumnElement[date],
+    day: ColumnElement[date],
+    *given: FromClause,
+) -> LateralFromClause:
+    """What the lines that a loan had from a date on, still or in the past, had added to each balance
+    that grows when a later day opened. `given`: what the arguments are columns of.
+    """
+    of_loan = (
+        select(*(lines.c[name] for name in LINE)).where(
+            lines.c.loan_id == loan_id, lines.c.since == since
+        )
+        for lines in (accrual_position, accrual_history)
     )
-    owed = [
-        (loan_balance.c[name] + added.c[name]).label(name)
-        if name in GROWS
-        else loan_balance.c[name]
-        for name in BALANCES
-    ]
-    return (
-        select(loan_balance.c.loan_id, *owed)
-        .select_from(standing(loan_balance))
-        .join(added, true())
-        .subquery("owed")
-    )
+    line = union_all(*(each.correlate(*given) for each in of_loan)).subquery("line")
+    grew = select(line.c.kind, line.c.on_balance, grown(line, day).label("grown"))
+    return _added(grew.correlate(*given).subquery("grew")).lateral("added")
 
 
-OWED = _owed()
-"""What each loan owes by ledger account after the nights its book has accrued."""
+LINE = ("kind", "on_balance", "since", "carry", "per_night", "denominator", "posted", "rounding")
 
 
 def totals(connection: Connection, book_id: str) -> dict[str, int]:
-    """What all loans of a book owe by ledger account, as OWED adds up to."""
+    """What all loans of a book owe by ledger account after the nights that it has accrued."""
     stood = [_whole(func.sum(loan_balance.c[name])).label(name) for name in BALANCES]
     rows = connection.execute(select(*stood).where(loan_balance.c.book_id == book_id))
     found = rows.one()._asdict()

@@ -10,7 +10,7 @@ from tael.servicing.v1 import loan_pb2 as pb
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date
 from tael_runtime.paging import text_key
-from tael_servicing.snapshots import OWING
+from tael_servicing.loan_days import OWING
 from tael_servicing.tables import book_day, loan_state
 from tael_servicing.tables import loan as loans
 

@@ -30,6 +30,7 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
+    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -39,6 +40,7 @@ from tael_runtime import later
 from tael_runtime.errors import NotFound
 from tael_servicing import kept, products
 from tael_servicing.arithmetic.day import accrue
+from tael_servicing.arithmetic.fold import opens_on
 from tael_servicing.arithmetic.loan import Allowance, Loan, Owed, balances
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.terms import Part, Terms
@@ -47,6 +49,7 @@ from tael_servicing.growth import ACCRUED_TO, standing
 from tael_servicing.loans import UNPAID_OUT, Contract, Held, Stored, contract_terms
 from tael_servicing.positions import positions
 from tael_servicing.tables import (
+    RUNNING,
     SORTED,
     accrual_history,
     accrual_position,
@@ -226,6 +229,13 @@ def save(transaction: Connection, *held: Held) -> list[Held]:
     ]
 
 
+def touch(transaction: Connection, loan_ids: Sequence[str], day: date) -> None:
+    """Something of loans changed on a business date beside the loans themselves."""
+    if loan_ids:
+        of_them = loan_state.c.loan_id == func.any(list(loan_ids))
+        transaction.execute(update(loan_state).where(of_them).values(changed_on=day))
+
+
 def _stored(held: Held, changes: int) -> Stored:
     day = held.loan.business_date
     if held.stored is None:
@@ -354,9 +364,15 @@ def _state_row(held: Held) -> dict[str, Any]:
         "state": held.state,
         "kept": kept.loan_text(loan),
         "changes": held.stored.changes + 1 if held.stored else 1,
+        "written_on": loan.business_date,
+        "changed_on": loan.business_date,
         "nonaccrual_since": loan.nonaccrual_since,
         "oldest_due": oldest[0].instalment.due_date if oldest else None,
         "next_due": current.instalment.due_date if current else None,
+        "amount_due": loan.amount_due if loan.running else 0,
+        "next_due_amount": current.owed if current else 0,
+        "last_due": max(row.due_date for row in loan.rows),
+        "opens_on": opens_on(held.terms, loan) if held.state in RUNNING else None,
         "annual_rate": loan.annual_rate,
         "lent": loan.principal,
         "restructured": loan.restructured,

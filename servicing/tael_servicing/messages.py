@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 from itertools import count
 
+from tael.servicing.v1 import event_pb2
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date, from_decimal, money
 from tael_servicing.arithmetic import loan as arithmetic
@@ -58,6 +59,20 @@ def loan(held: Held) -> pb.Loan:
             message.next_due_date.CopyFrom(from_date(now.current.instalment.due_date))
             message.next_due_amount = now.current.owed
     return message
+
+
+def standing(held: Held) -> event_pb2.LoanStanding:
+    """How a loan that runs stands today, for who is told of many."""
+    now = held.loan
+    return event_pb2.LoanStanding(
+        loan_id=held.contract.loan_id,
+        customer_id=held.contract.customer_id,
+        state=pb.LoanState.Value(f"LOAN_STATE_{held.state}"),
+        dpd=held.dpd,
+        amount_past_due=now.amount_due,
+        principal=arithmetic.principal_on_books(now),
+        next_due_amount=now.current.owed if now.current is not None else 0,
+    )
 
 
 def _maturity(loan: Loan) -> date:

@@ -35,8 +35,8 @@ class Movement:
 OF_LOANS = """
     WITH posted AS (
         SELECT NOT EXISTS (
-                   SELECT FROM loan_day WHERE loan_day.book_id = :book
-                   AND loan_day.date = :after AND loan_day.loan_id = posting.loan_id
+                   SELECT FROM loan_day
+                   WHERE loan_day.loan_id = posting.loan_id AND loan_day.date <= :after
                ) AS fresh,
                coalesce(CAST(amounts ->> 'stage1' AS bigint), 0) AS d1,
                coalesce(CAST(amounts ->> 'stage2' AS bigint), 0) AS d2,

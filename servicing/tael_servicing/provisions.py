@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, or_, select, text
 
-from tael_servicing import bookings, snapshots
+from tael_servicing import bookings, loan_store, snapshots
 from tael_servicing.arithmetic.impairment import (
     ImpairmentPolicy,
     LossRates,
@@ -20,6 +20,7 @@ from tael_servicing.arithmetic.impairment import (
 )
 from tael_servicing.arithmetic.loan import Allowance
 from tael_servicing.bookings import Batch, Columns, part_of
+from tael_servicing.loan_days import days_past_due
 from tael_servicing.tables import (
     RUNNING,
     instalment,
@@ -85,6 +86,8 @@ def provide(
         if target != held:
             change = _Change(row.loan_id, held, target, f"{int(row.newest) + 1:08}")
             groups[row.product_code, row.accruing].append(change)
+    # Those that run have a row of the loan ledger at every month's end.
+    loan_store.touch(transaction, [row.loan_id for row in rows if not row.runs], day)
     moved: Counter[str] = Counter()
     for number, ((product_code, accruing), changes) in enumerate(groups.items(), 1):
         part = part_of(batch, f"c{number}")
@@ -99,7 +102,9 @@ def _standings(
     transaction: Connection, policy: ImpairmentPolicy, day: date, loan_ids: Sequence[str]
 ) -> Sequence[Any]:
     """Class and stage at the end of the day, what is owed and held; the loans are locked."""
-    worst, at = snapshots.standing(policy, snapshots.days_past_due(day))
+    worst, at = snapshots.standing(
+        policy, days_past_due(loan_state.c, day), loan_state.c.state, loan_class.c
+    )
     newest = (
         select(func.max(loan_event.c.event_id))
         .where(loan_event.c.loan_id == loan_state.c.loan_id)

@@ -11,7 +11,7 @@ from tael.servicing.v1 import portfolio_pb2 as pb
 from tael_client.values import from_date
 from tael_runtime.paging import text_and_date_key, token
 from tael_servicing import books
-from tael_servicing.end_of_day.open_day import REMIND_AFTER, REMIND_BEFORE
+from tael_servicing.end_of_day.tell import REMIND_AFTER, REMIND_BEFORE
 from tael_servicing.tables import RUNNING, instalment, loan_state
 from tael_servicing.tables import loan as loans
 

@@ -1,8 +1,7 @@
-"""The loan ledger (贷款台账): each loan on a day, kept when a day is closed, else as it is now."""
+"""The loan ledger (贷款台账): each loan on a day, as was kept of it (loan_days), else as it is now."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -18,27 +17,27 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    column,
     func,
-    insert,
     literal,
     null,
     or_,
     select,
+    true,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from tael_runtime.errors import InvalidArgument, NotFound
-from tael_servicing import books, impairment_policies
+from tael_servicing import books, growth, impairment_policies, loan_days
 from tael_servicing.arithmetic.impairment import ImpairmentPolicy
 from tael_servicing.books import BookDay
-from tael_servicing.growth import OWED
+from tael_servicing.loan_days import days_past_due
 from tael_servicing.tables import (
     BALANCES,
     RUNNING,
-    credit_line,
-    instalment,
-    loan_class,
-    loan_day,
+    book_day,
+    line_movement,
+    loan_set_aside,
     loan_state,
 )
 from tael_servicing.tables import loan as loans
@@ -46,7 +45,6 @@ from tael_servicing.tables import loan as loans
 ON_BALANCE = ("principal_normal", "principal_overdue", "principal_impaired")
 WHOLE_BALANCE_DPD = 90
 """Beyond, the supervisor's overdue amount is the whole principal and not what is due of it."""
-OWING = (*RUNNING, "WRITTEN_OFF")
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Ledger:
     day: date
     policy: ImpairmentPolicy
     rows: FromClause
-    """The columns of `loan_day`."""
+    """A row a loan that stands in it."""
 
     @property
     def principal(self) -> ColumnElement[int]:
@@ -108,108 +106,136 @@ def ledger_of(connection: Connection, book_id: str, day: date | None) -> Ledger:
         raise InvalidArgument("date", f"must not lie after the business date, {book.business_date}")
     policy = impairment_policies.in_force(connection, book_id, at).policy
     if at == book.business_date:
-        return Ledger(book, at, policy, standing_rows(policy, book_id, at).subquery("ledger"))
+        return Ledger(book, at, policy, _open_rows(policy, book_id, at).subquery("ledger"))
     if not books.was_ended(connection, book_id, at):
         raise NotFound("loan ledger", f"{book_id}/{at}")
-    kept = select(loan_day).where(loan_day.c.book_id == book_id, loan_day.c.date == at)
-    return Ledger(book, at, policy, kept.subquery("ledger"))
+    return Ledger(book, at, policy, _closed_rows(policy, book_id, at).subquery("ledger"))
 
 
-def keep(
-    transaction: Connection,
-    policy: ImpairmentPolicy,
-    book_id: str,
-    day: date,
-    loan_ids: Sequence[str],
-) -> int:
-    """Keeps the day's rows of some loans; returns how many. The day's last word: it is closing."""
-    query = standing_rows(policy, book_id, day).where(loans.c.loan_id == func.any(list(loan_ids)))
-    names = [column.name for column in query.selected_columns]
-    return transaction.execute(insert(loan_day).from_select(names, query)).rowcount
-
-
-def standing_rows(policy: ImpairmentPolicy, book_id: str, day: date) -> Select[Any]:
-    """The rows of `loan_day` as the loans stand now, on that day.
-
-    A closed loan has one on the day it closed, and while anything stands on its accounts.
+def balances_on(connection: Connection, loan_id: str, day: date) -> dict[str, int] | None:
+    """What a loan owed by ledger account at the end of a day that was ended; None where it did not
+    stand in the loan ledger.
     """
-    before = loan_day.alias("before")
-    dpd = days_past_due(day)
-    by_class, by_stage = standing(policy, dpd)
-    same_month = before.c.date >= day.replace(day=1)
-    left = or_(*(OWED.c[name] != 0 for name in BALANCES))
-    just_closed = or_(before.c.state.in_(OWING), loans.c.start_date == day)
-    owes = and_(loan_state.c.oldest_due < day, loan_state.c.state.in_(RUNNING))
-    arrears = case((owes, _arrears(day)), else_=null())
-    whole = sum_of(OWED, *ON_BALANCE)
+    fact = loan_days.on(day, loans.c.loan_id)
+    grew = growth.added(loans.c.loan_id, fact.c.written_on, _opening_after(day), loans, fact)
+    query = (
+        select(*(amount.label(name) for name, amount in _balances(fact.c, grew.c).items()))
+        .select_from(loans.join(fact, true()).join(grew, true()))
+        .where(loans.c.loan_id == loan_id, loan_days.stands(fact.c, day))
+    )
+    found = connection.execute(query).one_or_none()
+    return found._asdict() if found else None
+
+
+def _balances(fact: Any, grew: Any) -> dict[str, ColumnElement[int]]:
+    """By name: as they stood when the loan was written, and what its lines have grown by."""
+    return {
+        name: fact[name] + grew[name] if name in growth.GROWS else fact[name] for name in BALANCES
+    }
+
+
+def _opening_after(day: date) -> ColumnElement[date]:
+    return literal(day + timedelta(days=1), Date)
+
+
+def _open_rows(policy: ImpairmentPolicy, book_id: str, day: date) -> Select[Any]:
+    """As the loans stand now, on the business date."""
+    fact = loan_days.now(day).where(loan_state.c.book_id == book_id).subquery("fact")
+    of = growth.standing(loans).join(fact, fact.c.loan_id == loans.c.loan_id)
+    grew = growth.added(
+        loans.c.loan_id, fact.c.written_on, growth.ACCRUED_TO, loans, book_day, loan_set_aside, fact
+    )
     return (
-        select(
-            loans.c.book_id,
-            literal(day, Date).label("date"),
-            loans.c.loan_id,
-            loans.c.customer_id,
-            loans.c.line_id,
-            loans.c.product_code,
-            loan_state.c.state,
-            *(OWED.c[name] for name in BALANCES),
-            dpd.label("dpd"),
-            func.greatest(dpd, case((same_month, before.c.worst_dpd), else_=0)).label("worst_dpd"),
-            by_class.label("risk_class"),
-            by_stage.label("stage"),
-            func.coalesce(loan_class.c.cause, "").label("cause"),
-            loan_class.c.since,
-            func.coalesce(credit_line.c.credit_limit, 0).label("credit_limit"),
-            loan_state.c.annual_rate,
-            loan_state.c.lent.label("principal"),
-            loans.c.start_date,
-            _last_due().label("maturity_date"),
-            loan_state.c.next_due,
-            _next_due_amount().label("next_due_amount"),
-            case((dpd > WHOLE_BALANCE_DPD, whole), (owes, _principal_due(day)), else_=0).label(
-                "overdue_amount"
-            ),
-            arrears.label("arrears"),
-        )
-        .join_from(loans, loan_state, loan_state.c.loan_id == loans.c.loan_id)
-        .join(OWED, OWED.c.loan_id == loans.c.loan_id)
-        .outerjoin(credit_line, credit_line.c.line_id == loans.c.line_id)
-        .outerjoin(loan_class, loan_class.c.loan_id == loans.c.loan_id)
-        .outerjoin(
-            before,
-            and_(
-                before.c.book_id == loans.c.book_id,
-                before.c.date == day - timedelta(days=1),
-                before.c.loan_id == loans.c.loan_id,
-            ),
-        )
-        .where(
-            loans.c.book_id == book_id,
-            loan_state.c.state.not_in(("PAYING", "CANCELLED")),
-            or_(loan_state.c.state.in_(OWING), left, just_closed),
-        )
+        _rows(policy, day, fact.c, grew.c)
+        .select_from(of.join(grew, true()))
+        .where(loans.c.book_id == book_id)
     )
 
 
-def days_past_due(day: date) -> ColumnElement[int]:
-    """The day less the due date of the oldest unpaid instalment; 0 where nothing is past due."""
-    days = cast(literal(day, Date) - loan_state.c.oldest_due, Integer)
-    return case((loan_state.c.state.in_(OWING), func.greatest(func.coalesce(days, 0), 0)), else_=0)
+def _closed_rows(policy: ImpairmentPolicy, book_id: str, day: date) -> Select[Any]:
+    """As loans stood at the end of a day that was ended."""
+    fact = loan_days.on(day, loans.c.loan_id)
+    grew = growth.added(loans.c.loan_id, fact.c.written_on, _opening_after(day), loans, fact)
+    of = loans.join(fact, true()).join(grew, true())
+    return _rows(policy, day, fact.c, grew.c).select_from(of).where(loans.c.book_id == book_id)
+
+
+def _rows(policy: ImpairmentPolicy, day: date, fact: Any, grew: Any) -> Select[Any]:
+    """What follows, on a day, from the facts of `loan_day` and what lines grew by since."""
+    dpd = days_past_due(fact, day)
+    worst = case((fact.date >= day.replace(day=1), fact.worst_dpd), else_=0)
+    by_class, by_stage = standing(policy, dpd, fact.state, fact)
+    balances = _balances(fact, grew)
+    owes = and_(fact.oldest_due < day, fact.state.in_(RUNNING))
+    whole = fact.principal_normal + fact.principal_overdue + fact.principal_impaired
+    arrears = func.jsonb_path_query_array(
+        fact.unpaid, cast(PAST_DUE, JSONPATH), func.jsonb_build_object("day", str(day))
+    )
+    return select(
+        loans.c.book_id,
+        literal(day, Date).label("date"),
+        loans.c.loan_id,
+        loans.c.customer_id,
+        loans.c.line_id,
+        loans.c.product_code,
+        fact.state,
+        *(amount.label(name) for name, amount in balances.items()),
+        dpd.label("dpd"),
+        func.greatest(dpd, worst).label("worst_dpd"),
+        by_class.label("risk_class"),
+        by_stage.label("stage"),
+        func.coalesce(fact.cause, "").label("cause"),
+        fact.since,
+        _credit_limit(day).label("credit_limit"),
+        fact.annual_rate,
+        fact.lent.label("principal"),
+        loans.c.start_date,
+        fact.last_due.label("maturity_date"),
+        fact.next_due,
+        fact.next_due_amount,
+        case((dpd > WHOLE_BALANCE_DPD, whole), (owes, _principal_of(arrears)), else_=0).label(
+            "overdue_amount"
+        ),
+        case((owes, arrears), else_=null()).label("arrears"),
+    ).where(loan_days.stands(fact, day))
+
+
+PAST_DUE = "$[*] ? (@[0] < $day)"
+"""Dates as texts sort as dates do."""
+
+
+def _principal_of(arrears: ColumnElement[Any]) -> ColumnElement[int]:
+    each = func.jsonb_array_elements(arrears).table_valued(column("value", JSONB), name="each")
+    return select(total(cast(each.c.value[1].astext, BigInteger))).scalar_subquery()
+
+
+def _credit_limit(day: date) -> ColumnElement[int]:
+    """Of the loan's line at the end of the day; 0 where it draws on none."""
+    moved = line_movement.c
+    last = (
+        select(moved.limit_after)
+        .where(moved.line_id == loans.c.line_id, moved.date <= day)
+        .order_by(moved.number.desc())
+        .limit(1)
+    )
+    return func.coalesce(last.scalar_subquery(), 0)
 
 
 def standing(
-    policy: ImpairmentPolicy, dpd: ColumnElement[int]
+    policy: ImpairmentPolicy, dpd: ColumnElement[int], state: ColumnElement[str], remembered: Any
 ) -> tuple[ColumnElement[int], ColumnElement[int]]:
-    """Class and stage: what is remembered of a loan, or worse where days past due say so.
+    """Class and stage: what is remembered of a loan (the columns of `loan_class`), or worse where days
+    past due say so.
 
     An approved improvement and a technical lateness stand until the day end judges them again.
     """
     by_days = class_by_days(policy, dpd)
-    off_accrual = loan_state.c.state == "NON_ACCRUAL"
-    written_off = loan_state.c.state == "WRITTEN_OFF"
-    system = func.greatest(by_days, case((off_accrual, 3), else_=1), loan_class.c.risk_class)
+    off_accrual = state == "NON_ACCRUAL"
+    written_off = state == "WRITTEN_OFF"
+    system = func.greatest(by_days, case((off_accrual, 3), else_=1), remembered.risk_class)
     by_class = case(
         (written_off, 5),
-        (loan_class.c.cause.in_(("IMPROVED", "TECHNICAL")), loan_class.c.risk_class),
+        (remembered.cause.in_(("IMPROVED", "TECHNICAL")), remembered.risk_class),
         else_=system,
     )
     by_stage = func.greatest(
@@ -218,7 +244,7 @@ def standing(
             (dpd > policy.stage2_dpd, 2),
             else_=1,
         ),
-        loan_class.c.stage,
+        remembered.stage,
     )
     return cast(by_class, Integer), cast(by_stage, Integer)
 
@@ -227,45 +253,3 @@ def class_by_days(policy: ImpairmentPolicy, dpd: ColumnElement[int]) -> ColumnEl
     """The class that days past due alone give."""
     steps = [(dpd > limit, 5 - place) for place, limit in enumerate(reversed(policy.class_limits))]
     return case(*steps, else_=1)
-
-
-def _unpaid(name: str) -> ColumnElement[int]:
-    return instalment.c[name] - instalment.c[f"{name}_paid"]
-
-
-def _due(day: date) -> ColumnElement[bool]:
-    """Instalments of the loan that are past due and not paid."""
-    return and_(
-        instalment.c.loan_id == loans.c.loan_id,
-        instalment.c.due_date < day,
-        or_(_unpaid("principal") > 0, _unpaid("interest") > 0),
-    )
-
-
-def _arrears(day: date) -> ColumnElement[Any]:
-    row = func.jsonb_build_array(instalment.c.due_date, _unpaid("principal"), _unpaid("interest"))
-    oldest_first = func.jsonb_agg(aggregate_order_by(row, instalment.c.number))
-    return select(oldest_first).where(_due(day)).scalar_subquery()
-
-
-def _principal_due(day: date) -> ColumnElement[Any]:
-    return select(total(_unpaid("principal"))).where(_due(day)).scalar_subquery()
-
-
-def _next_due_amount() -> ColumnElement[Any]:
-    return (
-        select(total(_unpaid("principal") + _unpaid("interest") + _unpaid("fee")))
-        .where(
-            instalment.c.loan_id == loans.c.loan_id,
-            instalment.c.due_date == loan_state.c.next_due,
-        )
-        .scalar_subquery()
-    )
-
-
-def _last_due() -> ColumnElement[Any]:
-    return (
-        select(func.max(instalment.c.due_date))
-        .where(instalment.c.loan_id == loans.c.loan_id)
-        .scalar_subquery()
-    )

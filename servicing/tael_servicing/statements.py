@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, text
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import read_date
 from tael_runtime.paging import dated_key, token
-from tael_servicing import booked, messages
+from tael_servicing import booked, messages, snapshots
 from tael_servicing.booked import Booked
 from tael_servicing.loans import Held
 from tael_servicing.movements import principal_change, totals
-from tael_servicing.tables import BALANCES, loan_day
 
 LONGEST_DAYS = 366
 ONE_DAY = timedelta(days=1)
@@ -109,16 +108,9 @@ def _balances(connection: Connection, held: Held, day: date) -> pb.LoanBalances:
         return messages.balances(held)
     if day < held.contract.start_date:
         return pb.LoanBalances()
-    row = connection.execute(
-        select(*(loan_day.c[name] for name in BALANCES)).where(
-            loan_day.c.book_id == held.contract.book_id,
-            loan_day.c.date == day,
-            loan_day.c.loan_id == held.contract.loan_id,
-        )
-    ).one_or_none()
-    if row is None:
+    owed = snapshots.balances_on(connection, held.contract.loan_id, day)
+    if owed is None:
         return pb.LoanBalances(principal_normal=_principal_on(connection, held, day))
-    owed = row._asdict()
     allowance = sum(owed.pop(name) for name in ALLOWANCES)
     return pb.LoanBalances(**owed, allowance=allowance)
 

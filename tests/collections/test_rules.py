@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tael.servicing.v1 import loan_pb2
 from tael_collections import promises
-from tael_collections.arrears import Worst, is_case, measure, seen
+from tael_collections.arrears import Worst, is_case, measure, seen, standing_of
 from tael_collections.assignment import Collector, PoolCase, assign
 from tael_collections.buckets import Bucket, bucket_of
 from tael_collections.case_status import StatusFacts, status_of
@@ -89,12 +89,12 @@ def owing(
 
 @given(st.integers(-5, 400), st.integers(0, 300))
 def test_a_loan_makes_a_case_from_a_day_and_more_than_the_tolerance(dpd: int, due: int) -> None:
-    assert is_case(owing(dpd, due), 100) == (dpd >= 1 and due > 100)
+    assert is_case(standing_of(owing(dpd, due)), 100) == (dpd >= 1 and due > 100)
 
 
 def test_a_loan_that_is_over_makes_no_case_whatever_its_figures_say() -> None:
     for state in (loan_pb2.LOAN_STATE_CLOSED_OVERDUE, loan_pb2.LOAN_STATE_CANCELLED):
-        assert not is_case(owing(5, 10_000, state), 100)
+        assert not is_case(standing_of(owing(5, 10_000, state)), 100)
 
 
 def test_a_written_off_loan_is_due_as_a_whole_and_keeps_its_case_to_the_last_cent() -> None:
@@ -102,8 +102,8 @@ def test_a_written_off_loan_is_due_as_a_whole_and_keeps_its_case_to_the_last_cen
         120, 7, loan_pb2.LOAN_STATE_WRITTEN_OFF, written_off_principal=1, written_off_interest=2
     )
     assert seen(claim).amount_past_due == 3
-    assert is_case(claim, 100)
-    assert not is_case(owing(120, 7, loan_pb2.LOAN_STATE_WRITTEN_OFF), 100)
+    assert is_case(standing_of(claim), 100)
+    assert not is_case(standing_of(owing(120, 7, loan_pb2.LOAN_STATE_WRITTEN_OFF)), 100)
 
 
 def test_a_case_is_as_bad_as_its_worst_loan_and_as_large_as_all() -> None:

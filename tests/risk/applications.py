@@ -134,7 +134,7 @@ class Desk:
 
     def loan_changed(self, who: Applicant, overdue: int, dpd: int) -> None:
         """Tells risk of a loan as servicing's event does."""
-        loan = loan_pb2.Loan(
+        loan = servicing.LoanStanding(
             loan_id=f"ln_{who.number}",
             customer_id=who.customer_id,
             state=loan_pb2.LOAN_STATE_OVERDUE if dpd else loan_pb2.LOAN_STATE_NORMAL,
@@ -142,7 +142,9 @@ class Desk:
             amount_past_due=overdue,
         )
         event = servicing.Event(
-            loan_overdue=servicing.LoanChanged(loan=loan), event_id=rid(), business_date=day(TODAY)
+            loans_overdue=servicing.LoansOverdue(loans=[loan]),
+            event_id=rid(),
+            business_date=day(TODAY),
         )
         self._apply("servicing", event, apply_servicing)
 

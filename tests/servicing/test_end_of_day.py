@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from typing import Any
 
 import grpc
 import pytest
@@ -14,7 +15,7 @@ from support import refusal, wait_until
 from tael.ledger.v1 import accounting_pb2
 from tael.provider.v1.simulator_pb2 import Behaviour
 from tael.servicing.v1 import end_of_day_pb2 as pb
-from tael.servicing.v1 import loan_pb2, product_pb2
+from tael.servicing.v1 import event_pb2, loan_pb2, product_pb2
 from tael.servicing.v1.loan_change_pb2 import IMPAIRMENT_CAUSE_BANKRUPTCY
 from tael_client.values import from_date, money
 
@@ -39,6 +40,7 @@ def test_a_day_end_tells_its_steps_in_order_and_what_they_did(bank: Bank) -> Non
         "snapshot",
         "close",
         "open_day",
+        "tell",
         "reprice",
         "expire_lines",
         "finish",
@@ -260,6 +262,15 @@ def test_an_answer_that_comes_after_the_day_ended_does_not_book_a_debit_again(ba
     bank.assert_books_agree()
 
 
+def loans_of(payload: Any) -> list[str]:
+    """Of whom an event tells."""
+    if isinstance(payload, event_pb2.InstalmentsDue):
+        return [each.loan.loan_id for each in payload.instalments]
+    if isinstance(payload, event_pb2.LoansOverdue):
+        return [each.loan_id for each in payload.loans]
+    return [payload.loan.loan_id]
+
+
 def test_others_are_told_in_the_order_things_happened(bank: Bank) -> None:
     bank.fails("card-told")
     loan_id = bank.lend(card="card-told").loan_id
@@ -271,19 +282,24 @@ def test_others_are_told_in_the_order_things_happened(bank: Bank) -> None:
         if kind == "day_closed":
             if payload.book_id == bank.book:
                 told.append((event.business_date.day, "day_closed"))
-        elif kind != "line_changed" and payload.loan.loan_id == loan_id:
-            days = payload.days_before if kind == "reminder_due" else None
-            told.append((event.business_date.day, kind if days is None else f"reminder {days}"))
+        elif kind == "reminders_due":
+            told += [
+                (event.business_date.day, f"reminder {each.days_before}")
+                for each in payload.reminders
+                if each.loan.loan_id == loan_id
+            ]
+        elif kind != "line_changed" and loan_id in loans_of(payload):
+            told.append((event.business_date.day, kind))
     last = [each for each in told if each[1] != "day_closed"]
     assert last == [
         (15, "loan_opened"),
         (12, "reminder 3"),
         (14, "reminder 1"),
-        (15, "instalment_due"),
+        (15, "instalments_due"),
         (15, "reminder 0"),
         (16, "loan_state_changed"),
-        (16, "loan_overdue"),
+        (16, "loans_overdue"),
         (16, "reminder -1"),
-        (17, "loan_overdue"),
+        (17, "loans_overdue"),
     ]
     assert told.count((17, "day_closed")) == 2

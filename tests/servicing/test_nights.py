@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import date
 
 from hypothesis import HealthCheck, given, settings
 from servicing.bank import Bank
@@ -53,6 +54,23 @@ def test_lines_post_each_night_what_the_arithmetic_does(life: Life) -> None:
         told = [posting for night in nights if (posting := night_of(lines, night))]
         last = expected[-1].value_date if expected else loan.business_date - DAY
         assert [each for each in told if each.value_date <= last] == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(life=lives())
+def test_no_opening_changes_a_loan_before_the_date_it_says(life: Life) -> None:
+    for written in after_each_event(life):
+        says = fold.opens_on(life.terms, written) or date.max
+        loan = written
+        for _ in range(NIGHTS):
+            closed = fold.apart(day.transfer_overdue, life.terms, loan).loan
+            if closed != loan:
+                break  # It is written anew, and says anew.
+            night = fold.apart(day.accrue, life.terms, loan).loan
+            loan = fold.apart(fold.open_day, life.terms, night).loan
+            if loan != night or loan.status is not written.status:
+                assert says <= loan.business_date
+                break
 
 
 def test_the_store_posts_each_night_what_the_lines_do(bank: Bank) -> None:

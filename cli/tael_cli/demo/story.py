@@ -321,7 +321,7 @@ class Story:
         for entry in entries[-1:]:
             self.stage.voucher(entry)
         case = lender.case_of(ZHANG.customer_id)
-        self.stage.call("servicing event", "loan_overdue → collections", "case opened")
+        self.stage.call("servicing event", "loans_overdue → collections", "case opened")
         self.stage.case(case)
 
     def _reminded(self, person: Person, due: str) -> None:
@@ -331,7 +331,7 @@ class Story:
         reminder = wait_for(
             lambda: [text for text in phone.ReadTexts(request).texts if due in text]
         )[-1]
-        self.stage.call("servicing event", "reminder_due → collections → text message", reminder)
+        self.stage.call("servicing event", "reminders_due → collections → text message", reminder)
 
     def collections(self) -> None:
         """SMS, IVR, AI, people, a promise broken, the gate's refusals, an agency."""

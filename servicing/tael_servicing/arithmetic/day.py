@@ -175,10 +175,7 @@ def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
 
 
 def stirs(terms: Terms, loan: Loan) -> bool:
-    """Whether `open_day` may change the loan; on most days it does not.
-
-    What the day end chooses loans by (end_of_day.open_day) takes every loan of which this holds.
-    """
+    """Whether `open_day` may change the loan; on most days it does not."""
     if not loan.running:
         return False
     current = loan.current

@@ -112,27 +112,45 @@ def open_apart(terms: Terms, loan: Loan) -> Step:
     return apart(open_day, terms, loan) if day.stirs(terms, loan) else Step(loan)
 
 
-def _next_break(terms: Terms, loan: Loan, to: date) -> date:
-    """The next date on which more happens than a night's accrual."""
+def opens_on(terms: Terms, loan: Loan) -> date | None:
+    """The next date whose opening may bring the loan more than a day, its status included, if nothing
+    happens to it before; None of a loan that does not run.
+
+    What the day end chooses loans by (end_of_day.open_day).
+    """
     if not loan.running:
-        return to
-    today, until = loan.business_date, to
+        return None
+    until = _next_opening(terms, loan)
+    if loan.settled_count < loan.due_count and loan.days_past_due <= 0:
+        return min(until, loan.rows[loan.settled_count].due_date + DAY)
+    return None if until == date.max else until
+
+
+def _next_opening(terms: Terms, loan: Loan) -> date:
+    """The next date whose opening may change a running loan."""
+    today, until = loan.business_date, date.max
     if day.stirs(terms, loan):
         # Money held pays what is due, arrears that are paid end non-accrual, what falls due late is
         # past the limit: at the next opening.
         return today + DAY
-    current = loan.current
-    if current is not None and today < current.due_date < until:
-        until = current.due_date
-    if loan.settled_count < loan.due_count:
-        grace = timedelta(days=terms.grace_days)
-        for row in loan.arrears:
-            end = row.due_date + grace
-            if not row.overdue and today < end < until:
-                until = end
-        if loan.nonaccrual_since is None:
-            oldest = loan.rows[loan.settled_count].due_date
-            until = min(until, oldest + timedelta(days=terms.nonaccrual_dpd + 1))
+    if loan.current is not None:
+        until = loan.current.due_date
+    if loan.settled_count < loan.due_count and loan.nonaccrual_since is None:
+        oldest = loan.rows[loan.settled_count].due_date
+        until = min(until, oldest + timedelta(days=terms.nonaccrual_dpd + 1))
+    return until
+
+
+def _next_break(terms: Terms, loan: Loan, to: date) -> date:
+    """The next date on which more happens than a night's accrual."""
+    if not loan.running:
+        return to
+    today, until = loan.business_date, min(to, _next_opening(terms, loan))
+    grace = timedelta(days=terms.grace_days)
+    for row in loan.arrears:
+        end = row.due_date + grace
+        if not row.overdue and today < end < until:
+            until = end
     return until
 
 

@@ -339,13 +339,12 @@ class Loan:
     @property
     def instalment_states(self) -> tuple[InstalmentState, ...]:
         """The state of each row."""
-        return tuple(
-            self._instalment_state(row, is_due=index < self.due_count)
-            for index, row in enumerate(self.rows)
-        )
+        return tuple(self.instalment_state(index) for index in range(len(self.rows)))
 
-    def _instalment_state(self, row: Owed, *, is_due: bool) -> InstalmentState:
-        if not is_due:
+    def instalment_state(self, index: int) -> InstalmentState:
+        """The state of rows[index]."""
+        row = self.rows[index]
+        if index >= self.due_count:
             return InstalmentState.NOT_DUE
         if row.settled:
             return InstalmentState.PAID

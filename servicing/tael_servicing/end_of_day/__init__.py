@@ -21,6 +21,7 @@ from tael_servicing.end_of_day.report import Report
 from tael_servicing.end_of_day.reprice import Reprice
 from tael_servicing.end_of_day.snapshot import Snapshot
 from tael_servicing.end_of_day.step import Step
+from tael_servicing.end_of_day.tell import Tell
 
 STEPS: tuple[Step, ...] = (
     CutOff(),
@@ -37,6 +38,7 @@ STEPS: tuple[Step, ...] = (
     Snapshot(),
     Close(),
     OpenDay(),
+    Tell(),
     Reprice(),
     ExpireLines(),
     Finish(),

@@ -1,24 +1,21 @@
-"""8. d + 1 opens: what is due becomes due, days past due, non-accrual, reminders, debits prepared."""
+"""8a. d + 1 opens: what is due becomes due, days past due, non-accrual, debits prepared."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 
-from sqlalchemy import Connection, and_, or_, select, union
+from sqlalchemy import Connection, select
 
-from tael_servicing import bookings, debit_batches, events, lines, loan_store, messages
+from tael.servicing.v1 import event_pb2 as pb
+from tael.servicing.v1 import loan_pb2
+from tael_servicing import bookings, books, debit_batches, events, lines, loan_store, messages
 from tael_servicing.arithmetic.fold import open_apart
 from tael_servicing.bookings import Batch
 from tael_servicing.enacting import frees, give_back
 from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 from tael_servicing.loans import Held
-from tael_servicing.tables import RUNNING, loan_balance, loan_state
-
-REMIND_BEFORE = (3, 1)
-"""Days before a due date on which a reminder is due; on the day itself another."""
-REMIND_AFTER = (1,)
-"""Days past due on which one is due."""
+from tael_servicing.tables import loan_state
 
 
 class OpenDay(LoanStep):
@@ -27,28 +24,22 @@ class OpenDay(LoanStep):
     name = "open_day"
 
     def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
-        """Loans that the day may bring something (arithmetic.day.stirs), or is told about: something
-        due today or soon, or past due; off balance with all paid; costs that money held pays.
-        """
-        days = [closing.next_day + timedelta(days=ahead) for ahead in (0, *REMIND_BEFORE)]
-        paid_up = and_(loan_state.c.state == "NON_ACCRUAL", loan_state.c.oldest_due.is_(None))
-        stirring = select(loan_state.c.loan_id).where(
-            loan_state.c.book_id == closing.book_id,
-            loan_state.c.state.in_(RUNNING),
-            or_(loan_state.c.next_due.in_(days), loan_state.c.oldest_due.is_not(None), paid_up),
+        """Loans to which the day may bring more than that it is a day later (fold.opens_on)."""
+        rows = transaction.execute(
+            select(loan_state.c.loan_id)
+            .where(
+                loan_state.c.book_id == closing.book_id,
+                loan_state.c.opens_on <= closing.next_day,
+            )
+            .order_by(loan_state.c.loan_id)
         )
-        holding = select(loan_balance.c.loan_id).where(
-            loan_balance.c.book_id == closing.book_id,
-            loan_balance.c.overpayment > 0,
-            loan_balance.c.legal_costs > 0,
-        )
-        return sorted(transaction.execute(union(stirring, holding)).scalars())
+        return list(rows.scalars())
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
     ) -> Summary:
         """Opens the chunk's loans."""
-        summary, changed, due, made = Summary(), [], [], []
+        summary, changed, due, fell_due, made = Summary(), [], [], [], []
         opening = [
             (before, open_apart(before.terms, before.loan))
             for before in loan_store.load(transaction, members(payload))
@@ -62,11 +53,14 @@ class OpenDay(LoanStep):
             stirred = loan is not before.loan and loan != before.loan
             if stirred or held.state != before.state:
                 changed.append(held)
+            if loan.due_count > before.loan.due_count:
+                fell_due.append(held)
             if loan.due_count > before.loan.due_count or _due_by_itself(held, closing.day):
                 due.append(held)
-            _tell(transaction, before, held)
+            events.state_changed(transaction, loan.business_date, before.state, held)
             summary.count(postings)
         loan_store.save(transaction, *changed)
+        _tell(transaction, closing, fell_due)
         debit_batches.prepare_first(transaction, closing.book_id, closing.next_day, due)
         bookings.post_many(transaction, batch, made)
         summary.loans = len(changed)
@@ -78,32 +72,25 @@ def _due_by_itself(held: Held, day: date) -> bool:
     return any(not row.number and row.due_date == day for row in held.loan.arrears)
 
 
-def _tell(transaction: Connection, before: Held, held: Held) -> None:
-    """The day's events of a loan."""
-    day, loan = held.loan.business_date, held.loan
-    events.state_changed(transaction, day, before.state, held)
-    fell_due, days_before = loan.due_count > before.loan.due_count, _days_before(held)
-    if not fell_due and held.dpd == 0 and days_before not in REMIND_BEFORE:
+def _tell(transaction: Connection, closing: Closing, fell_due: Sequence[Held]) -> None:
+    """What fell due, and reminders of what is not paid yet."""
+    if not fell_due:
         return
-    told = messages.loan(held)
-    if fell_due:
-        row = loan.rows[loan.due_count - 1]
-        state = loan.instalment_states[loan.due_count - 1]
-        instalment = messages.instalment(loan.due_count, row, state)
-        events.instalment_due(transaction, day, told, instalment)
-        if loan.arrears:
-            events.reminder_due(transaction, day, told, 0)
-    if held.dpd > 0:
-        events.loan_overdue(transaction, day, told)
-        if held.dpd in REMIND_AFTER:
-            events.reminder_due(transaction, day, told, -held.dpd)
-    elif days_before in REMIND_BEFORE:
-        events.reminder_due(transaction, day, told, days_before)
+    book = books.get(transaction, closing.book_id)
+    told = [
+        pb.InstalmentsDue.Due(loan=messages.standing(held), instalment=_newest(held))
+        for held in fell_due
+    ]
+    events.instalments_due(transaction, book, told)
+    reminders = [
+        pb.RemindersDue.Reminder(loan=each.loan)
+        for each, held in zip(told, fell_due, strict=True)
+        if held.loan.arrears
+    ]
+    events.reminders_due(transaction, book, reminders)
 
 
-def _days_before(held: Held) -> int:
-    """Days until the next due date; 0 where there is none."""
-    loan = held.loan
-    if not loan.running or loan.current is None:
-        return 0
-    return (loan.current.instalment.due_date - loan.business_date).days
+def _newest(held: Held) -> loan_pb2.Instalment:
+    """The instalment that fell due last."""
+    loan, place = held.loan, held.loan.due_count - 1
+    return messages.instalment(place + 1, loan.rows[place], loan.instalment_state(place))

@@ -110,15 +110,27 @@ loan_state = Table(
     Column("state", Text, nullable=False),
     Column("kept", Text, nullable=False, comment="the whole loan, when something last happened"),
     Column("changes", BigInteger, nullable=False, comment="how often it was written"),
+    Column("written_on", Date, nullable=False, comment="the business date: its lines run from it"),
+    Column("changed_on", Date, nullable=False, comment="or its class, judged on the loan as it is"),
     Column("nonaccrual_since", Date),
     Column("oldest_due", Date, comment="due date of the oldest unpaid due instalment"),
     Column("next_due", Date, comment="due date of the instalment whose period runs"),
+    Column(
+        "amount_due", BigInteger, nullable=False, comment="due and unpaid when written: lines grow"
+    ),
+    Column("next_due_amount", BigInteger, nullable=False, comment="unpaid of what is next due"),
+    Column("last_due", Date, nullable=False, comment="due date of the last instalment"),
+    Column("opens_on", Date, comment="the next date whose opening may bring more than a day"),
     Column("annual_rate", Numeric(9, 6), nullable=False, comment="the rate that holds"),
     Column("lent", BigInteger, nullable=False, comment="principal paid out so far, all tranches"),
     Column("restructured", Date, comment="when it was last rescheduled"),
     CheckConstraint(f"state IN {LOAN_STATES!r}", name="loan_state_state"),
-    # What falls due on a day, and who is to be reminded of it.
+    # Whom the opening of a day changes.
+    Index("loan_state_opens_on", "book_id", "opens_on"),
+    # Who is to be reminded of what falls due.
     Index("loan_state_next_due", "book_id", "next_due"),
+    # Of whom the loan ledger has something new.
+    Index("loan_state_changed_on", "book_id", "changed_on"),
     # Who is in arrears.
     Index(
         "loan_state_oldest_due",

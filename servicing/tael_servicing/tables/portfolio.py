@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -83,28 +84,31 @@ class_judgement = Table(
 loan_day = Table(
     "loan_day",
     own,
-    Column("book_id", SORTED, primary_key=True),
-    Column("date", Date, primary_key=True),
     Column("loan_id", SORTED, primary_key=True),
-    Column("customer_id", SORTED, nullable=False),
-    Column("line_id", SORTED, nullable=False),
-    Column("product_code", SORTED, nullable=False),
+    Column("date", Date, primary_key=True),
+    Column("book_id", SORTED, nullable=False),
     Column("state", Text, nullable=False),
     *amounts(*BALANCES),
-    Column("dpd", Integer, nullable=False),
+    Column(
+        "written_on", Date, nullable=False, comment="when the balances stood: lines run from it"
+    ),
+    Column("oldest_due", Date),
+    Column("unpaid", JSONB, comment="[due date, principal, interest] of due rows, oldest first"),
     Column("worst_dpd", Integer, nullable=False, comment="of the month up to the date"),
-    Column("risk_class", Integer, nullable=False),
-    Column("stage", Integer, nullable=False),
-    Column("cause", Text, nullable=False),
+    Column("risk_class", Integer, comment="as remembered; empty: days past due decide"),
+    Column("stage", Integer, comment="as remembered"),
+    Column("cause", Text),
     Column("since", Date),
-    Column("credit_limit", BigInteger, nullable=False),
     Column("annual_rate", Numeric(9, 6), nullable=False),
-    Column("principal", BigInteger, nullable=False),
-    Column("start_date", Date, nullable=False),
-    Column("maturity_date", Date, nullable=False),
+    Column("lent", BigInteger, nullable=False),
+    Column("last_due", Date, nullable=False),
     Column("next_due", Date),
-    *amounts("next_due_amount", "overdue_amount"),
-    Column("arrears", JSONB, comment="[due date, principal, interest] unpaid, oldest first"),
-    comment="贷款台账: each loan as it stood when a day was closed",
+    *amounts("next_due_amount"),
+    Column(
+        "ended", Boolean, nullable=False, comment="it was repaid, or left, since the row before"
+    ),
+    # Month ends over many loans: days come one after the other.
+    Index("loan_day_dates", "date", postgresql_using="brin"),
+    comment="贷款台账: what was so of a loan when a day was closed, and is until its next row",
     info=APPEND_ONLY,
 )

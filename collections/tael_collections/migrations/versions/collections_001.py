@@ -173,7 +173,7 @@ def upgrade() -> None:
     )
     op.create_index('write_off_live', 'write_off', ['loan_id'], unique=True, postgresql_where=sa.text("state <> 'REFUSED'"))
     op.create_table('reminder',
-    sa.Column('reminder_id', sa.Text(), nullable=False, comment="servicing's event_id"),
+    sa.Column('reminder_id', sa.Text(), nullable=False, comment="of servicing's event, and of the loan"),
     sa.Column('customer_id', sa.Text(), nullable=False),
     sa.Column('book_id', sa.Text(), nullable=False),
     sa.Column('loan_id', sa.Text(), nullable=False),

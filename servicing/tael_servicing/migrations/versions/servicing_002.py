@@ -220,9 +220,15 @@ def upgrade() -> None:
     sa.Column('state', sa.Text(), nullable=False),
     sa.Column('kept', sa.Text(), nullable=False, comment='the whole loan, when something last happened'),
     sa.Column('changes', sa.BigInteger(), nullable=False, comment='how often it was written'),
+    sa.Column('written_on', sa.Date(), nullable=False, comment='the business date: its lines run from it'),
+    sa.Column('changed_on', sa.Date(), nullable=False, comment='or its class, judged on the loan as it is'),
     sa.Column('nonaccrual_since', sa.Date(), nullable=True),
     sa.Column('oldest_due', sa.Date(), nullable=True, comment='due date of the oldest unpaid due instalment'),
     sa.Column('next_due', sa.Date(), nullable=True, comment='due date of the instalment whose period runs'),
+    sa.Column('amount_due', sa.BigInteger(), nullable=False, comment='due and unpaid when written: lines grow'),
+    sa.Column('next_due_amount', sa.BigInteger(), nullable=False, comment='unpaid of what is next due'),
+    sa.Column('last_due', sa.Date(), nullable=False, comment='due date of the last instalment'),
+    sa.Column('opens_on', sa.Date(), nullable=True, comment='the next date whose opening may bring more than a day'),
     sa.Column('annual_rate', sa.Numeric(precision=9, scale=6), nullable=False, comment='the rate that holds'),
     sa.Column('lent', sa.BigInteger(), nullable=False, comment='principal paid out so far, all tranches'),
     sa.Column('restructured', sa.Date(), nullable=True, comment='when it was last rescheduled'),
@@ -231,6 +237,8 @@ def upgrade() -> None:
     postgresql_with={'fillfactor': 80}
     )
     op.create_index('loan_state_members', 'loan_state', ['book_id', 'state', 'loan_id'], unique=False)
+    op.create_index('loan_state_changed_on', 'loan_state', ['book_id', 'changed_on'], unique=False)
+    op.create_index('loan_state_opens_on', 'loan_state', ['book_id', 'opens_on'], unique=False)
     op.create_index('loan_state_next_due', 'loan_state', ['book_id', 'next_due'], unique=False)
     op.create_index('loan_state_oldest_due', 'loan_state', ['book_id', 'oldest_due'], unique=False, postgresql_where=sa.text('oldest_due IS NOT NULL'))
     op.create_index('loan_state_restructured', 'loan_state', ['book_id', 'restructured'], unique=False, postgresql_where=sa.text('restructured IS NOT NULL'))
@@ -513,12 +521,9 @@ def upgrade() -> None:
     info={'append_only': True}
     )
     op.create_table('loan_day',
-    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
-    sa.Column('date', sa.Date(), nullable=False),
     sa.Column('loan_id', sa.Text(collation='C'), nullable=False),
-    sa.Column('customer_id', sa.Text(collation='C'), nullable=False),
-    sa.Column('line_id', sa.Text(collation='C'), nullable=False),
-    sa.Column('product_code', sa.Text(collation='C'), nullable=False),
+    sa.Column('date', sa.Date(), nullable=False),
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('state', sa.Text(), nullable=False),
     sa.Column('principal_normal', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('principal_overdue', sa.BigInteger(), server_default='0', nullable=False),
@@ -539,25 +544,25 @@ def upgrade() -> None:
     sa.Column('allowance_stage2', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('allowance_stage3', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('overpayment', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('dpd', sa.Integer(), nullable=False),
+    sa.Column('written_on', sa.Date(), nullable=False, comment='when the balances stood: lines run from it'),
+    sa.Column('oldest_due', sa.Date(), nullable=True),
+    sa.Column('unpaid', postgresql.JSONB(astext_type=sa.Text()), nullable=True, comment='[due date, principal, interest] of due rows, oldest first'),
     sa.Column('worst_dpd', sa.Integer(), nullable=False, comment='of the month up to the date'),
-    sa.Column('risk_class', sa.Integer(), nullable=False),
-    sa.Column('stage', sa.Integer(), nullable=False),
-    sa.Column('cause', sa.Text(), nullable=False),
+    sa.Column('risk_class', sa.Integer(), nullable=True, comment='as remembered; empty: days past due decide'),
+    sa.Column('stage', sa.Integer(), nullable=True, comment='as remembered'),
+    sa.Column('cause', sa.Text(), nullable=True),
     sa.Column('since', sa.Date(), nullable=True),
-    sa.Column('credit_limit', sa.BigInteger(), nullable=False),
     sa.Column('annual_rate', sa.Numeric(precision=9, scale=6), nullable=False),
-    sa.Column('principal', sa.BigInteger(), nullable=False),
-    sa.Column('start_date', sa.Date(), nullable=False),
-    sa.Column('maturity_date', sa.Date(), nullable=False),
+    sa.Column('lent', sa.BigInteger(), nullable=False),
+    sa.Column('last_due', sa.Date(), nullable=False),
     sa.Column('next_due', sa.Date(), nullable=True),
     sa.Column('next_due_amount', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('overdue_amount', sa.BigInteger(), server_default='0', nullable=False),
-    sa.Column('arrears', postgresql.JSONB(astext_type=sa.Text()), nullable=True, comment='[due date, principal, interest] unpaid, oldest first'),
-    sa.PrimaryKeyConstraint('book_id', 'date', 'loan_id'),
-    comment='贷款台账: each loan as it stood when a day was closed',
+    sa.Column('ended', sa.Boolean(), nullable=False, comment='it was repaid, or left, since the row before'),
+    sa.PrimaryKeyConstraint('loan_id', 'date'),
+    comment='贷款台账: what was so of a loan when a day was closed, and is until its next row',
     info={'append_only': True}
     )
+    op.create_index('loan_day_dates', 'loan_day', ['date'], unique=False, postgresql_using='brin')
     op.create_table('partner',
     sa.Column('partner_id', sa.Text(collation='C'), nullable=False),
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
@@ -658,6 +663,7 @@ def downgrade() -> None:
     op.drop_table('party_balance')
     op.drop_index('partner_book', table_name='partner')
     op.drop_table('partner')
+    op.drop_index('loan_day_dates', table_name='loan_day', postgresql_using='brin')
     op.drop_table('loan_day')
     op.drop_table('day_report')
     op.drop_index('loan_set_aside_open', table_name='loan_set_aside', postgresql_where=sa.text('NOT cured'))
@@ -686,6 +692,8 @@ def downgrade() -> None:
     op.drop_index('loan_state_restructured', table_name='loan_state', postgresql_where=sa.text('restructured IS NOT NULL'))
     op.drop_index('loan_state_oldest_due', table_name='loan_state', postgresql_where=sa.text('oldest_due IS NOT NULL'))
     op.drop_index('loan_state_next_due', table_name='loan_state')
+    op.drop_index('loan_state_opens_on', table_name='loan_state')
+    op.drop_index('loan_state_changed_on', table_name='loan_state')
     op.drop_index('loan_state_members', table_name='loan_state')
     op.drop_table('loan_state')
     op.drop_index('loan_posting_allowance', table_name='loan_posting', postgresql_where=sa.text("event IN ('ALLOWANCE_ADJUSTED', 'IMPAIRED_INTEREST_ACCRUED', 'LOAN_WRITTEN_OFF', 'PRINCIPAL_WAIVED', 'LOAN_SOLD', 'ASSET_TAKEN_FOR_DEBT')"))
