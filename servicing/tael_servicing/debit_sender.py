@@ -77,10 +77,13 @@ class DebitSender:
         try:
             result = told(self._payments.Debit(_request(debit), timeout=ANSWER_SECONDS).payment)
         except grpc.RpcError as error:
-            if _code(error) is grpc.StatusCode.INVALID_ARGUMENT:
+            if _code(error) is not grpc.StatusCode.INVALID_ARGUMENT:
+                self._learn([debit], [_nobody_knows(debit)])
+                return False
+            if debit.sent_at is None:
                 return self._ask(debit, refused=True)
-            self._learn([debit], [_nobody_knows(debit)])
-            return False
+            self._keep_refusal(debit)
+            return True
         self._learn([debit], [result])
         return True
 
@@ -157,14 +160,27 @@ class DebitSender:
                 update(direct_debit).where(_any([debit])).values(touched_at=func.now())
             )
 
+    def _keep_refusal(self, debit: Debit) -> None:
+        """A refusal now says nothing of what was sent before: it is the last word once the channel has
+        known of neither for as long as they may be on their way.
+        """
+        with self._db.begin() as transaction:
+            transaction.execute(
+                update(direct_debit)
+                .where(_any([debit]), direct_debit.c.state.in_(ASKED))
+                .values(state="UNKNOWN", failure_code=REFUSED, touched_at=func.now())
+            )
+
     def _never_arrived(self, debit: Debit) -> None:
-        """It may be sent once more, under its id, once it cannot be on its way any longer."""
+        """Once it cannot be on its way any longer it has failed where it was refused; else it may be
+        sent once more, under its id.
+        """
         lost = text(f"sent_at < now() - interval '{IN_FLIGHT_SECONDS} seconds'")
         with self._db.begin() as transaction:
             transaction.execute(
                 update(direct_debit)
                 .where(_any([debit]), direct_debit.c.state.in_(ASKED), lost)
-                .values(state="PREPARED", touched_at=func.now())
+                .values(state="FAILED" if debit.failure_code else "PREPARED", touched_at=func.now())
             )
 
     def _learn(self, page: Sequence[Debit], results: Sequence[Result]) -> None:

@@ -71,7 +71,7 @@ class Debit:
             amount=money(self.amount, self.currency_code),
             debited=money(self.debited, self.currency_code),
             state=pb.DebitState.Value(f"DEBIT_STATE_{self.state}"),
-            failure_code=self.failure_code,
+            failure_code=self.failure_code if self.state == "FAILED" else "",
             retryable=self.state == "FAILED" and retryable(self.failure_code),
             reference=self.reference,
             settlement_id=self.settlement_id,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 from google.protobuf.message import Message
-from sqlalchemy import Table, func, insert, select, update
+from sqlalchemy import Connection, Table, func, insert, select, update
 
 from tael.provider.v1.simulator_pb2 import Behaviour
 from tael_runtime.database import Database
@@ -37,25 +38,42 @@ def receive(
     sent_id: str = getattr(request, identity.name)
     digest = hashlib.sha256(method.name.encode() + content_hash(request)).digest()
     with database.begin() as transaction:
-        lock = func.pg_advisory_xact_lock(func.hashtextextended(f"{table.name}:{sent_id}", 0))
-        transaction.execute(select(lock))
-        kept = transaction.execute(
-            update(table)
-            .where(identity == sent_id)
-            .values(times_sent=table.c.times_sent + 1)
-            .returning(table.c.content_hash)
-        ).scalar()
-        if kept is not None:
-            if bytes(kept) != digest:
-                raise InvalidArgument(
-                    identity.name, "was sent with other content", Reason.ID_REUSED
-                )
+        if _is_known(transaction, table, sent_id, digest):
             return
         behaviour = scripts.take(transaction, method, keys)
+        row = {identity.name: sent_id, "content_hash": digest, **values(behaviour)}
         if behaviour.taken or not behaviour.status_code:
-            row = {identity.name: sent_id, "content_hash": digest, **values(behaviour)}
             transaction.execute(insert(table).values(row))
+
+    def arrive() -> None:
+        with database.begin() as transaction:
+            if not _is_known(transaction, table, sent_id, digest):
+                transaction.execute(insert(table).values(row))
+
+    if behaviour.HasField("arrives_after"):
+        timer = threading.Timer(behaviour.arrives_after.ToTimedelta().total_seconds(), arrive)
+        timer.daemon = True
+        timer.start()
     scripts.show(behaviour, context)
+
+
+def _is_known(transaction: Connection, table: Table, sent_id: str, digest: bytes) -> bool:
+    """Whether it came before, which is counted; until the transaction ends it comes nowhere else.
+
+    Raises InvalidArgument ID_REUSED where it came with other content.
+    """
+    (identity,) = table.primary_key.columns
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"{table.name}:{sent_id}", 0))
+    transaction.execute(select(lock))
+    kept = transaction.execute(
+        update(table)
+        .where(identity == sent_id)
+        .values(times_sent=table.c.times_sent + 1)
+        .returning(table.c.content_hash)
+    ).scalar()
+    if kept is not None and bytes(kept) != digest:
+        raise InvalidArgument(identity.name, "was sent with other content", Reason.ID_REUSED)
+    return kept is not None
 
 
 def reference(kind: str, *parts: str) -> str:

@@ -85,6 +85,14 @@ def check(method: Method, behaviour: simulator_pb2.Behaviour, path: str) -> None
         raise InvalidArgument(
             f"{path}.taken", "only with a status_code, and only of a payment, text or call"
         )
+    lost = method.takes and method is not DEBIT_BATCH
+    if behaviour.HasField("arrives_after") and not (
+        lost and behaviour.status_code and not behaviour.taken
+    ):
+        raise InvalidArgument(
+            f"{path}.arrives_after",
+            "only with a status_code, not taken, and only of a payment, text or call",
+        )
     if (behaviour.failure_code or behaviour.unknown_answers) and not method.pays:
         field = "failure_code" if behaviour.failure_code else "unknown_answers"
         raise InvalidArgument(f"{path}.{field}", f"{method.name} is neither Pay nor Debit")

@@ -324,6 +324,35 @@ def test_one_debit_that_the_channel_refuses_does_not_keep_the_others(bank: Bank)
     assert (refused.failure_code, refused.retryable) == ("REFUSED", False)
 
 
+def test_a_refusal_of_what_was_sent_before_waits_for_what_may_still_arrive(bank: Bank) -> None:
+    """The first sending is on its way while the second is refused; no round asks a second time."""
+    on_its_way = Behaviour(status_code=14, arrives_after=Duration(seconds=8))
+    no_more = Behaviour(status_code=3)
+    card = f"{bank.book}-slow"
+    bank.script(DEBIT, card, on_its_way, no_more, no_more)
+    (loan_id,) = lend(bank, "slow")
+
+    def is_refused() -> bool:
+        query = "SELECT failure_code FROM direct_debit WHERE loan_id = :id"
+        return bank.house.sql(query, "servicing", id=loan_id) == [("REFUSED",)]
+
+    wait_until(is_refused, what="the second sending to be refused")
+    (debit,) = bank.debits(loan_id)
+    assert (debit.state, debit.failure_code) == (pb.DEBIT_STATE_UNKNOWN, "")
+    assert bank.await_debit(loan_id, "SUCCESS").failure_code == ""
+    assert [each.moved for each in bank.payments(card) if each.debit] == [True]
+    bank.end_day()
+    assert bank.loan(loan_id).dpd == 0
+    bank.assert_books_agree()
+
+
+def test_what_is_refused_and_never_arrives_fails_in_the_end(bank: Bank) -> None:
+    refused = Behaviour(status_code=3)
+    bank.script(DEBIT, f"{bank.book}-never", Behaviour(status_code=14), refused, refused)
+    (loan_id,) = lend(bank, "never")
+    assert bank.await_debit(loan_id, "FAILED").failure_code == "REFUSED"
+
+
 def test_batches_and_debits_are_listed_page_by_page(bank: Bank) -> None:
     for card in ("x", "y", "z"):
         bank.fails(f"{bank.book}-{card}", times=9)

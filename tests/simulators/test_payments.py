@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from simulators.outside import Outside
 
-from support import House, day, refusal, rid, violations
+from support import House, day, refusal, rid, violations, wait_until
 from tael.provider.v1 import payment_pb2
 from tael.provider.v1.simulator_pb2 import Behaviour
 from tael_client.values import money
@@ -119,6 +119,17 @@ def test_a_call_lost_before_the_deed_leaves_nothing(outside: Outside) -> None:
         outside.pay(payment_id, card)
     assert outside.observed(payment_id) is None
     assert outside.pay(payment_id, card).status == SUCCESS
+
+
+def test_a_call_on_its_way_when_its_answer_is_lost_arrives_later_and_once(outside: Outside) -> None:
+    payment_id, card = rid(), rid()
+    late = Behaviour(status_code=UNAVAILABLE, arrives_after=Duration(nanos=600_000_000))
+    outside.script("PaymentProviderService/Pay", card, late)
+    with pytest.raises(grpc.RpcError):
+        outside.pay(payment_id, card)
+    assert outside.observed(payment_id) is None
+    arrived = wait_until(lambda: outside.observed(payment_id), what="the payment to arrive")
+    assert (arrived.moved, arrived.times_sent) == (True, 1)
 
 
 def test_a_late_answer_is_of_a_payment_already_made(outside: Outside) -> None:

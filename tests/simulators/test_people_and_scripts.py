@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from simulators.outside import CARD, MOBILE, Outside, fresh_id_number
 
 from support import House, refusal, rid, violations
@@ -225,6 +226,11 @@ def test_a_scripted_status_is_answered_instead(outside: Outside) -> None:
             "behaviours[0].taken",
         ),
         ("PaymentProviderService/Pay", Behaviour(taken=True), "behaviours[0].taken"),
+        (
+            "PaymentProviderService/Pay",
+            Behaviour(arrives_after=Duration(seconds=1)),
+            "behaviours[0].arrives_after",
+        ),
     ],
 )
 def test_a_behaviour_that_a_method_has_not_is_refused_by_field(
