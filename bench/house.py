@@ -27,7 +27,7 @@ from tael.ledger.v1.accounting_pb2_grpc import AccountingServiceStub
 from tael.ledger.v1.ledger_pb2 import CreateBookRequest
 from tael.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from tael.ledger.v1.proof_pb2_grpc import ProofServiceStub
-from tael_client import Connection, Credentials
+from tael_client import Connection
 from tael_client.values import from_date
 from tael_runtime.embedded_postgres import SUPERUSER, EmbeddedPostgres
 
@@ -126,7 +126,7 @@ class Server:
                 stderr=subprocess.STDOUT,
             )
         self.process = Process(self._process.pid)
-        self.connection = Connection(self.target, Credentials(caller="bench"), timeout=600)
+        self.connection = Connection(self.target, timeout=600)
 
     def await_ready(self, seconds: float = 60) -> None:
         """Returns once it answers; raises RuntimeError with its log where it ended or does not."""

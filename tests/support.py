@@ -203,9 +203,15 @@ class House:
         self.running.pop(name).stop(grace=1)
 
     def client(
-        self, name: str, make: Callable[[grpc.Channel], StubT], caller: str = "tester"
+        self, name: str, make: Callable[[grpc.Channel], StubT], caller: str | None = None
     ) -> StubT:
-        """A typed stub: `house.client("ledger", LedgerServiceStub)`."""
+        """A typed stub: `house.client("ledger", LedgerServiceStub)`.
+
+        A tester calls; of servicing, where people move no money alone, another service does, which
+        gives no name.
+        """
+        if caller is None:
+            caller = "" if name == "servicing" else "tester"
         key = (name, caller)
         if key not in self._connections:
             self._connections[key] = Connection(

@@ -34,6 +34,8 @@ class CallContext:
     """On time.monotonic(); None = none."""
     caller: str = ""
     """Who calls, as authenticated."""
+    roles: tuple[str, ...] = ()
+    """The caller's."""
 
     @property
     def trace_id(self) -> str:

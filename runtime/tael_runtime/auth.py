@@ -7,12 +7,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Lock
 
 import casbin
 import jwt
+from google.protobuf import descriptor_pool
 
+from tael.type.v1 import four_eyes_pb2
 from tael_client import Credentials
 from tael_runtime.errors import PermissionDenied, Reason, Unauthenticated
 from tael_runtime.settings import Settings
@@ -30,6 +33,9 @@ m = r.role == p.role && keyMatch(r.rpc, p.rpc)
 
 LOOK_AGAIN_SECONDS = 0.2
 """For so long at most the policy file is as it was read."""
+SYSTEM = "service"
+"""The role of a system that answers for its own second person; under loopback trust, of whoever
+gives no name."""
 MOST_KEPT = 4096
 """Tokens and answers kept, so that they need not be proven and asked again; then begun anew."""
 
@@ -65,7 +71,8 @@ class Authenticator:
     def authenticate(self, metadata: Mapping[str, str]) -> Principal:
         """The token's subject and roles; with no key configured, the name a loopback caller gives."""
         if not self._key:
-            return Principal(metadata.get("tael-caller", "system"))
+            name = metadata.get("tael-caller")
+            return Principal(name) if name else Principal("system", (SYSTEM,))
         scheme, _, token = metadata.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated(Reason.UNAUTHENTICATED, "send authorization: Bearer <token>")
@@ -94,7 +101,8 @@ class Authenticator:
 class Authorizer:
     """Asks the policy file which role may call which rpc; reads it again when it changes.
 
-    Lines are `p, role, /package.Service/Method`, with * at the end as a wildcard.
+    Lines are `p, role, /package.Service/Method`, with * at the end as a wildcard. Without a file
+    every role may. What moves money by hand, only a system does in one call.
     """
 
     def __init__(self, policy_file: Path | None) -> None:
@@ -104,6 +112,15 @@ class Authorizer:
         self._look_again = 0.0
 
     def check(self, principal: Principal, rpc: str) -> None:
+        """Raises PermissionDenied unless the caller may call it alone, and one of their roles may."""
+        if is_by_hand(rpc) and SYSTEM not in principal.roles:
+            raise PermissionDenied(
+                Reason.FOUR_EYES_REQUIRED,
+                f"{principal.name} may not call {rpc} alone: ApprovalService.Propose has it approved",
+            )
+        self.check_role(principal, rpc)
+
+    def check_role(self, principal: Principal, rpc: str) -> None:
         """Raises PermissionDenied unless one of the caller's roles may."""
         if self._path is None:
             return
@@ -122,6 +139,15 @@ class Authorizer:
                     self._policy = _Policy(path, stamp)
                 policy = self._policy
         return policy
+
+
+@cache
+def is_by_hand(rpc: str) -> bool:
+    """Whether the contract says that /package.Service/Method moves money by hand."""
+    service, _, method = rpc.lstrip("/").partition("/")
+    found = descriptor_pool.Default().FindServiceByName(service).methods_by_name[method]
+    marked: bool = found.GetOptions().Extensions[four_eyes_pb2.by_hand]
+    return marked
 
 
 class _Policy:

@@ -33,8 +33,13 @@ class Reason(ReasonEnum):
     UPSTREAM_UNAVAILABLE = "A service this one needs did not answer; the call may be repeated."
     DEADLINE_TOO_SHORT = "The deadline passed before the work was done."
     TOO_MANY_STREAMS = "As many streams are open as the service allows; close one, or try later."
+    FOUR_EYES_REQUIRED = (
+        "It moves money by hand: one person proposes it (ApprovalService), another approves it."
+    )
     MAKER_IS_CHECKER = "The same person may not propose and approve."
-    CALLER_UNNAMED = "Only a named person may approve; the call came from nobody in particular."
+    CALLER_UNNAMED = (
+        "Only a named person may propose or approve; the call came from nobody in particular."
+    )
     INTERNAL = "A fault in tael itself; the log has it under the trace id."
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -32,6 +32,14 @@ class Handlers(grpc.GenericRpcHandler):
 
     def __init__(self, handlers: Mapping[str, Handler] | None = None) -> None:
         self.by_rpc: dict[str, Handler] = dict(handlers or {})
+
+    @classmethod
+    def of(cls, servicers: Iterable[tuple[Callable[[Any, Any], None], Any]]) -> Self:
+        """Of servicers: (add_XServicer_to_server, servicer)."""
+        made = cls()
+        for add, servicer in servicers:
+            add(servicer, made)
+        return made
 
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, Handler]

@@ -6,13 +6,23 @@ from tael_runtime.errors import PermissionDenied, Reason
 from tael_runtime.idempotency import UNNAMED
 
 
+def check_named(caller: str) -> None:
+    """Raises PermissionDenied CALLER_UNNAMED from nobody in particular."""
+    if caller in ("", UNNAMED):
+        raise PermissionDenied(Reason.CALLER_UNNAMED, "people propose and decide by name")
+
+
+def is_same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's, whatever their casing."""
+    return one.strip().casefold() == other.strip().casefold()
+
+
 def check_second_person(maker: str, checker: str) -> None:
-    """Raises PermissionDenied MAKER_IS_CHECKER from the first person, whatever the casing of the
-    name, and CALLER_UNNAMED from nobody in particular.
+    """Raises PermissionDenied MAKER_IS_CHECKER from the first person, CALLER_UNNAMED from nobody in
+    particular.
     """
-    if checker in ("", UNNAMED):
-        raise PermissionDenied(Reason.CALLER_UNNAMED, "a second person decides, by name")
-    if checker.strip().casefold() == maker.strip().casefold():
+    check_named(checker)
+    if is_same_person(maker, checker):
         raise PermissionDenied(
             Reason.MAKER_IS_CHECKER, f"{checker} proposed it; a second person decides"
         )

@@ -7,7 +7,9 @@ rolled-back attempt leaves nothing and a concurrent duplicate waits for the firs
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -23,6 +25,9 @@ from tael_runtime.errors import AlreadyExists, Reason
 from tael_runtime.tables import request as requests
 
 ResponseT = TypeVar("ResponseT", bound=Message)
+
+Effect = Callable[[Connection, Message], None]
+_with_it: ContextVar[Effect | None] = ContextVar("tael_with_it", default=None)
 
 UNNAMED = "system"
 """The caller where none is named: another service, or whoever loopback trusts."""
@@ -88,9 +93,39 @@ def once(
         if kept is not None:
             return response_type.FromString(database.cipher.open(kept) if seal else kept)
         response = work(transaction)
+        if effect := _with_it.get():
+            effect(transaction, response)
         raw = response.SerializeToString()
         keep(transaction, rpc, request, database.cipher.seal(raw) if seal else raw)
         return response
+
+
+@contextmanager
+def together_with(effect: Effect) -> Iterator[None]:
+    """What `once` does within this, it does in one transaction with `effect`, which sees the answer:
+    both or neither, and neither again.
+    """
+    token = _with_it.set(effect)
+    try:
+        yield
+    finally:
+        _with_it.reset(token)
+
+
+def find(
+    database: Database,
+    rpc: str,
+    request: Any,
+    response_type: type[ResponseT],
+    *,
+    seal: bool = False,
+) -> ResponseT | None:
+    """The answer kept of this request, as `once` would give it; None when it is new."""
+    with database.read() as connection:
+        kept = _kept(connection, database.cipher, rpc, request)
+    if kept is None:
+        return None
+    return response_type.FromString(database.cipher.open(kept) if seal else kept)
 
 
 CLAIM = insert(requests).on_conflict_do_nothing()
@@ -101,16 +136,29 @@ def claim(transaction: Connection, cipher: Cipher, rpc: str, request: Any) -> by
 
     The content's hash is keyed: it may cover phones and identity numbers (DOMAIN.md §7.1, trap 15).
     """
-    key = {"rpc": rpc, "caller": current_caller(), "request_id": request.request_id}
-    digest = cipher.blind_index("request", content_hash(request).hex())
-    if transaction.execute(CLAIM, {**key, "content_hash": digest}).rowcount:
+    row = {**_key(rpc, request), "content_hash": _digest(cipher, request)}
+    if transaction.execute(CLAIM, row).rowcount:
         return None
-    row = transaction.execute(
+    return _kept(transaction, cipher, rpc, request)
+
+
+def _key(rpc: str, request: Any) -> dict[str, str]:
+    return {"rpc": rpc, "caller": current_caller(), "request_id": request.request_id}
+
+
+def _digest(cipher: Cipher, request: Any) -> bytes:
+    return cipher.blind_index("request", content_hash(request).hex())
+
+
+def _kept(connection: Connection, cipher: Cipher, rpc: str, request: Any) -> bytes | None:
+    row = connection.execute(
         select(requests.c.content_hash, requests.c.response).where(
-            *(requests.c[name] == value for name, value in key.items())
+            *(requests.c[name] == value for name, value in _key(rpc, request).items())
         )
-    ).one()
-    if bytes(row.content_hash) != digest:
+    ).one_or_none()
+    if row is None:
+        return None
+    if bytes(row.content_hash) != _digest(cipher, request):
         raise AlreadyExists(
             Reason.REQUEST_ID_REUSED,
             f"request_id {request.request_id!r} was used for {rpc} with other content",

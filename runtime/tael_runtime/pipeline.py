@@ -150,7 +150,7 @@ class _Call:
         self._pipeline.authorizer.check(principal, self._rpc)
         left = self._context.time_remaining()
         deadline = None if left is None else time.monotonic() + left
-        return CallContext(self._traceparent, deadline, self._caller)
+        return CallContext(self._traceparent, deadline, self._caller, principal.roles)
 
     def validated(self, request: Received) -> Any:
         """The request's message, held against its contract."""

@@ -141,9 +141,7 @@ class RunningService:
             Faults(name),
             threading.BoundedSemaphore(settings.max_streams),
         )
-        handlers = Handlers()
-        for add, servicer in self._assembly.servicers:
-            add(servicer, handlers)
+        handlers = Handlers.of(self._assembly.servicers)
         services = [
             descriptor.full_name
             for module in self._assembly.protos

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tael.servicing.v1 import (
+    approval_pb2,
+    approval_pb2_grpc,
     credit_line_pb2,
     credit_line_pb2_grpc,
     direct_debit_pb2,
@@ -32,7 +34,9 @@ from tael.servicing.v1 import (
     tax_pb2,
     tax_pb2_grpc,
 )
+from tael_runtime.faces import Handlers
 from tael_runtime.server import Assembly, Runtime, Service
+from tael_servicing.approval_service import Approvals
 from tael_servicing.credit_line_service import CreditLines
 from tael_servicing.debit_sender import DebitSender
 from tael_servicing.desk import open_desk
@@ -59,8 +63,29 @@ def build(runtime: Runtime) -> Assembly:
     desk = open_desk(runtime)
     disbursements = Disbursements(desk)
     day_ends = DayEnds(desk)
+    servicers = (
+        (product_pb2_grpc.add_ProductServiceServicer_to_server, Products(desk)),
+        (rate_pb2_grpc.add_RateServiceServicer_to_server, Rates(desk)),
+        (credit_line_pb2_grpc.add_CreditLineServiceServicer_to_server, CreditLines(desk)),
+        (loan_pb2_grpc.add_LoanServiceServicer_to_server, Loans(desk, disbursements)),
+        (loan_change_pb2_grpc.add_LoanChangeServiceServicer_to_server, LoanChanges(desk)),
+        (repayment_pb2_grpc.add_RepaymentServiceServicer_to_server, Repayments(desk)),
+        (receipt_pb2_grpc.add_ReceiptServiceServicer_to_server, Receipts(desk)),
+        (partner_pb2_grpc.add_PartnerServiceServicer_to_server, Partners(desk)),
+        (
+            entrusted_loan_pb2_grpc.add_EntrustedLoanServiceServicer_to_server,
+            EntrustedLoans(desk),
+        ),
+        (tax_pb2_grpc.add_TaxServiceServicer_to_server, Taxes(desk)),
+        (direct_debit_pb2_grpc.add_DirectDebitServiceServicer_to_server, DirectDebits(desk)),
+        (end_of_day_pb2_grpc.add_EndOfDayServiceServicer_to_server, EndOfDay(desk, day_ends)),
+        (portfolio_pb2_grpc.add_PortfolioServiceServicer_to_server, Portfolio(desk)),
+        (event_pb2_grpc.add_EventServiceServicer_to_server, Events(runtime.database)),
+    )
+    approvals = Approvals(runtime, Handlers.of(servicers).by_rpc)
     return Assembly(
         protos=(
+            approval_pb2,
             product_pb2,
             rate_pb2,
             credit_line_pb2,
@@ -77,23 +102,8 @@ def build(runtime: Runtime) -> Assembly:
             event_pb2,
         ),
         servicers=(
-            (product_pb2_grpc.add_ProductServiceServicer_to_server, Products(desk)),
-            (rate_pb2_grpc.add_RateServiceServicer_to_server, Rates(desk)),
-            (credit_line_pb2_grpc.add_CreditLineServiceServicer_to_server, CreditLines(desk)),
-            (loan_pb2_grpc.add_LoanServiceServicer_to_server, Loans(desk, disbursements)),
-            (loan_change_pb2_grpc.add_LoanChangeServiceServicer_to_server, LoanChanges(desk)),
-            (repayment_pb2_grpc.add_RepaymentServiceServicer_to_server, Repayments(desk)),
-            (receipt_pb2_grpc.add_ReceiptServiceServicer_to_server, Receipts(desk)),
-            (partner_pb2_grpc.add_PartnerServiceServicer_to_server, Partners(desk)),
-            (
-                entrusted_loan_pb2_grpc.add_EntrustedLoanServiceServicer_to_server,
-                EntrustedLoans(desk),
-            ),
-            (tax_pb2_grpc.add_TaxServiceServicer_to_server, Taxes(desk)),
-            (direct_debit_pb2_grpc.add_DirectDebitServiceServicer_to_server, DirectDebits(desk)),
-            (end_of_day_pb2_grpc.add_EndOfDayServiceServicer_to_server, EndOfDay(desk, day_ends)),
-            (portfolio_pb2_grpc.add_PortfolioServiceServicer_to_server, Portfolio(desk)),
-            (event_pb2_grpc.add_EventServiceServicer_to_server, Events(runtime.database)),
+            *servicers,
+            (approval_pb2_grpc.add_ApprovalServiceServicer_to_server, approvals),
         ),
         loops={
             "postings": desk.sender.run,

@@ -11,9 +11,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael.servicing.v1 import portfolio_pb2 as pb
-from tael_runtime import idempotency
 from tael_runtime.errors import FailedPrecondition
-from tael_runtime.four_eyes import check_second_person
 from tael_servicing import impairment_policies, loan_store
 from tael_servicing.arithmetic import classes
 from tael_servicing.arithmetic.classes import Cause, Facts, Standing
@@ -80,8 +78,7 @@ def override(
 ) -> None:
     """Judges a locked loan by hand; one that becomes bad accrues off balance from now on.
 
-    Raises FailedPrecondition LOAN_NOT_RUNNING, APPROVAL_REQUIRED, NOT_TECHNICAL; PermissionDenied
-    MAKER_IS_CHECKER, CALLER_UNNAMED.
+    Raises FailedPrecondition LOAN_NOT_RUNNING, NOT_TECHNICAL.
     """
     contract = held.contract
     if held.state not in RUNNING:
@@ -93,24 +90,12 @@ def override(
     facts = _facts_of(row, day)
     now = classes.judge(policy, _standing(row, day), facts)
     after = _judged(policy, now, facts, request)
-    _check_approved(now, after, request)
     if after.risk_class >= BAD and held.loan.accruing:
         event = Impaired(day, held.next_event_id)
         enact(transaction, held, event, day, reference=request.reason)
         after = classes.judge(policy, after, replace(facts, non_accrual=True))
     _remember(transaction, contract.book_id, day, {contract.loan_id: after}, [])
     _keep(transaction, request, day, now, after)
-
-
-def _check_approved(now: Standing, after: Standing, request: pb.OverrideClassRequest) -> None:
-    improved = after.risk_class < now.risk_class or after.stage < now.stage
-    technical = request.HasField("technical_overdue")
-    if improved and not (request.approval or technical):
-        raise FailedPrecondition(
-            Reason.APPROVAL_REQUIRED, "an improvement needs an approval", request.loan_id
-        )
-    if improved or technical:
-        check_second_person(idempotency.current_caller(), request.checker)
 
 
 def _judged(
@@ -232,7 +217,5 @@ def _keep(
             stage=after.stage,
             reason=request.reason,
             approval=request.approval,
-            made_by=idempotency.current_caller(),
-            checker=request.checker,
         )
     )

@@ -15,10 +15,8 @@ from sqlalchemy import Connection, insert, select
 
 from tael.servicing.v1 import portfolio_pb2 as pb
 from tael_client.values import from_decimal, to_decimal
-from tael_runtime import idempotency
 from tael_runtime.errors import InvalidArgument, InvalidFields
 from tael_runtime.fields import read_date
-from tael_runtime.four_eyes import check_second_person
 from tael_servicing import books
 from tael_servicing.arithmetic.impairment import ImpairmentPolicy
 from tael_servicing.tables import impairment_policy as policies
@@ -51,9 +49,8 @@ def in_force(connection: Connection, book_id: str, day: date) -> Dated:
 def put_in_force(
     transaction: Connection, request: pb.SetImpairmentPolicyRequest
 ) -> ImpairmentPolicy:
-    """Keeps a policy under its first day. Raises InvalidFields, PermissionDenied."""
+    """Keeps a policy under its first day. Raises InvalidArgument, InvalidFields."""
     book = books.hold_open(transaction, request.book_id)
-    check_second_person(idempotency.current_caller(), request.checker)
     begins = read_date("effective_from", request.effective_from)
     if begins < book.business_date:
         raise InvalidArgument(
@@ -66,8 +63,7 @@ def put_in_force(
             effective_from=begins,
             policy=json_format.MessageToDict(message(found), preserving_proto_field_name=True),
             reason=request.reason,
-            made_by=idempotency.current_caller(),
-            checker=request.checker,
+            approval=request.approval,
         )
     )
     return found

@@ -8,6 +8,9 @@ from tael_runtime.errors import ReasonEnum
 class Reason(ReasonEnum):
     """Servicing's reasons."""
 
+    PROPOSAL_NOT_OPEN = "The proposal was approved, declined or withdrawn before."
+    PROPOSAL_EXPIRED = "Nobody approved the proposal in time; propose it anew."
+    NOT_THE_MAKER = "Only who proposed it takes it back; anybody else declines it."
     STALE_ETAG = "Somebody changed it since it was read; read it again."
     LOAN_CLOSED = "The loan is closed; nothing can be paid on it."
     LOAN_WRITTEN_OFF = "The loan is written off; record the money as a recovery."
@@ -62,7 +65,6 @@ class Reason(ReasonEnum):
         "The ledger refused the posting of this change; the message has its reason. It is sent"
         " again when the end of the day is run, which it blocks until then."
     )
-    APPROVAL_REQUIRED = "It needs an approval; name the one it rests on."
     LOAN_NOT_RUNNING = "Only a loan that is neither closed nor written off is judged."
     NOT_TECHNICAL = "Lateness is technical only from 1 to 7 days past due; judge the class instead."
     DAY_CLOSING = "The business date is being ended; what comes now is booked on the next."

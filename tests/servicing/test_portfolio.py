@@ -20,7 +20,6 @@ from tael_servicing.end_of_day.checks import CODES
 
 FIRST_DUE = date(2026, 2, 15)
 JANUARY, FEBRUARY = date(2026, 1, 31), date(2026, 2, 28)
-CHECKER = "checker-1"
 
 
 def test_a_book_is_told_as_it_was_on_every_day(new_bank: Callable[..., Bank]) -> None:
@@ -65,14 +64,14 @@ class Loans(NamedTuple):
 
 def set_policy(bank: Bank, **choices: Any) -> pb.SetImpairmentPolicyResponse:
     """From the first day on; the bank's own limits make a short story of it."""
-    choices = {"reason": "a short story", "checker": CHECKER, "from_day": bank.day, **choices}
-    envelope = {name: choices.pop(name) for name in ("reason", "checker")}
+    choices = {"from_day": bank.day, **choices}
     request = pb.SetImpairmentPolicyRequest(
         request_id=rid(),
         book_id=bank.book,
         effective_from=from_date(choices.pop("from_day")),
         policy=pb.ImpairmentPolicy(**choices),
-        **envelope,
+        reason="a short story",
+        approval="ap-0",
     )
     answer = bank.portfolio.SetImpairmentPolicy(request)
     assert bank.portfolio.SetImpairmentPolicy(request) == answer
@@ -136,7 +135,13 @@ def test_what_no_portfolio_has_is_refused_by_field(bank: Bank) -> None:
 
 def override(bank: Bank, loan_id: str, **judgement: Any) -> pb.ClassifiedLoan:
     request = pb.OverrideClassRequest(
-        **{"request_id": rid(), "loan_id": loan_id, "reason": "as judged", **judgement}
+        **{
+            "request_id": rid(),
+            "loan_id": loan_id,
+            "reason": "as judged",
+            "approval": "ap-1",
+            **judgement,
+        }
     )
     return bank.portfolio.OverrideClass(request).loan
 
@@ -206,11 +211,10 @@ def assert_reminded_on_the_due_date(bank: Bank, loans: Loans) -> None:
 
 
 def assert_technical(bank: Bank, loans: Loans) -> None:
-    """Three days past due: a payment on its way, on the word of two."""
+    """Three days past due: a payment on its way."""
     assert bank.loan_ledger()[loans.late].risk_class == pb.RISK_CLASS_SPECIAL_MENTION
-    assert refused(bank, loans.late, technical_overdue=True) == "CALLER_UNNAMED"
-    assert refused(bank, loans.good, technical_overdue=True, checker=CHECKER) == "NOT_TECHNICAL"
-    told = override(bank, loans.late, technical_overdue=True, checker=CHECKER)
+    assert refused(bank, loans.good, technical_overdue=True) == "NOT_TECHNICAL"
+    told = override(bank, loans.late, technical_overdue=True)
     assert (told.risk_class, told.cause, told.dpd) == (pb.RISK_CLASS_NORMAL, "TECHNICAL", 3)
     assert told.class_by_dpd == pb.RISK_CLASS_SPECIAL_MENTION
     bank.end_day()
@@ -230,11 +234,6 @@ def assert_held_after_the_first_payment(bank: Bank, loans: Loans) -> None:
     row = bank.loan_ledger(date(2026, 2, 22))[loans.payer]
     assert (row.dpd, row.risk_class, row.stage) == (0, pb.RISK_CLASS_SUBSTANDARD, 3)
     assert points(bank, date(2026, 2, 22)) == {loans.payer: "40"}
-    for checker, reason in (("", "CALLER_UNNAMED"), ("Tester", "MAKER_IS_CHECKER")):
-        judgement = {"risk_class": pb.RISK_CLASS_NORMAL, "approval": "ap-1", "checker": checker}
-        assert refused(bank, loans.payer, **judgement) == reason
-    unapproved = {"risk_class": pb.RISK_CLASS_NORMAL, "checker": CHECKER}
-    assert refused(bank, loans.payer, **unapproved) == "APPROVAL_REQUIRED"
     worse = override(bank, loans.good, risk_class=pb.RISK_CLASS_SPECIAL_MENTION)
     assert (worse.risk_class, worse.cause, worse.stage) == (2, "WORSENED", 2)
 
@@ -356,8 +355,8 @@ def test_a_loan_judged_bad_accrues_off_balance_from_then_on(bank: Bank) -> None:
     bank.end_day()
     row = bank.loan_ledger(date(2026, 1, 16))[loan_id]
     assert (row.risk_class, row.balances.principal_impaired) == (4, 1_000_000)
-    better = {"risk_class": pb.RISK_CLASS_SPECIAL_MENTION, "approval": "ap-2", "checker": CHECKER}
-    assert override(bank, loan_id, **better).cause == "IMPROVED"
+    better = override(bank, loan_id, risk_class=pb.RISK_CLASS_SPECIAL_MENTION)
+    assert better.cause == "IMPROVED"
 
 
 def test_a_policy_no_lender_may_have_is_refused_field_by_field(bank: Bank) -> None:
@@ -377,9 +376,6 @@ def test_a_policy_no_lender_may_have_is_refused_field_by_field(bank: Bank) -> No
         "policy.loss_given_default",
         "policy.observation_days",
     }
-    with pytest.raises(grpc.RpcError) as alone:
-        set_policy(bank, checker="tester")
-    assert refusal(alone.value)[1] == "MAKER_IS_CHECKER"
     with pytest.raises(grpc.RpcError) as past:
         set_policy(bank, from_day=date(2026, 1, 14))
     assert "effective_from" in violations(past.value)

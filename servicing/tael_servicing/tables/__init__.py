@@ -6,6 +6,7 @@ Amounts are minor units. Dates are business dates; instants are the store's cloc
 from __future__ import annotations
 
 from tael_runtime.tables import with_floor
+from tael_servicing.tables.approvals import proposal
 from tael_servicing.tables.columns import SORTED, own
 from tael_servicing.tables.day_ends import day_report, loan_set_aside
 from tael_servicing.tables.lines import credit_line, line_movement
@@ -89,6 +90,7 @@ __all__ = [
     "payout",
     "product",
     "product_retirement",
+    "proposal",
     "receipt",
     "repayment",
     "tax_entry",

@@ -29,8 +29,7 @@ impairment_policy = Table(
     Column("effective_from", Date, nullable=False),
     Column("policy", JSONB, nullable=False, comment="tael.servicing.v1.ImpairmentPolicy"),
     Column("reason", Text, nullable=False),
-    Column("made_by", Text, nullable=False),
-    Column("checker", Text, nullable=False),
+    Column("approval", Text, nullable=False),
     # The one in force on a day: the last set of those that began.
     Index("impairment_policy_book", "book_id", "effective_from", "number"),
     comment="parameters of classes, stages and allowances, dated",
@@ -75,9 +74,7 @@ class_judgement = Table(
     Column("stage", Integer, nullable=False, comment="after it"),
     Column("reason", Text, nullable=False),
     Column("approval", Text, nullable=False),
-    Column("made_by", Text, nullable=False),
-    Column("checker", Text, nullable=False),
-    comment="what was judged by hand, by whom and on whose word",
+    comment="what was judged by hand, and on whose word",
     info=APPEND_ONLY,
 )
 

@@ -456,10 +456,8 @@ def upgrade() -> None:
     sa.Column('stage', sa.Integer(), nullable=False, comment='after it'),
     sa.Column('reason', sa.Text(), nullable=False),
     sa.Column('approval', sa.Text(), nullable=False),
-    sa.Column('made_by', sa.Text(), nullable=False),
-    sa.Column('checker', sa.Text(), nullable=False),
     sa.PrimaryKeyConstraint('loan_id', 'number'),
-    comment='what was judged by hand, by whom and on whose word',
+    comment='what was judged by hand, and on whose word',
     info={'append_only': True}
     )
     op.create_table('impairment_policy',
@@ -468,8 +466,7 @@ def upgrade() -> None:
     sa.Column('effective_from', sa.Date(), nullable=False),
     sa.Column('policy', postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment='tael.servicing.v1.ImpairmentPolicy'),
     sa.Column('reason', sa.Text(), nullable=False),
-    sa.Column('made_by', sa.Text(), nullable=False),
-    sa.Column('checker', sa.Text(), nullable=False),
+    sa.Column('approval', sa.Text(), nullable=False),
     sa.PrimaryKeyConstraint('number'),
     comment='parameters of classes, stages and allowances, dated',
     info={'append_only': True}
@@ -614,6 +611,27 @@ def upgrade() -> None:
     info={'kept': True}
     )
     op.create_index('receipt_book', 'receipt', ['book_id', 'receipt_id'], unique=False)
+    op.create_table('proposal',
+    sa.Column('proposal_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('state', sa.Text(), nullable=False),
+    sa.Column('operation', sa.LargeBinary(), nullable=False, comment='Operation, sealed'),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('maker', sa.Text(), nullable=False),
+    sa.Column('proposed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('loan_id', sa.Text(collation='C'), nullable=False, comment='where it is about one'),
+    sa.Column('customer_id', sa.Text(collation='C'), nullable=False, comment='where it is about one'),
+    sa.Column('decided_by', sa.Text(), server_default='', nullable=False),
+    sa.Column('decided_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('decision_reason', sa.Text(), server_default='', nullable=False),
+    sa.CheckConstraint("state NOT IN ('APPROVED', 'DECLINED') OR lower(decided_by) NOT IN ('', lower(maker))", name='proposal_four_eyes'),
+    sa.PrimaryKeyConstraint('proposal_id'),
+    comment='operations by hand, and the two people of each',
+    info={'kept': True}
+    )
+    op.create_index('proposal_customer', 'proposal', ['customer_id', 'proposal_id'], unique=False)
+    op.create_index('proposal_loan', 'proposal', ['loan_id', 'proposal_id'], unique=False)
+    op.create_index('proposal_state', 'proposal', ['state', 'proposal_id'], unique=False)
     op.create_table('tax_entry',
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('period', sa.Date(), nullable=False, comment='the first day of the month or year'),
@@ -654,6 +672,10 @@ def downgrade() -> None:
     op.drop_index('entrusted_loan_partner', table_name='entrusted_loan')
     op.drop_table('entrusted_loan')
     op.drop_table('tax_entry')
+    op.drop_index('proposal_state', table_name='proposal')
+    op.drop_index('proposal_loan', table_name='proposal')
+    op.drop_index('proposal_customer', table_name='proposal')
+    op.drop_table('proposal')
     op.drop_index('receipt_book', table_name='receipt')
     op.drop_table('receipt')
     op.drop_index('party_movement_commitments', table_name='party_movement', postgresql_where=sa.text("code IN ('2801.01', '2801.02')"))
