@@ -211,7 +211,7 @@ CLAIM = text(
     WHERE (run_id, step, chunk) = (
         SELECT run_id, step, chunk FROM work_chunk
         WHERE run_id = :run_id AND step = :step AND done = 0
-          AND (leased_until IS NULL OR leased_until < now())
+          AND (leased_until IS NULL OR leased_until < now() OR leased_by = :worker)
         ORDER BY chunk FOR UPDATE SKIP LOCKED LIMIT 1)
     RETURNING chunk, payload
     """
@@ -221,7 +221,10 @@ CLAIM = text(
 def claim_chunk(
     transaction: Connection, run_id: UUID, step: int, worker: str, lease_seconds: int = 60
 ) -> Chunk | None:
-    """The next free chunk, leased to this worker; None when none is free."""
+    """The next free chunk, leased to this worker; None when none is free.
+
+    One that the worker has leased before is free: it works one at a time, and was interrupted.
+    """
     row = transaction.execute(
         CLAIM, {"worker": worker, "lease": lease_seconds, "run_id": run_id, "step": step}
     ).one_or_none()

@@ -315,6 +315,7 @@ def test_a_chunk_is_done_once_and_a_dead_workers_lease_runs_out(floor: Floor) ->
     assert second is not None
     assert (first.payload, second.payload) == (b"a", b"b")
     with database.begin() as tx:
+        assert work.claim_chunk(tx, run.run_id, 1, "w1") == first, "what it was interrupted at"
         assert work.finish_chunk(tx, first)
         again = work.claim_chunk(tx, run.run_id, 1, "w3")
         assert again is not None

@@ -9,8 +9,8 @@ import grpc
 import pytest
 from servicing.bank import DUE_TOMORROW, START, Bank
 
-from support import refusal
-from tael.ledger.v1 import proof_pb2, proof_pb2_grpc
+from support import refusal, rid
+from tael.ledger.v1 import ledger_pb2, proof_pb2, proof_pb2_grpc
 from tael.servicing.v1 import end_of_day_pb2 as pb
 from tael_client.values import from_date
 
@@ -113,6 +113,55 @@ def test_a_loan_that_cannot_be_opened_keeps_the_next_day_from_opening(
     assert resume(bank, START).state == pb.RUN_STATE_DONE
     bank.day += timedelta(days=1)
     assert [sorted(each) for each in bank.posted(loan_id, "INTEREST_DUE")] == [["interest"]]
+    bank.assert_books_agree()
+
+
+def freeze(bank: Bank, number: str) -> Callable[[], None]:
+    """Has the ledger refuse what is posted on an account; gives what lets it again."""
+
+    def turn(rpc: str) -> None:
+        asked = getattr(ledger_pb2, f"{rpc}AccountRequest")(
+            request_id=rid(), book_id=bank.book, account_number=number, reason="court order"
+        )
+        getattr(bank.ledger, f"{rpc}Account")(asked)
+
+    turn("Freeze")
+    return lambda: turn("Unfreeze")
+
+
+def test_one_night_that_the_ledger_refuses_keeps_the_day_open_until_it_takes_it(bank: Bank) -> None:
+    loan_ids = [bank.lend().loan_id for _ in range(3)]
+    bank.end_day()
+    let_go = freeze(bank, f"1132.01:LOAN:{loan_ids[1]}")
+    for run in (bank.run_day(), resume(bank, bank.day)):
+        assert run.state == pb.RUN_STATE_BLOCKED
+        assert run.error.startswith("POSTING_REFUSED: ")
+        assert f"1132.01:LOAN:{loan_ids[1]}" in run.error
+        assert [step.step for step in run.steps if step.state == pb.RUN_STATE_DONE][-1] == "accrue"
+    let_go()
+    assert resume(bank, bank.day).state == pb.RUN_STATE_DONE
+    bank.day += timedelta(days=1)
+    for loan_id in loan_ids:
+        assert len(bank.posted(loan_id, "INTEREST_ACCRUED")) == 2
+    bank.assert_books_agree()
+
+
+def test_a_repayment_that_the_ledger_refuses_stands_and_keeps_the_day_from_its_end(
+    bank: Bank,
+) -> None:
+    loan_id = bank.lend().loan_id
+    bank.end_day()
+    let_go = freeze(bank, f"1303.01:LOAN:{loan_id}")
+    with pytest.raises(grpc.RpcError) as refused:
+        bank.repay(loan_id, 200_000, "PREPAY_KEEP_TERM")
+    assert refusal(refused.value) == ("FAILED_PRECONDITION", "POSTING_REFUSED")
+    run = bank.run_day()
+    assert (run.state, run.error.partition(":")[0]) == (pb.RUN_STATE_BLOCKED, "POSTING_REFUSED")
+    assert not any(step.state == pb.RUN_STATE_DONE for step in run.steps)
+    let_go()
+    assert resume(bank, bank.day).state == pb.RUN_STATE_DONE
+    bank.day += timedelta(days=1)
+    assert len(bank.posted(loan_id, "REPAYMENT_RECEIVED")) == 1
     bank.assert_books_agree()
 
 
