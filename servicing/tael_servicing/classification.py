@@ -15,7 +15,7 @@ from tael_runtime.errors import FailedPrecondition
 from tael_servicing import impairment_policies, loan_store
 from tael_servicing.arithmetic import classes
 from tael_servicing.arithmetic.classes import Cause, Facts, Standing
-from tael_servicing.arithmetic.events import Impaired
+from tael_servicing.arithmetic.events import Impaired, Restored
 from tael_servicing.arithmetic.impairment import BAD, ImpairmentPolicy, RiskClass
 from tael_servicing.enacting import enact
 from tael_servicing.loan_days import days_past_due
@@ -76,7 +76,8 @@ def judge(
 def override(
     transaction: Connection, held: Held, day: date, request: pb.OverrideClassRequest
 ) -> None:
-    """Judges a locked loan by hand; one that becomes bad accrues off balance from now on.
+    """Judges a locked loan by hand; one that becomes bad accrues off balance from now on, one that
+    is judged no longer bad until what is paid ends that.
 
     Raises FailedPrecondition LOAN_NOT_RUNNING, NOT_TECHNICAL.
     """
@@ -90,10 +91,13 @@ def override(
     facts = _facts_of(row, day)
     now = classes.judge(policy, _standing(row, day), facts)
     after = _judged(policy, now, facts, request)
-    if after.risk_class >= BAD and held.loan.accruing:
-        event = Impaired(day, held.next_event_id)
-        enact(transaction, held, event, day, reference=request.reason)
+    if (after.worsened or RiskClass.NORMAL) >= BAD and not held.loan.judged:
+        impaired = Impaired(day, held.next_event_id)
+        enact(transaction, held, impaired, day, reference=request.reason)
         after = classes.judge(policy, after, replace(facts, non_accrual=True))
+    elif after.risk_class < BAD and held.loan.judged:
+        restored = Restored(day, held.next_event_id)
+        enact(transaction, held, restored, day, reference=request.reason)
     _remember(transaction, contract.book_id, day, {contract.loan_id: after}, [])
     _keep(transaction, request, day, now, after)
 

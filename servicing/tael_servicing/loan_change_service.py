@@ -150,6 +150,17 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
             lambda asked: happened.Impaired(asked.value_date, asked.event_id),
         )
 
+    def RestoreLoanStatus(
+        self, request: pb.RestoreLoanStatusRequest, context: grpc.ServicerContext
+    ) -> pb.RestoreLoanStatusResponse:
+        """What was judged by hand is withdrawn."""
+        return self._change(
+            "RestoreLoanStatus",
+            request,
+            pb.RestoreLoanStatusResponse,
+            lambda asked: happened.Restored(asked.value_date, asked.event_id),
+        )
+
     def ChargeFee(
         self, request: pb.ChargeFeeRequest, context: grpc.ServicerContext
     ) -> pb.ChargeFeeResponse:

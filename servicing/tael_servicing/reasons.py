@@ -23,6 +23,7 @@ class Reason(ReasonEnum):
     PAYOFF_AMOUNT_MISMATCH = "The amount is not the payoff of that date; quote it first."
     LOAN_NOT_SETTLED = "Something is owed of the loan, to us or to who bought it."
     NOT_NON_ACCRUAL = "Only a non-accrual loan is written off."
+    NOT_JUDGED_IMPAIRED = "Nobody judged by hand that the loan is impaired; what is paid cures it."
     NOT_WRITTEN_OFF = "Only a written-off loan has recoveries."
     RECOVERY_EXCEEDS_CLAIM = "The recovery is more than the claim that is left."
     CURRENT_INSTALMENT_AMOUNT = (

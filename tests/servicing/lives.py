@@ -185,6 +185,7 @@ FIELDS: dict[type[LoanEvent], dict[str, st.SearchStrategy[Any]]] = {
     happened.Settled: {"amount": st.integers(1, 12_000_000)},
     happened.Accelerated: {},
     happened.Impaired: {},
+    happened.Restored: {},
     happened.ImpairedInterest: {
         "rate": st.decimals(0, Decimal("0.03"), places=6),
         "deferred": st.sampled_from([0, 0, 5_000]),

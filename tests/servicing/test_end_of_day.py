@@ -142,13 +142,17 @@ def test_books_that_disagree_are_not_closed(bank: Bank) -> None:
 
 
 def test_the_day_opens_on_every_loan_it_brings_something(new_bank: type[Bank]) -> None:
-    """Off balance with all paid, the loan is cured; costs are paid out of money held."""
+    """Off balance with all paid, the loan is cured once that is not so by hand any more; costs are
+    paid out of money held.
+    """
     bank = new_bank(non_accrual=product_pb2.NonAccrualTerms(cure_periods=0))
     cured, held = bank.lend().loan_id, bank.lend().loan_id
     bank.change("TransferLoanStatus", cured, cause=IMPAIRMENT_CAUSE_BANKRUPTCY)
     bank.repay(held, 20_000)
     bank.end_day()
     bank.change("AdvanceLegalCosts", held, amount=money(15_000))
+    assert bank.loan(cured).state == loan_pb2.LOAN_STATE_NON_ACCRUAL
+    bank.change("RestoreLoanStatus", cured)
     bank.end_day()
     assert bank.loan(cured).state == loan_pb2.LOAN_STATE_NORMAL
     assert bank.posted(held, "OVERPAYMENT_APPLIED") == [{"legal_costs": 15_000}]

@@ -358,6 +358,30 @@ def test_penalty_that_joined_the_plan_stays_owed_when_the_plan_is_not_kept() -> 
     assert late.unpaid(Part.PENALTY) == 788 + night
 
 
+def test_a_loan_judged_impaired_stays_off_balance_whatever_is_paid_until_that_is_withdrawn() -> (
+    None
+):
+    """Every instalment is paid on its day; only the words of people differ."""
+    terms = replace(PLAIN, cure_periods=0)
+    paid = [
+        Repaid(date(2026, month, 15), f"0{month}", 88_849, Excess.PARK) for month in range(2, 6)
+    ]
+    judged = happened.Impaired(date(2026, 2, 20), "10")
+    withdrawn = happened.Restored(date(2026, 4, 20), "11")
+    for day, since in (
+        (date(2026, 4, 20), judged.value_date),
+        (date(2026, 4, 21), None),
+        (date(2026, 6, 1), None),
+    ):
+        assert loan_on(day, *paid, judged, withdrawn, terms=terms).nonaccrual_since == since
+    held = loan_on(date(2026, 6, 1), *paid, judged, terms=terms)
+    assert held.nonaccrual_since == judged.value_date
+    late = refolded(terms, [LENT, *paid, judged], withdrawn, date(2026, 6, 1))
+    assert late.loan == loan_on(date(2026, 6, 1), *paid, judged, withdrawn, terms=terms)
+    gone = [judged, withdrawn, happened.Reversed(date(2026, 6, 1), "12", "11")]
+    assert loan_on(date(2026, 6, 1), *paid, *gone, terms=terms).judged
+
+
 def test_non_accrual_ends_with_the_opening_that_finds_it_cured_however_the_days_are_walked() -> (
     None
 ):

@@ -64,6 +64,7 @@ REFUSED: list[tuple[str, LoanEvent, Reason]] = [
     ("closed", happened.Charged(DAY, "99", 1), Reason.LOAN_CLOSED),
     ("written off", happened.CostsAdvanced(DAY, "99", 1), Reason.LOAN_WRITTEN_OFF),
     ("closed", happened.Impaired(DAY, "99"), Reason.LOAN_CLOSED),
+    ("late", happened.Restored(DAY, "99"), Reason.NOT_JUDGED_IMPAIRED),
     ("closed", happened.Returned(DAY, "99", 1_000_000), Reason.LOAN_CLOSED),
     ("off balance", happened.Returned(DAY, "99", 1_000_000), Reason.LOAN_NOT_UNTOUCHED),
     ("overpaid", happened.Returned(DAY, "99", 1_000_000), Reason.LOAN_NOT_UNTOUCHED),

@@ -357,6 +357,7 @@ def test_a_loan_judged_bad_accrues_off_balance_from_then_on(bank: Bank) -> None:
     assert (row.risk_class, row.balances.principal_impaired) == (4, 1_000_000)
     better = override(bank, loan_id, risk_class=pb.RISK_CLASS_SPECIAL_MENTION)
     assert better.cause == "IMPROVED"
+    assert [each.kind for each in bank.history(loan_id)][-2:] == ["Impaired", "Restored"]
 
 
 def test_a_policy_no_lender_may_have_is_refused_field_by_field(bank: Bank) -> None:

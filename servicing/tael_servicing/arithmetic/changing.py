@@ -96,7 +96,7 @@ def reopen(loan: Loan) -> None:
     if loan.closure is None:
         return
     loan.closure = loan.nonaccrual_since = loan.recognised = loan.cost = None
-    loan.deferred = 0
+    loan.deferred, loan.judged = 0, False
     for row in loan.rows[loan.settled_count :]:
         row.due = row.paid.copy()
     loan.due_count = loan.settled_count = len(loan.rows)

@@ -200,6 +200,12 @@ def _returned(_terms: Terms, loan: Loan, event: happened.Returned) -> None:
         )
 
 
+def _restored(_terms: Terms, loan: Loan, _event: happened.Restored) -> None:
+    check_payable(loan)
+    if not loan.judged:
+        raise FailedPrecondition(Reason.NOT_JUDGED_IMPAIRED, f"the loan is {loan.status.name}")
+
+
 def _any(terms: Terms, loan: Loan, event: LoanEvent) -> None:
     """A loan in any state takes it."""
 
@@ -218,6 +224,7 @@ CHECKS: Mapping[type[LoanEvent], Callable[[Terms, Loan, Any], None]] = {
     happened.Sold: _sold,
     happened.AssetTaken: _asset_taken,
     happened.Rescheduled: _replanned,
+    happened.Restored: _restored,
     happened.Repriced: _still_ahead,
     happened.Accelerated: _still_ahead,
     happened.Parked: _any,

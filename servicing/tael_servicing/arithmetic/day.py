@@ -253,7 +253,7 @@ def enter_nonaccrual(terms: Terms, loan: Loan, journal: Journal) -> None:
 
 def _cure(terms: Terms, loan: Loan, journal: Journal, *, fell_due: bool) -> None:
     """Counts instalments paid when due since the arrears were paid; enough of them end non-accrual,
-    but never of a loan that was bought impaired.
+    but not while it is so by hand, and never of a loan that was bought impaired.
 
     An instalment counts as it falls due, and does not where it is unpaid the day after; non-accrual
     ends with the first opening that finds enough of them and nothing unpaid.
@@ -267,7 +267,7 @@ def _cure(terms: Terms, loan: Loan, journal: Journal, *, fell_due: bool) -> None
 
 
 def _cured(terms: Terms, loan: Loan) -> bool:
-    clean = loan.clean_periods >= terms.cure_periods
+    clean = loan.clean_periods >= terms.cure_periods and not loan.judged
     return clean and not loan.arrears and loan.cost is None
 
 

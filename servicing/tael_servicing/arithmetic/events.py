@@ -163,16 +163,25 @@ class Accelerated(LoanEvent):
 
 @dataclass(frozen=True, slots=True)
 class Impaired(LoanEvent):
-    """Off balance for another reason than days past due: class, bankruptcy, fraud."""
+    """Off balance for another reason than days past due: class, bankruptcy, fraud. It stays so until
+    the judgement is withdrawn, whatever is paid.
+    """
 
     rank = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Restored(LoanEvent):
+    """The judgement that the loan is impaired is withdrawn: from now on what is paid ends it."""
+
+    rank = 15
 
 
 @dataclass(frozen=True, slots=True)
 class ImpairedInterest(LoanEvent):
     """A month's interest of an impaired loan by the effective rate, under STAGE3_NET."""
 
-    rank = 15
+    rank = 16
     rate: Decimal
     """Of the month."""
     deferred: int = 0
@@ -183,7 +192,7 @@ class ImpairedInterest(LoanEvent):
 class AllowanceAdjusted(LoanEvent):
     """The loss allowance is set to these stages."""
 
-    rank = 16
+    rank = 17
     allowance: Allowance
 
 
@@ -191,14 +200,14 @@ class AllowanceAdjusted(LoanEvent):
 class WrittenOff(LoanEvent):
     """The loan leaves the books; its claim stays."""
 
-    rank = 17
+    rank = 18
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered(LoanEvent):
     """Money after the write-off: principal first, then interest."""
 
-    rank = 18
+    rank = 19
     amount: int
 
 
@@ -206,7 +215,7 @@ class Recovered(LoanEvent):
 class Sold(LoanEvent):
     """The loan is sold."""
 
-    rank = 19
+    rank = 20
     price: int
 
 
@@ -214,7 +223,7 @@ class Sold(LoanEvent):
 class AssetTaken(LoanEvent):
     """An asset at fair value is taken for the debt."""
 
-    rank = 20
+    rank = 21
     fair_value: int
     settles: bool
     """For all of the debt; else for principal of its value."""
@@ -224,7 +233,7 @@ class AssetTaken(LoanEvent):
 class Parked(LoanEvent):
     """Money under way while the loan was repaid or written off: held for the customer."""
 
-    rank = 21
+    rank = 22
     amount: int
 
 
@@ -232,7 +241,7 @@ class Parked(LoanEvent):
 class OverpaymentRefunded(LoanEvent):
     """What was held goes back to the customer."""
 
-    rank = 22
+    rank = 23
     amount: int
     funds: str = "funds_transfer"
     """Where it goes: funds_transfer or funds_deposit."""
@@ -244,7 +253,7 @@ class OverpaymentRefunded(LoanEvent):
 class Reversed(LoanEvent):
     """An earlier event did not happen: the fold leaves it out."""
 
-    rank = 23
+    rank = 24
     target: str
     """Its event id."""
 

@@ -241,6 +241,11 @@ def _impaired_interest(
 def _impaired(terms: Terms, loan: Loan, journal: Journal, _event: LoanEvent) -> None:
     if loan.nonaccrual_since is None:
         day.enter_nonaccrual(terms, loan, journal)
+    loan.judged = True
+
+
+def _restored(_terms: Terms, loan: Loan, _journal: Journal, _event: LoanEvent) -> None:
+    loan.judged = False
 
 
 HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
@@ -261,6 +266,7 @@ HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
     ),
     happened.Accelerated: _accelerated,
     happened.Impaired: _impaired,
+    happened.Restored: _restored,
     happened.ImpairedInterest: _impaired_interest,
     happened.AllowanceAdjusted: lambda _t, loan, j, e: leaving.adjust_allowance(
         loan, j, e.allowance

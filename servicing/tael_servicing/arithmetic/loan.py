@@ -218,6 +218,8 @@ class Loan:
     """Of a loan that was bought: what of its price is not recovered, its principal on the books."""
     clean_periods: int = 0
     """Off balance: instalments paid when due since the arrears were paid."""
+    judged: bool = False
+    """Off balance by hand (class, bankruptcy, fraud), until that is withdrawn."""
     claim: Claim | None = None
     """Set by the write-off."""
     closure: Closure | None = None
@@ -248,6 +250,7 @@ class Loan:
             self.recognised.copy() if self.recognised else None,
             self.cost,
             self.clean_periods,
+            self.judged,
             self.claim,
             self.closure,
             self.allowance,
