@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, text
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, text
 from tael_ledger import chain, rows
 from tael_ledger.batch import Accepted, Decided
 from tael_ledger.books import Book
+from tael_ledger.copying import TableRows, copy_in
 from tael_ledger.entry_columns import Drafts, EntryColumns, line_count
 from tael_ledger.journal import Anchor, Receipt, RequestKey
 from tael_ledger.line_buffer import Exact, Lines, Sums, spread, sums_by
@@ -110,6 +112,19 @@ WHERE book_id = :book_id AND account_id = ANY(CAST(:ids AS bigint[]))
 
 
 @dataclass(frozen=True)
+class _Seal:
+    """What totals and the link are written with, once the rows are."""
+
+    values: Sequence[Any]
+    """WRITE's."""
+    moved: int
+    """Accounts, of those that were there before."""
+    due: Sequence[tuple[int, int]]
+    """New accounts that are to be added up by day, and their lines."""
+    digest: bytes
+
+
+@dataclass(frozen=True)
 class Made:
     """What a request came to: its receipt and, at its first time, its entries as drafts."""
 
@@ -127,13 +142,15 @@ class BatchWriter:
         registry: Registry,
         now: datetime,
         decided: Decided,
+        meanwhile: Callable[[], None],
     ) -> None:
-        """`now`: by the store's clock."""
+        """`now`: by the store's clock. `meanwhile` is called while the store has much to do."""
         self._transaction = transaction
         self._book = book
         self._registry = registry
         self._now = now
         self._decided = decided
+        self._meanwhile = meanwhile
         self._number = book.last_batch + 1
         self._last_sequence = book.last_sequence + sum(
             len(one.drafts) for one in decided.accepted.values()
@@ -143,38 +160,36 @@ class BatchWriter:
         """Writes all that was accepted, by request. Writes nothing where nothing was."""
         if not self._decided.accepted:
             return {}
-        book_id, transaction = self._book.book_id, self._transaction
+        seal = copy_in(self._transaction, self._tables())
+        self._add_up(seal)
+        self._show()
+        anchor = Anchor(self._last_sequence, seal.digest)
+        return {key: _made(one, anchor) for key, one in self._decided.accepted.items()}
+
+    def _tables(self) -> Generator[TableRows, None, _Seal]:
+        """Its rows: what is much to make comes after what is much to take in."""
+        book_id = self._book.book_id
+        requests = rows.request_bytes(book_id, self._requests())
+        yield rows.REQUEST, requests
+        records = [*self._records()]
+        record_part = rows.record_bytes(book_id, records)
+        yield rows.RECORD, record_part
+        entries = b"".join(map(self._entry_bytes, self._decided.accepted.values()))
+        yield rows.ENTRY, entries
         lines = self._decided.lines.lines()
         totals = sums_by(lines.account_ids, lines.debits, lines.credits)
         _check_turnover(totals)
         accounts = rows.account_identities(book_id, self._decided.opened)
-        account_part = rows.counted(rows.ACCOUNT, accounts)
-        records = [*self._records()]
-        record_part = rows.record_bytes(book_id, records)
-        requests = rows.request_bytes(book_id, self._requests())
-        entries = b"".join(map(self._entry_bytes, self._decided.accepted.values()))
+        yield rows.OPENED, self._opened_bytes(accounts, totals)
         line_part = self._line_bytes(lines)
-        rows.copy_in(transaction, rows.OPENED, self._opened_bytes(accounts, totals))
-        rows.copy_in(transaction, rows.RECORD, record_part)
-        rows.copy_in(transaction, rows.REQUEST, requests)
-        rows.copy_in(transaction, rows.ENTRY, entries)
-        rows.copy_in(transaction, rows.LINE, line_part)
+        yield rows.LINE, line_part
         head = self._head(len(records), len(lines.account_ids))
-        content = chain.content_digest(
-            (
-                rows.batch_bytes(book_id, head),
-                account_part,
-                record_part,
-                requests,
-                entries,
-                line_part,
-            )
-        )
-        digest = chain.link(self._book.digest, content)
-        self._add_up(lines, totals, head, content, digest)
-        self._show()
-        anchor = Anchor(self._last_sequence, digest)
-        return {key: _made(one, anchor) for key, one in self._decided.accepted.items()}
+        account_part = rows.counted(rows.ACCOUNT, accounts)
+        parts = (account_part, record_part, requests, entries, line_part)
+        content = chain.content_digest((rows.batch_bytes(book_id, head), *parts))
+        seal = self._seal(lines, totals, head, content)
+        self._meanwhile()
+        return seal
 
     def _head(self, records: int, lines: int) -> BatchRow:
         return BatchRow(
@@ -216,7 +231,7 @@ class BatchWriter:
     def _entry_bytes(self, one: Accepted) -> bytes:
         booked, drafts = days(self._book.business_date), one.drafts
         if isinstance(drafts, EntryColumns):
-            return drafts.row_bytes(self._book.book_id, one.first_sequence, booked)
+            return drafts.rows.placed(one.first_sequence, booked)
         entries = [
             EntryRow(
                 sequence,
@@ -259,19 +274,15 @@ class BatchWriter:
         fields = rows.with_totals(identities, debits, credits_, lines, opened)
         return rows.counted(rows.OPENED, fields)
 
-    def _add_up(
-        self, lines: Lines, totals: Sums, head: BatchRow, content: bytes, digest: bytes
-    ) -> None:
-        """Totals of accounts and GL codes, and the link; that every account is found proves every
-        line's.
-        """
+    def _seal(self, lines: Lines, totals: Sums, head: BatchRow, content: bytes) -> _Seal:
         moves = self._moves(totals)
         places = self._registry.places(lines.account_ids).astype(np.int64)
         by_code = sums_by((places << 32) + lines.value_dates + HALF, lines.debits, lines.credits)
         red = self._decided.reversals()
         plans = [one.plan for one in self._decided.accepted.values()]
-        ((found, due, new_lines),) = WRITE.rows(
-            self._transaction,
+        news = (totals.keys > self._book.accounts_opened) & (totals.counts >= SUMMED_AT)
+        digest = chain.link(self._book.digest, content)
+        values = (
             self._book.book_id,
             self._book.business_date,
             *(array_text(column) for column in moves),
@@ -290,15 +301,17 @@ class BatchWriter:
             digest,
             max(plan.reservation_id for plan in plans),
         )
-        if found != len(moves[0]):
-            raise RuntimeError(f"{len(moves[0])} accounts were moved and {found} are there")
-        news = (totals.keys > self._book.accounts_opened) & (totals.counts >= SUMMED_AT)
-        self._sum_days(
-            [
-                *zip(due or (), new_lines or (), strict=True),
-                *zip(totals.keys[news].tolist(), totals.counts[news].tolist(), strict=True),
-            ]
-        )
+        due = [*zip(totals.keys[news].tolist(), totals.counts[news].tolist(), strict=True)]
+        return _Seal(values, len(moves[0]), due, digest)
+
+    def _add_up(self, seal: _Seal) -> None:
+        """Totals of accounts and GL codes, and the link; that every account is found proves every
+        line's.
+        """
+        ((found, due, new_lines),) = WRITE.rows(self._transaction, *seal.values)
+        if found != seal.moved:
+            raise RuntimeError(f"{seal.moved} accounts were moved and {found} are there")
+        self._sum_days([*zip(due or (), new_lines or (), strict=True), *seal.due])
 
     def _sum_days(self, due: Sequence[tuple[int, int]]) -> None:
         """Adds up by day the new lines of some accounts, so many each, as far as one transaction

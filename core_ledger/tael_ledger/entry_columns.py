@@ -14,6 +14,41 @@ from tael_ledger.rows import ENTRY, day_of
 
 
 @dataclass(frozen=True, eq=False)
+class EntryRows:
+    """Rows of a book's entries as the chain has them, but for their places in the journal."""
+
+    book_id: str
+    raw: bytes
+    starts: Integers
+    """Where each row begins."""
+
+    def placed(self, first_sequence: int, booked: int) -> bytes:
+        """Sequences follow one another, `booked` is the day."""
+        raw = np.frombuffer(bytearray(self.raw), np.uint8)
+        sequences = np.arange(first_sequence, first_sequence + len(self.starts))
+        days = np.full(len(self.starts), booked)
+        for name, values in (("sequence", sequences), ("booking_date", days)):
+            offset, kind = ENTRY.place(self.book_id, name)
+            at = (self.starts + offset)[:, None] + np.arange(kind.itemsize)
+            raw[at] = values.astype(kind)[:, None].view(np.uint8)
+        return raw.tobytes()
+
+
+def entry_rows(
+    book_id: str, value_days: Integers, counts: Integers, texts: Sequence[bytes]
+) -> EntryRows:
+    """Rows from their columns; `texts` as `rows.entry_texts` gives them."""
+    heads = ENTRY.heads(book_id, len(texts))
+    heads["value_date"] = value_days
+    heads["lines"] = counts
+    packed, size = heads.tobytes(), heads.itemsize
+    parts = [packed[at : at + size] for at in range(0, len(packed), size)]
+    parts = [start + text for start, text in zip(parts, texts, strict=True)]
+    sizes = np.array([len(part) for part in parts], dtype=np.int64)
+    return EntryRows(book_id, b"".join(parts), np.cumsum(sizes) - sizes)
+
+
+@dataclass(frozen=True, eq=False)
 class EntryColumns:
     """Entries on named accounts, none a reversal. Columns of equal length, one value an entry."""
 
@@ -28,8 +63,7 @@ class EntryColumns:
     """Lines of each entry, at least one."""
     lines: LineColumns
     """Of all entries, one after the other."""
-    texts: Sequence[bytes]
-    """Each entry's texts as the chain has them (`rows.entry_texts`)."""
+    rows: EntryRows
 
     def __len__(self) -> int:
         return len(self.events)
@@ -57,17 +91,6 @@ class EntryColumns:
         starts = np.cumsum(self.counts) - self.counts
         sides = np.where(memo, 0, nets), np.where(memo, nets, 0)
         return not any(np.add.reduceat(side, starts).any() for side in sides)
-
-    def row_bytes(self, book_id: str, first_sequence: int, booked: int) -> bytes:
-        """Their rows as the chain has them: sequences follow one another, `booked` is the day."""
-        heads = ENTRY.heads(book_id, len(self))
-        heads["sequence"] = np.arange(first_sequence, first_sequence + len(self))
-        heads["value_date"] = self.value_days
-        heads["booking_date"] = booked
-        heads["lines"] = self.counts
-        raw, size = heads.tobytes(), heads.itemsize
-        starts = [raw[at : at + size] for at in range(0, len(raw), size)]
-        return b"".join([part for row in zip(starts, self.texts, strict=True) for part in row])
 
 
 Drafts: TypeAlias = Sequence[Draft] | EntryColumns

@@ -32,6 +32,9 @@ GROUP_LINES = 20_000
 """Lines in one transaction of several requests, about."""
 IDLE_SECONDS = 0.2
 """A committer that nobody comes to keeps its connection no longer."""
+MANY_LINES = 1_000
+"""A group that wrote so many is answered once the next, if one waits, is on its way to the store: its
+callers take up the interpreter with what they send then, and the store would stand idle."""
 BULK_LINES = 5_000
 """A request that writes more waits for those that write less."""
 
@@ -182,6 +185,7 @@ class _Committer:
         self._registry: Registry | None = None
         self._connection: Connection | None = None
         self._line = _Line()
+        self._untold: list[tuple[Sequence[_Waiting], Sequence[Answer]]] = []
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=f"commit-{book_id}", daemon=True)
         self._thread.start()
@@ -192,7 +196,14 @@ class _Committer:
 
     def _run(self) -> None:
         while self._gather():
-            self._commit(self._line.group(self._group_size))
+            group = self._line.group(self._group_size)
+            lines = sum([waiting.request.weight for waiting in group])
+            if lines > GROUP_LINES:
+                self._tell()
+            self._commit(group)
+            if lines < MANY_LINES:
+                self._tell()
+        self._tell()
         self._give_back()
 
     def _give_back(self) -> None:
@@ -205,6 +216,9 @@ class _Committer:
         """Who comes next; raises Empty where someone waits already."""
         if self._line:
             return self.queue.get_nowait()
+        with suppress(Empty):
+            return self.queue.get_nowait()
+        self._tell()
         try:
             return self.queue.get(timeout=IDLE_SECONDS)
         except Empty:
@@ -236,7 +250,13 @@ class _Committer:
                     self._commit([waiting])
                 return
             answers = [_told(failure)] * len(group)
-        _settle(group, answers)
+        self._tell()
+        self._untold.append((group, answers))
+
+    def _tell(self) -> None:
+        """Answers whoever is not answered yet."""
+        while self._untold:
+            _settle(*self._untold.pop())
 
     def _post_surely(self, requests: Sequence[PostingRequest]) -> Sequence[Outcome]:
         """Posts; where the connection is lost, once more on another.
@@ -259,7 +279,9 @@ class _Committer:
                 if registry is None:
                     chart = self._catalogue.chart(transaction, self._book_id)
                     registry = self._registry = Registry(self._book_id, chart)
-                group = post(transaction, self._catalogue, registry, self._book_id, requests)
+                group = post(
+                    transaction, self._catalogue, registry, self._book_id, requests, self._tell
+                )
         except BaseException:
             if registry is not None:
                 registry.failed()

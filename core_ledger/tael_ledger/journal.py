@@ -9,9 +9,10 @@ from datetime import date
 from sqlalchemy import ColumnElement, Connection, TextClause, select, text
 
 from tael_ledger import journal_stream
+from tael_ledger.copying import copy_out
 from tael_ledger.drafts import Draft, Line, LineColumns
 from tael_ledger.row_view import view
-from tael_ledger.rows import LINE, array_text, copy_out
+from tael_ledger.rows import LINE, array_text
 from tael_ledger.tables import entry, posting_batch, posting_request, reversal
 from tael_runtime.errors import NotFound
 

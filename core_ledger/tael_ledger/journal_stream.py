@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from tael_ledger.copying import copy_out
 from tael_ledger.row_view import RowView, view
 from tael_ledger.rows import (
     ACCOUNT,
@@ -21,7 +22,6 @@ from tael_ledger.rows import (
     REQUEST,
     Integers,
     Layout,
-    copy_out,
     day_of,
     days,
 )

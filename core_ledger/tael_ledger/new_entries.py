@@ -8,7 +8,7 @@ import numpy as np
 
 from tael.ledger.v1 import ledger_pb2 as pb
 from tael_ledger.drafts import Draft, Integers, LineColumns, facts_text
-from tael_ledger.entry_columns import EntryColumns
+from tael_ledger.entry_columns import EntryColumns, entry_rows
 from tael_ledger.face import read_line
 from tael_ledger.messages import read_day
 from tael_ledger.rows import days, entry_texts
@@ -29,7 +29,7 @@ def read_drafts(entries: Sequence[pb.NewEntry]) -> list[Draft]:
     ]
 
 
-def read_columns(entries: Sequence[pb.NewEntry]) -> EntryColumns:
+def read_columns(book_id: str, entries: Sequence[pb.NewEntry]) -> EntryColumns:
     """All at once. Raises as `read_drafts`."""
     entries = list(entries)
     by_entry = [list(entry.lines) for entry in entries]
@@ -43,19 +43,21 @@ def read_columns(entries: Sequence[pb.NewEntry]) -> EntryColumns:
         [facts_text(entry.metadata) for entry in entries],
     )
     events, sources, narratives, metadata = texts
+    value_days = _value_days(entries)
+    counts = np.array([len(some) for some in by_entry], dtype=np.int64)
     return EntryColumns(
         events,
-        _value_days(entries),
+        value_days,
         sources,
         narratives,
         metadata,
-        np.array([len(some) for some in by_entry], dtype=np.int64),
+        counts,
         LineColumns(
             [line.account_number for line in lines],
             np.where(debited, amounts, 0),
             np.where(debited, 0, amounts),
         ),
-        entry_texts(*texts),
+        entry_rows(book_id, value_days, counts, entry_texts(*texts)),
     )
 
 

@@ -7,7 +7,7 @@ arrival before anything is written, so each request succeeds or fails on its own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -80,8 +80,10 @@ def post(
     registry: Registry,
     book_id: str,
     requests: Sequence[PostingRequest],
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Group:
-    """Executes requests that do not exclude one another.
+    """Executes requests that do not exclude one another; calls `meanwhile` while the store is at it,
+    where it has anything to write.
 
     A refusal is an outcome; what is raised is a fault of the store, and nothing was written.
     """
@@ -96,7 +98,7 @@ def post(
     outcomes = [
         _accept(batch, request, plan) for request, plan in zip(requests, planned, strict=True)
     ]
-    made = BatchWriter(transaction, book, registry, now, batch.decided).write()
+    made = BatchWriter(transaction, book, registry, now, batch.decided, meanwhile).write()
     return Group(
         [
             outcome or Posted(made[request.key].receipt, book, made[request.key].drafts)

@@ -209,8 +209,9 @@ def _recorded(request: pb.RecordEventsRequest) -> RecordedEvents:
 
 
 def _posting(request: pb.PostEntriesRequest, lines: int, chart: Chart) -> PostedEntries:
-    read = read_columns if lines >= COLUMNS_PAY else read_drafts
-    drafts = read(request.entries)
+    many = lines >= COLUMNS_PAY
+    entries = request.entries
+    drafts = read_columns(request.book_id, entries) if many else read_drafts(entries)
     booking_date = optional_date(request, "booking_date")
     return PostedEntries(
         drafts,

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tael_ledger.rows import cursor
+from tael_ledger.copying import cursor
 
 KNOWN = "tael_prepared"
 """Under this, a connection remembers what it prepared."""

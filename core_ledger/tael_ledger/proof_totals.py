@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from tael_ledger.books import Book
 from tael_ledger.chart import Chart
+from tael_ledger.copying import copy_out
 from tael_ledger.day_totals import DayKey, DayTotal, DayTotals, differences
 from tael_ledger.findings import (
     ACCOUNT_TOTALS,
@@ -25,7 +26,7 @@ from tael_ledger.journal_stream import PAGE, Window, select
 from tael_ledger.line_buffer import exact
 from tael_ledger.requests import PERIOD_CLOSED, YEAR_CLOSED
 from tael_ledger.row_view import view
-from tael_ledger.rows import Integers, Layout, copy_out, days
+from tael_ledger.rows import Integers, Layout, days
 
 CODE_WIDTH = 16
 """Bytes of a GL code, at most."""

@@ -12,12 +12,13 @@ from sqlalchemy import Connection
 from tael_ledger import books, rules_store
 from tael_ledger.books import Book
 from tael_ledger.catalogue import Catalogue
+from tael_ledger.copying import copy_out
 from tael_ledger.journal import RequestKey
 from tael_ledger.journal_stream import select
 from tael_ledger.posting import post
 from tael_ledger.registry import Registry
 from tael_ledger.requests import Desk, Plan, PostingRequest, Record
-from tael_ledger.rows import Layout, copy_out
+from tael_ledger.rows import Layout
 from tael_runtime.errors import TaelError
 
 BOOK_OPENED = "BOOK_OPENED"

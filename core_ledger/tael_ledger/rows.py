@@ -9,25 +9,16 @@ and what is read back to be proven are the same bytes (docs/ledger-chain.md). Da
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from io import BytesIO
 from struct import Struct
 from typing import Any, NamedTuple
 
 import numpy as np
-import psycopg2
 from numpy.typing import NDArray
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 EPOCH = date(2000, 1, 1)
 EPOCH_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
-SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-TRAILER = b"\xff\xff"
-READ = 4 * 1024 * 1024
-"""Bytes handed to the driver at a time."""
 
 Integers = NDArray[np.int64]
 
@@ -68,6 +59,13 @@ class Layout:
         for name, kind in self.fixed:
             fields += ((f"{name}_size", ">i4"), (name, kind))
         return np.dtype(fields)
+
+    def place(self, book_id: str, name: str) -> tuple[int, np.dtype[Any]]:
+        """Where in a row a column of fixed width lies, and its type."""
+        fields = self.head(book_id).fields
+        assert fields is not None, "a structured type"
+        kind, offset, *_ = fields[name]
+        return offset, kind
 
     def heads(self, book_id: str, count: int) -> NDArray[Any]:
         """`count` rows, everything filled in but the values and the texts."""
@@ -322,42 +320,6 @@ def batch_bytes(book_id: str, row: BatchRow) -> bytes:
     sizes = (8, 4, 8, 8, 4, 4, 4, 4, 4, 8)
     values = (value for pair in zip(sizes, row, strict=True) for value in pair)
     return _start(BATCH, book_id) + _BATCH.pack(*values)
-
-
-def copy_in(connection: Connection, layout: Layout, rows: bytes) -> None:
-    """Writes rows in one statement; none where there are none."""
-    if not rows:
-        return
-    statement = f"COPY {layout.table} ({layout.columns}) FROM STDIN (FORMAT binary)"
-    content = b"".join((SIGNATURE, rows, TRAILER))
-    with cursor(connection, statement) as raw:
-        # In few reads: each waits for the interpreter, which is busy with other callers.
-        raw.copy_expert(statement, BytesIO(content), min(len(content) + 1, READ))
-
-
-def copy_out(connection: Connection, query: str) -> bytes:
-    """The rows of a query in the order it gives them, as the bytes described above."""
-    target = BytesIO()
-    statement = f"COPY ({query}) TO STDOUT (FORMAT binary)"
-    with cursor(connection, statement) as raw:
-        raw.copy_expert(statement, target)
-    return target.getvalue()[len(SIGNATURE) : -len(TRAILER)]
-
-
-@contextmanager
-def cursor(connection: Connection, statement: str) -> Any:
-    """The driver's own cursor, for what SQLAlchemy has no call for; its errors are SQLAlchemy's."""
-    with closing(connection.connection.cursor()) as raw:
-        try:
-            yield raw
-        except psycopg2.Error as error:
-            raise DBAPIError(
-                statement,
-                None,
-                error,
-                hide_parameters=True,
-                connection_invalidated=bool(connection.connection.closed),
-            ) from error
 
 
 def array_text(values: Sequence[int] | NDArray[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 
 import pytest
 from google.type import date_pb2
@@ -32,6 +33,8 @@ CHART: Chart = chart_of(
         GlAccount("7999", "", "", "MEMO", "CREDIT"),
     ]
 )
+
+of_main = partial(read_columns, "main")
 
 text = st.text(max_size=5)
 number = st.sampled_from(["1002", "6011.01", "1002:LOAN:L1", "7001", "7999:LOAN:L1"])
@@ -85,7 +88,7 @@ entries = st.lists(
 
 @given(entries)
 def test_columns_give_the_drafts_that_are_read_one_by_one(given_: Sequence[pb.NewEntry]) -> None:
-    drafts, columns = read_drafts(given_), read_columns(given_)
+    drafts, columns = read_drafts(given_), of_main(given_)
     assert list(columns) == drafts
     assert (len(columns), line_count(columns)) == (len(drafts), line_count(drafts))
 
@@ -96,7 +99,7 @@ def test_columns_ask_for_the_same_as_their_drafts(
 ) -> None:
     one, other = (
         entries_hash(read(given_), atomic=atomic, booking_date=booking_date)
-        for read in (read_drafts, read_columns)
+        for read in (read_drafts, of_main)
     )
     assert one == other
 
@@ -105,12 +108,12 @@ def test_columns_ask_for_the_same_as_their_drafts(
 def test_columns_are_balanced_where_each_of_their_entries_is(
     given_: Sequence[pb.NewEntry],
 ) -> None:
-    assert read_columns(given_).is_balanced(CHART) == all(map(_passes, read_drafts(given_)))
+    assert of_main(given_).is_balanced(CHART) == all(map(_passes, read_drafts(given_)))
 
 
 def test_columns_with_an_account_of_no_code_are_not_balanced() -> None:
     lines = [_line("9999", pb.SIDE_DEBIT, 1), _line("9999", pb.SIDE_CREDIT, 1)]
-    columns = read_columns([_entry("FEE", date(2026, 1, 15), ("", ""), {}, lines)])
+    columns = of_main([_entry("FEE", date(2026, 1, 15), ("", ""), {}, lines)])
     assert not columns.is_balanced(CHART)
 
 
@@ -126,7 +129,7 @@ def _passes(draft: Draft) -> bool:
 def test_columns_are_written_as_their_drafts_are(
     given_: Sequence[pb.NewEntry], first_sequence: int
 ) -> None:
-    drafts, columns = read_drafts(given_), read_columns(given_)
+    drafts, columns = read_drafts(given_), of_main(given_)
     placed = list(enumerate(drafts, first_sequence))
     one_by_one = [
         EntryRow(
@@ -143,7 +146,7 @@ def test_columns_are_written_as_their_drafts_are(
         )
         for sequence, draft in placed
     ]
-    written = columns.row_bytes("main", first_sequence, BOOKED)
+    written = columns.rows.placed(first_sequence, BOOKED)
     assert written == rows.entry_bytes("main", one_by_one)
 
     ids = list(range(7, 7 + line_count(drafts)))
@@ -155,7 +158,7 @@ def test_columns_are_written_as_their_drafts_are(
         assert found.tolist() == wanted.tolist()
 
 
-@pytest.mark.parametrize("read", [read_drafts, read_columns])
+@pytest.mark.parametrize("read", [read_drafts, of_main])
 def test_a_value_date_that_is_none_is_told_with_its_place(
     read: Callable[[Sequence[pb.NewEntry]], object],
 ) -> None:

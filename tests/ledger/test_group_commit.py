@@ -211,6 +211,14 @@ def test_when_the_store_refuses_a_group_only_the_guilty_fail(committing: Committ
     assert committing.book.findings() == []
 
 
+def test_a_large_group_is_answered_though_the_next_one_fails(committing: Committing) -> None:
+    large = [Handmade(str(n), weight=BULK_LINES) for n in range(GROUP_LINES // BULK_LINES)]
+    *posted, refused = committing.together(*large, Handmade("wrong", UNBALANCED))
+    assert len(set(anchors(posted))) == 2, "the first, and the large ones together"
+    with pytest.raises(DBAPIError, match="does not balance"):
+        refused.result(10)
+
+
 def test_the_same_request_twice_in_a_group_is_posted_once(committing: Committing) -> None:
     _, *futures = committing.together(Handmade("twin"), Handmade("twin"))
     outcomes = sorted(type(future.result(10)).__name__ for future in futures)

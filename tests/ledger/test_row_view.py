@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ledger import chain_page
 from ledger.ledger_case import LedgerUnderTest
 
-from tael_ledger import chain, rows
+from tael_ledger import chain, copying, rows
 from tael_ledger.row_view import RowView, view
 from tael_ledger.rows import (
     ACCOUNT,
@@ -124,12 +124,12 @@ def test_bytes_are_what_copy_reads_and_writes(cursor: Any, name: str, drawn: st.
     raw = written(book_id, many)
     names = ", ".join(column for column, _ in columns_of(layout))
     cursor.execute(f"TRUNCATE kept_{name}")
-    whole = BytesIO(rows.SIGNATURE + raw + rows.TRAILER)
+    whole = BytesIO(copying.SIGNATURE + raw + copying.TRAILER)
     cursor.copy_expert(f"COPY kept_{name} ({names}) FROM STDIN (FORMAT binary)", whole)
     target = BytesIO()
     query = f"SELECT {names} FROM kept_{name} ORDER BY row_order"
     cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT binary)", target)
-    assert target.getvalue()[len(rows.SIGNATURE) : -len(rows.TRAILER)] == raw
+    assert target.getvalue()[len(copying.SIGNATURE) : -len(copying.TRAILER)] == raw
     if layout is not BATCH:
         texts = ", ".join(f"{one}::text" if one in DATES else one for one, _ in columns_of(layout))
         cursor.execute(f"SELECT {texts} FROM kept_{name} ORDER BY row_order")
