@@ -197,6 +197,7 @@ def report(console: Console, told: pb.EndOfDayReport, names: Mapping[str, str]) 
         f"loan ledger 贷款台账: {_loans(file.loans) or 'no loans'}, {file.size:,} bytes, "
         f"SHA-256 {file.sha256.hex()}",
         highlight=False,
+        soft_wrap=True,
     )
     return all(map(_agrees, told.control_totals))
 
