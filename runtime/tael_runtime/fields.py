@@ -29,12 +29,21 @@ def optional_date(message: Message, field: str) -> date | None:
     return read_date(field, getattr(message, field)) if message.HasField(field) else None
 
 
+LARGEST_AMOUNT = 900_000_000_000_000
+"""Minor units of an event that the ledger takes (tael.ledger.v1.EventAmount)."""
+
+
 def read_amount(field: str, value: money_pb2.Money, currency: str) -> int:
-    """A positive amount of the currency, minor units. Raises InvalidArgument, naming the field."""
+    """A positive amount of the currency that the ledger can take, minor units.
+
+    Raises InvalidArgument, naming the field.
+    """
     if value.currency_code != currency:
         raise InvalidArgument(
             f"{field}.currency_code", f"is {value.currency_code}, must be {currency}"
         )
     if value.minor_units <= 0:
         raise InvalidArgument(f"{field}.minor_units", "must be positive")
+    if value.minor_units > LARGEST_AMOUNT:
+        raise InvalidArgument(f"{field}.minor_units", f"must be at most {LARGEST_AMOUNT}")
     return value.minor_units

@@ -14,13 +14,13 @@ from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date, money
 from tael_runtime.errors import FailedPrecondition
 from tael_servicing.loans import CLOSURES, Held
-from tael_servicing.movements import FORGIVES, PAYS, totals
+from tael_servicing.movements import FORGIVES, LENT, PAYS, totals
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import loan_posting
 
 SETTLED = frozenset(CLOSURES.values()) - {"CLOSED_TRANSFERRED"}
 """A loan that was sold is owed to the buyer."""
-TELLING = PAYS | FORGIVES | {"LOAN_DISBURSED", "RECOVERY_RECEIVED", "ASSET_TAKEN_FOR_DEBT"}
+TELLING = PAYS | FORGIVES | LENT.keys() | {"RECOVERY_RECEIVED", "ASSET_TAKEN_FOR_DEBT"}
 
 
 def of(connection: Connection, held: Held) -> pb.SettlementCertificate:

@@ -32,7 +32,7 @@ def vintage(
             loans.c.book_id == book.book_id,
             loan_state.c.state.not_in(("PAYING", "CANCELLED")),
             *((loans.c.start_date >= first.replace(day=1),) if first else ()),
-            *((loans.c.start_date < _next_month(last),) if last else ()),
+            *((loans.c.start_date < _next_month(min(last, book.business_date)),) if last else ()),
         )
         .group_by("month")
         .order_by("month")

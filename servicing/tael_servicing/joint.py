@@ -20,10 +20,13 @@ from tael_servicing.reasons import Reason
 
 
 def own_part(contract: Contract, amount: int) -> int:
-    """Our part of what a customer pays, minor units."""
+    """Our part of what a customer pays, minor units: of something, something, so that all that comes
+    pays the loan.
+    """
     if not contract.partner_id:
         return amount
-    return rounded(amount * contract.principal, contract.paid_out, Rounding.HALF_UP)
+    part = rounded(amount * contract.principal, contract.paid_out, Rounding.HALF_UP)
+    return part or min(amount, 1)
 
 
 def whole(contract: Contract, own: int) -> int:

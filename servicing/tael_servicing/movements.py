@@ -13,6 +13,8 @@ PRINCIPAL = (*ON_BALANCE, "claimed_principal")
 INTEREST = ("interest_due", "interest_accrued", "offbalance_interest")
 CHARGES = ("penalty", "compound", "offbalance_penalty", "offbalance_compound")
 FEES = ("fee", "prepayment_fee", "legal_costs")
+LENT = {"LOAN_DISBURSED": "principal", "JOINT_LOAN_DISBURSED": "own_share"}
+"""Events by which a loan is lent, and the amount that is ours."""
 PAYS = frozenset(("REPAYMENT_RECEIVED", "OVERPAYMENT_APPLIED", "GOODS_REFUNDED", "GUARANTOR_PAID"))
 """Events by which what is owed is paid."""
 TAKES_PRINCIPAL = PAYS | {"LOAN_SOLD", "PRINCIPAL_WAIVED", "ASSET_TAKEN_FOR_DEBT"}
@@ -23,8 +25,8 @@ TURNS_DUE = frozenset(("INTEREST_ACCRUED", "INTEREST_TRUED_UP"))
 
 def principal_change(event: str, amounts: Mapping[str, int]) -> int:
     """By how much principal on the books becomes more, minor units."""
-    if event == "LOAN_DISBURSED":
-        return amounts.get("principal", 0)
+    if event in LENT:
+        return amounts.get(LENT[event], 0)
     if event in ("LOAN_WRITTEN_OFF", "DISBURSEMENT_CANCELLED"):
         return -amounts.get("principal", 0)
     if event in TAKES_PRINCIPAL:
@@ -63,9 +65,9 @@ def _parts(event: str, amounts: Mapping[str, int]) -> dict[str, int]:
     if event in FORGIVES:
         given = (*PRINCIPAL, *INTEREST, *CHARGES, "fee", "written_off_interest")
         return {"waived": _sum(amounts, (*given, "written_off_principal"))}
-    named = {"LOAN_DISBURSED": ("disbursed", "principal"), "FEE_DUE": ("fees_charged", "fee")}
-    total, amount = named.get(event, ("disbursed", ""))
-    return {total: get(amount, 0)}
+    if event in LENT:
+        return {"disbursed": get(LENT[event], 0)}
+    return {"fees_charged": get("fee", 0)} if event == "FEE_DUE" else {}
 
 
 def _sum(amounts: Mapping[str, int], names: Iterable[str]) -> int:

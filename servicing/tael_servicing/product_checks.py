@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from google.type import decimal_pb2
@@ -24,6 +24,8 @@ PENALTY = (Decimal("1.3"), Decimal("1.5"))
 MISUSE = (Decimal("1.5"), Decimal("2.0"))
 """Of funds used for another purpose: 50 % to 100 % more."""
 LARGEST_PREPAYMENT_FEE = Decimal("0.1")
+LATEST_FIRST_DUE = timedelta(days=5 * 366)
+"""A loan that waits longer for its first due date was meant to have another."""
 OPEN_BY_DEFAULT = (pb.LOAN_CHOICE_REPAY_DAY, pb.LOAN_CHOICE_FIRST_DUE_DATE)
 
 RATES = {"annual_rate", "floating_rate", "floating_rate.spread_bp", "cost_cap"}
@@ -442,5 +444,7 @@ def _chosen(terms: pb.ProductTerms, choices: pb.LoanChoices, start: date) -> Ite
         except ValueError as error:
             yield "choices.first_due_date", f"is no calendar date: {error}"
             return
-        if first <= start:
-            yield "choices.first_due_date", f"must lie after the disbursement, {start}"
+        if not timedelta(0) < first - start <= LATEST_FIRST_DUE:
+            most = LATEST_FIRST_DUE.days
+            why = f"is {first}; 1 to {most} days after the disbursement, {start}, is right"
+            yield "choices.first_due_date", why

@@ -95,7 +95,10 @@ def quote(
 
     Raises InvalidArgument where its instalment never repays; FailedPrecondition COST_OVER_CAP.
     """
-    schedule = build_schedule(terms, principal, start)
+    try:
+        schedule = build_schedule(terms, principal, start)
+    except ValueError as error:
+        raise InvalidArgument("start_date", f"makes no plan: {error}") from error
     if not repays(terms, schedule):
         raise InvalidArgument(
             "choices.instalment" if terms.instalment else "principal",

@@ -52,7 +52,8 @@ def page(
     last = read_date("to_date", request.to_date)
     _check_period(first, last, held.loan.business_date)
     rows = _booked(connection, held.contract.loan_id, first, last)
-    opening = _balances(connection, held, first - ONE_DAY)
+    begun = first > held.contract.start_date
+    opening = _balances(connection, held, first - ONE_DAY) if begun else pb.LoanBalances()
     moved = list(zip(rows, _movements(rows, opening), strict=True))
     size, after = request.page_size or 200, _place(request.page_token)
     shown = [each for each in moved if each[0].place > after]

@@ -39,6 +39,7 @@ def test_of_888_49_a_share_of_three_tenths_is_266_55() -> None:
     loan = joint_loan(300_000, 700_000)
     assert own_part(loan, 88_849) == 26_655
     assert own_part(loan, loan.paid_out) == 300_000
+    assert [own_part(loan, paid) for paid in range(4)] == [0, 1, 1, 1]
 
 
 @given(parts, parts, st.integers(0, 10**9))
@@ -52,5 +53,6 @@ def test_what_is_asked_of_the_customer_brings_exactly_our_part(
 @given(parts, parts, st.integers(0, 10**9))
 def test_neither_lender_gets_more_than_was_paid(ours: int, theirs: int, paid: int) -> None:
     loan = joint_loan(ours, theirs)
-    assert 0 <= own_part(loan, paid) <= paid
-    assert abs(own_part(loan, paid) * loan.paid_out - paid * ours) * 2 <= loan.paid_out
+    part = own_part(loan, paid)
+    assert min(paid, 1) <= part <= paid
+    assert part == 1 or abs(part * loan.paid_out - paid * ours) * 2 <= loan.paid_out

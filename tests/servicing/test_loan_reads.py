@@ -188,6 +188,7 @@ def test_a_statement_of_no_period_is_refused_naming_the_field(bank: Bank) -> Non
         with pytest.raises(grpc.RpcError) as error:
             statement(bank, loan_id, first, last)
         assert list(violations(error.value)) == ["to_date"]
+    assert not statement(bank, loan_id, date.min, date.min).movements, "nothing had happened"
     with pytest.raises(grpc.RpcError) as unknown:
         statement(bank, "ln_none", START, START)
     assert refusal(unknown.value)[0] == "NOT_FOUND"

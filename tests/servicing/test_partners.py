@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
-from servicing.bank import PAY, Bank, decimal
+from servicing.bank import PAY, START, Bank, decimal
 
 from support import refusal, rid, violations
 from tael.provider.v1.simulator_pb2 import Behaviour
@@ -124,6 +124,7 @@ def settle_jointly(bank: Bank, partner: str, loan_id: str) -> None:
     assert made.loan.state == loan_pb2.LOAN_STATE_CLOSED_EARLY
     assert made.repayment.allocation.partner_share == quote.parts.partner_share
     assert abs(ours * 7 - quote.parts.partner_share * 3) <= 7
+    assert_told_whole(bank, loan_id)
     bank.assert_books_agree()
     bank.repayments.ReverseRepayment(
         repayment_pb2.ReverseRepaymentRequest(
@@ -144,6 +145,28 @@ def settle_jointly(bank: Bank, partner: str, loan_id: str) -> None:
         quote.parts.partner_share,
         -quote.parts.partner_share,
     ]
+
+
+def assert_told_whole(bank: Bank, loan_id: str) -> None:
+    """Certificate and statement tell of our part, lent and repaid."""
+    told = bank.loans.GetSettlementCertificate(
+        loan_pb2.GetSettlementCertificateRequest(loan_id=loan_id)
+    ).certificate
+    assert (told.disbursed.minor_units, told.principal_paid) == (300_000, 300_000)
+    period = {"from_date": from_date(START), "to_date": from_date(bank.day)}
+    statement = bank.loans.GetStatement(loan_pb2.GetStatementRequest(loan_id=loan_id, **period))
+    assert (statement.totals.disbursed, statement.totals.principal_paid) == (300_000, 300_000)
+    assert statement.movements[0].principal_after == 300_000
+    assert statement.movements[-1].principal_after == 0
+
+
+def test_a_cent_paid_on_a_joint_loan_pays_our_part_of_it(bank: Bank) -> None:
+    partner = register(bank, "JOINT_LENDER")
+    record(bank, partner, "JOINT_FUNDS_RECEIVED", 700_000)
+    loan_id = lend_jointly(bank, partner).loan_id
+    parts = bank.repay(loan_id, 1, "FIXED_AMOUNT").repayment.allocation
+    assert (parts.principal, parts.partner_share) == (1, 0)
+    bank.assert_books_agree()
 
 
 def test_a_joint_loan_whose_payout_fails_gives_the_partner_s_funds_back(bank: Bank) -> None:

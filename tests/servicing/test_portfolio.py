@@ -128,6 +128,8 @@ def test_what_no_portfolio_has_is_refused_by_field(bank: Bank) -> None:
         with pytest.raises(grpc.RpcError) as refused:
             rpc(request)
         assert list(violations(refused.value)) == [field]
+    ever = pb.VintageRequest(book_id=bank.book, to=from_date(date.max))
+    assert not bank.portfolio.Vintage(ever).cohorts
     unknown = pb.GetImpairmentPolicyRequest(book_id="nowhere", date=from_date(JANUARY))
     with pytest.raises(grpc.RpcError, match="nowhere"):
         bank.portfolio.GetImpairmentPolicy(unknown)

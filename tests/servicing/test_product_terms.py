@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -335,7 +335,9 @@ def test_a_loan_has_only_what_its_product_leaves_open() -> None:
     assert wanted(plain, 100_000, 6, repay_day=5) == set()
     assert wanted(plain, 99_999, 13) == {"principal.minor_units", "periods"}
     assert wanted(plain, 100_000, 6, instalment=20_000) == {"choices.instalment"}
-    assert wanted(plain, 100_000, 6, first_due_date=from_date(START)) == {"choices.first_due_date"}
+    for no_first in (START, START + timedelta(days=5 * 366 + 1), date.max):
+        found = wanted(plain, 100_000, 6, first_due_date=from_date(no_first))
+        assert found == {"choices.first_due_date"}
     quarter = pb.Frequency(every=3)
     opened = product(
         choices=pb.ChoiceTerms(

@@ -159,6 +159,12 @@ def test_the_method_a_product_names_is_used() -> None:
     assert cost.ear == cost.xirr
 
 
+def test_a_loan_that_ends_after_the_calendar_is_refused() -> None:
+    made = product()
+    with pytest.raises(InvalidArgument, match="start_date"):
+        quotes.quote(loan_terms(made, 12, Decimal("0.06")), made, 100_000, date.max, [CAP])
+
+
 def tael(*words: str) -> str:
     result = CliRunner().invoke(app, ["quote", "--start", "2026-08-03", *words])
     assert result.exit_code == 0, result.output

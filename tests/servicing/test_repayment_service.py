@@ -203,3 +203,21 @@ def test_a_lender_without_accounts_is_paid_and_pays_back_by_transfer(
         assert list(violations(error.value)) == [field]
     bank.end_day()
     bank.assert_books_agree()
+
+
+def test_an_amount_that_no_ledger_takes_is_refused_before_it_is_booked(bank: Bank) -> None:
+    loan_id = bank.lend().loan_id
+    too_much = 900_000_000_000_001
+    for call, field in (
+        (lambda: bank.repay(loan_id, too_much), "amount.minor_units"),
+        (
+            lambda: bank.change("AdvanceLegalCosts", loan_id, amount=money(too_much)),
+            "amount.minor_units",
+        ),
+        (lambda: bank.change("SellLoan", loan_id, price=money(too_much)), "price.minor_units"),
+        (lambda: bank.buy(1_000, 1_000, penalty=too_much), "penalty"),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            call()
+        assert list(violations(refused.value)) == [field]
+    bank.end_day()
