@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable
+from datetime import date, timedelta
 
 import grpc
 import pytest
-from servicing.bank import Bank
+from servicing.bank import START, Bank
 
 from support import refusal, rid
-from tael.servicing.v1 import credit_line_pb2, loan_pb2, repayment_pb2
-from tael_client.values import money
+from tael.servicing.v1 import (
+    credit_line_pb2,
+    loan_change_pb2,
+    loan_pb2,
+    product_pb2,
+    repayment_pb2,
+)
+from tael_client.values import from_date, money, to_date
 
 
 def test_a_silent_loan_goes_the_whole_hard_way(bank: Bank) -> None:
@@ -138,3 +145,31 @@ def refused_write_off(bank: Bank, loan_id: str) -> str:
     with pytest.raises(grpc.RpcError) as refused:
         bank.loans.WriteOffLoan(request)
     return refusal(refused.value)[1]
+
+
+def test_what_is_late_of_its_penalty_alone_is_late_by_nights_as_by_the_fold(
+    new_bank: Callable[..., Bank],
+) -> None:
+    every = product_pb2.Frequency(unit=product_pb2.FREQUENCY_UNIT_DAY, every=2)
+    late = product_pb2.FEE_AT_LATE
+    charge = product_pb2.FeeTerms(name="Late", at=late, amount=300, penalty=True, disclosed=True)
+    bank = new_bank(
+        schedule=product_pb2.ScheduleTerms(frequency=every),
+        repayment=product_pb2.RepaymentTerms(no_direct_debit=True),
+        fees=[charge],
+    )
+    loan_id = bank.lend(periods=3).loan_id
+    bank.end_days(START + timedelta(days=3))
+    bank.change("TransferLoanStatus", loan_id, cause=loan_change_pb2.IMPAIRMENT_CAUSE_BANKRUPTCY)
+    bank.change("RescheduleLoan", loan_id, re_age=True)
+    bank.end_day()
+    row = next(each for each in bank.schedule(loan_id) if each.principal)
+    assert to_date(row.due_date) == bank.day
+    bank.repay(loan_id, row.principal + row.interest)
+    (left,) = bank.loan(loan_id).balances.ListFields()[1:]
+    assert left[0].name == "offbalance_penalty"
+    bank.end_day()
+    assert bank.loan(loan_id).balances.offbalance_penalty == left[1] + 300
+    asked = loan_pb2.GetLoanAsOfRequest(loan_id=loan_id, date=from_date(bank.day))
+    assert bank.loans.GetLoanAsOf(asked).loan == bank.loan(loan_id)
+    bank.assert_books_agree()

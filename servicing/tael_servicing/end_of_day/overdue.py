@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 
 from tael_servicing import bookings, loan_store
 from tael_servicing.arithmetic.day import transfer_overdue
@@ -20,7 +20,9 @@ class Overdue(LoanStep):
     name = "overdue"
 
     def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
-        """Loans with an unpaid due instalment that is not marked overdue."""
+        """Loans with a due instalment, from the oldest unpaid one on, that is not marked overdue: what
+        is left of it may be penalty alone.
+        """
         rows = transaction.execute(
             select(loan_state.c.loan_id)
             .join(instalment, instalment.c.loan_id == loan_state.c.loan_id)
@@ -28,13 +30,8 @@ class Overdue(LoanStep):
                 loan_state.c.book_id == closing.book_id,
                 loan_state.c.oldest_due.is_not(None),
                 loan_state.c.state.in_(RUNNING),
-                instalment.c.due_date <= closing.day,
+                instalment.c.due_date.between(loan_state.c.oldest_due, closing.day),
                 instalment.c.overdue.is_(False),
-                or_(
-                    instalment.c.principal_paid < instalment.c.principal,
-                    instalment.c.interest_paid < instalment.c.interest,
-                    instalment.c.fee_paid < instalment.c.fee,
-                ),
             )
             .distinct()
             .order_by(loan_state.c.loan_id)
