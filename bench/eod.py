@@ -36,8 +36,11 @@ from tael_runtime.settings import Settings
 
 LOANS = 1_000_000
 """Targets are for so many; fewer have their share of the time."""
+FEW = 10_000
+"""What a loan costs among so many is what it costs among all."""
 KEPT = Path(tempfile.gettempdir(), "tael-bench-eod")
 TARGET_RATIO = 2.0
+TARGET_GROWTH = 1.25
 TARGET_MIB = 1024
 
 DECIDES = (
@@ -66,9 +69,11 @@ TARGET_SECONDS = {Day.QUIET: 60, Day.DUE: 120, Day.MONTH_END: 180}
 
 
 class House:
-    """Ledger, servicing and the outside world on one database of a store."""
+    """Ledger, servicing and the outside world on one database of a store; workers: processes of
+    servicing, that share a run.
+    """
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Store, name: str, workers: int = 1) -> None:
         self.ledger = store.started(Ledger(store, name, {}))
         shared = {
             "TAEL_DATABASE_NAME": self.ledger.database,
@@ -76,9 +81,12 @@ class House:
         }
         outside = store.started(Server(store, "simulators", "simulators", shared))
         shared["TAEL_SIMULATORS__LISTEN"] = outside.target
-        self.servicing = store.started(Server(store, "servicing", "servicing", shared))
+        self.servicing, *others = (
+            store.started(Server(store, "servicing", "servicing", shared)) for _ in range(workers)
+        )
         self.processes = {
             "servicing": self.servicing.process,
+            **{f"servicing {place}": each.process for place, each in enumerate(others, 2)},
             "ledger": self.ledger.process,
             "PostgreSQL": store.postgres,
         }
@@ -218,41 +226,69 @@ def chart(taken: list[Taken], processes: dict[str, Process]) -> Table:
     return table
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What ending a day took."""
+
+    loans: int
+    taken: list[Taken]
+    least: float
+    """Seconds of the floor."""
+    peaks: dict[str, float]
+    """MiB by process."""
+
+    @property
+    def seconds(self) -> float:
+        """Of all steps."""
+        return sum(each.seconds for each in self.taken)
+
+
+def measure(store: Store, loans: int, day: Day, workers: int = 1) -> Measured:
+    """Ends the day of a portfolio, copied for it."""
+    with copied(store, template(store, loans, day)):
+        house = House(store, "run", workers)
+        taken = end(house, DATES[day])
+        peaks = {name: process.largest_mib() for name, process in house.processes.items()}
+        with Floor(house.ledger) as floor:
+            least = floor.night()
+        store.end_servers()
+    console.print(chart(taken, house.processes))
+    return Measured(loans, taken, least, peaks)
+
+
 def main(
     loans: Annotated[int, typer.Option(min=1000)] = LOANS,
     day: Annotated[Day, typer.Option(help="Nothing due, 1/30 due, or a month's last.")] = Day.QUIET,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of servicing.")] = 1,
     folder: Annotated[Path, typer.Option(help="Where built portfolios are kept.")] = KEPT,
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes, to see it run.")] = False,
 ) -> None:
     """The end of a day."""
-    loans = 3000 if quick else loans
     with Store(folder) as store:
-        name = template(store, loans, day)
-        with copied(store, name):
-            house = House(store, "run")
-            taken = end(house, DATES[day])
-            peaks = {name: process.largest_mib() for name, process in house.processes.items()}
-            with Floor(house.ledger) as floor:
-                least = floor.night()
-            store.end_servers()
-    console.print(chart(taken, house.processes))
-    sys.exit(
-        show(f"End of a {day.value} day", _figures(loans, day, taken, least, peaks), quick=quick)
-    )
+        few = measure(store, 1000 if quick else FEW, day, workers)
+        many = few if loans == few.loans else measure(store, 3000 if quick else loans, day, workers)
+    sys.exit(show(f"End of a {day.value} day", _figures(day, few, many), quick=quick))
 
 
-def _figures(
-    loans: int, day: Day, taken: list[Taken], least: float, peaks: dict[str, float]
-) -> list[Figure]:
-    whole = sum(each.seconds for each in taken)
-    night = sum(each.seconds for each in taken if each.step == "accrue")
+def _figures(day: Day, few: Measured, many: Measured) -> list[Figure]:
+    loans, whole, least, peaks = many.loans, many.seconds, many.least, many.peaks
+    night = sum(each.seconds for each in many.taken if each.step == "accrue")
     target = TARGET_SECONDS[day] * loans / LOANS
+    growth = (whole / loans) / (few.seconds / few.loans)
     return [
         Figure(
             f"{loans:,} loans",
             f"{whole:.1f} s, {rate(loans / whole)}",
             target=f"≤ {target:.1f} s",
             met=whole <= target,
+        ),
+        Figure(
+            "  a loan, beside one of few",
+            f"{whole / loans * 1e6:,.0f} µs",
+            f"{few.seconds / few.loans * 1e6:,.0f} µs of {few.loans:,}",
+            growth,
+            f"≤ {TARGET_GROWTH} ×",
+            growth <= TARGET_GROWTH,
         ),
         Figure(
             "  the night's accrual",

@@ -13,7 +13,18 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, event
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Connection,
+    Dialect,
+    Engine,
+    LargeBinary,
+    Table,
+    TypeDecorator,
+    event,
+)
 from sqlalchemy.sql.dml import UpdateBase
 
 WAITING = "tael_waiting"
@@ -92,17 +103,41 @@ def _send_many(transaction: Connection, statement: UpdateBase, rows: Sequence[Ro
         transaction.execute(statement, list(rows))
         return
     before, values, after = parts
+    source = _records(statement.table, tuple(name for name, _, _ in binds))
     cursor: Any = transaction.connection.cursor()
     with cursor:
-        for page in range(0, len(rows), ROWS_AT_ONCE):
-            filled = b", ".join(
-                cursor.mogrify(
-                    values, {name: write(row.get(name, value)) for name, value, write in binds}
-                )
-                for row in rows[page : page + ROWS_AT_ONCE]
-            )
-            sent = f"{before}{filled.decode()}{after}"
-            transaction.exec_driver_sql(sent, execution_options={"no_parameters": True})
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            page = [
+                {name: write(row.get(name, value)) for name, value, write in binds}
+                for row in rows[start : start + ROWS_AT_ONCE]
+            ]
+            if source:
+                sent = _selected(cursor, before, source, page)
+            else:
+                sent = before + b", ".join(cursor.mogrify(values, row) for row in page).decode()
+            transaction.exec_driver_sql(f"{sent}{after}", execution_options={"no_parameters": True})
+
+
+def _selected(cursor: Any, before: str, source: str, page: Sequence[Row]) -> str:
+    """The INSERT that reads its rows out of one JSON text."""
+    columns = before[before.index("(") + 1 : before.rindex(")")]
+    reading = f"{before.removesuffix('VALUES ')}SELECT {columns} FROM {source}"  # noqa: S608  the table's own names
+    return str(cursor.mogrify(reading, (msgspec.json.encode(page).decode(),)).decode())
+
+
+@lru_cache(maxsize=256)
+def _records(table: Table, names: Sequence[str]) -> str:
+    """Where rows of a table are read from, both sides being quicker with JSON than with values; empty
+    where JSON does not have all of the columns' values.
+    """
+    columns = [table.c.get(name) for name in names]
+    if any(column is None or isinstance(column.type, NOT_IN_JSON) for column in columns):
+        return ""
+    return f"json_populate_recordset(NULL::{table.name}, %s)"
+
+
+NOT_IN_JSON = (LargeBinary, ARRAY, JSON, TypeDecorator)
+"""Types of bytes, or that write values in a way of their own."""
 
 
 def _filled(transaction: Connection, statement: UpdateBase, rows: Iterable[Row]) -> Iterator[str]:

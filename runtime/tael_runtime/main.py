@@ -74,6 +74,7 @@ def _serve(service: Service, settings: Settings) -> None:
         sys.setswitchinterval(0.001)  # the loop does not stand behind a thread that computes
     gc.collect()
     gc.freeze()  # what was loaded stays: later collections need not walk it, calls need not wait
+    gc.set_threshold(50_000)  # a chunk of loans is many objects, and none of them is garbage yet
     print(f"{service.name} listens on {running.address}", flush=True)
     await_stop(stopping)
     running.stop()

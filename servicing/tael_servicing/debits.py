@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
 from tael.servicing.v1 import direct_debit_pb2 as pb
 from tael_client.values import from_date, money
+from tael_runtime import later
 from tael_servicing import joint
 from tael_servicing.failure_codes import retryable
 from tael_servicing.loans import Held
@@ -114,9 +115,11 @@ def prepare(
                     "minimum": min(minimum, amount),
                 }
             )
-    if rows:
-        transaction.execute(insert(debits), rows)
+    later.write(transaction, ASK, *rows)
     return len(rows)
+
+
+ASK = insert(debits)
 
 
 def under_way(transaction: Connection, loan_ids: Sequence[str]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -47,8 +47,9 @@ from tael_servicing.arithmetic.terms import Part, Terms
 from tael_servicing.books import PastCutOff
 from tael_servicing.growth import ACCRUED_TO, standing
 from tael_servicing.loans import UNPAID_OUT, Contract, Held, Stored, contract_terms
-from tael_servicing.positions import positions
+from tael_servicing.positions import Position, positions
 from tael_servicing.tables import (
+    BALANCES,
     RUNNING,
     SORTED,
     accrual_history,
@@ -352,7 +353,13 @@ def _lines(held: Held, state: str, loan: Loan) -> list[dict[str, Any]]:
         "book_id": contract.book_id,
         "product_code": contract.product_code,
     }
-    return [{**of_loan, **asdict(line)} for line in positions(held.terms, loan)]
+    return [
+        {**of_loan, **{name: getattr(line, name) for name in POSITION}}
+        for line in positions(held.terms, loan)
+    ]
+
+
+POSITION = tuple(Position.__dataclass_fields__)
 
 
 def _state_row(held: Held) -> dict[str, Any]:
@@ -380,17 +387,21 @@ def _state_row(held: Held) -> dict[str, Any]:
 
 
 def _balance_row(held: Held) -> dict[str, Any]:
-    owed = asdict(balances(held.terms, held.loan))
-    del owed["allowance"]
+    now = balances(held.terms, held.loan)
+    owed = {name: getattr(now, name) for name in BALANCED}
     if held.state == "CANCELLED":
         owed = dict.fromkeys(owed, 0)
-    stages = {f"allowance_{name}": value for name, value in held.loan.allowance._asdict().items()}
+    stages = dict(zip(ALLOWANCES, held.loan.allowance, strict=True))
     return {
         "loan_id": held.contract.loan_id,
         "book_id": held.contract.book_id,
         **owed,
         **stages,
     }
+
+
+ALLOWANCES = tuple(f"allowance_{stage}" for stage in Allowance._fields)
+BALANCED = tuple(name for name in BALANCES if name not in ALLOWANCES)
 
 
 LAST_POSTINGS = text(
