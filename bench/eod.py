@@ -174,29 +174,33 @@ def end(house: House, day: date) -> list[Taken]:
     taken: list[Taken] = []
     for process in house.processes.values():
         process.reset_peak()
-    then, before = time.perf_counter(), _cpu(house)
-    for told in house.servicing.connection.stub(EndOfDayServiceStub).RunEndOfDay(request):
-        run = told.run
-        done = [step for step in run.steps if step.state == RUN_STATE_DONE][len(taken) :]
-        if done:
-            _await_delivery(house)
-            now, after = time.perf_counter(), _cpu(house)
-            spent = {name: used - before[name] for name, used in after.items()}
-            # Steps that are told together were one transaction: the last bears what they took.
-            taken += [
-                Taken(step.step, step.loans, 0, dict.fromkeys(spent, 0)) for step in done[:-1]
-            ]
-            taken.append(Taken(done[-1].step, done[-1].loans, now - then, spent))
-            then, before = now, after
+    with closing(house.ledger.connect("servicing")) as connection:
+        connection.autocommit = True
+        then, before = time.perf_counter(), _cpu(house)
+        for told in house.servicing.connection.stub(EndOfDayServiceStub).RunEndOfDay(request):
+            run = told.run
+            done = [step for step in run.steps if step.state == RUN_STATE_DONE][len(taken) :]
+            if done:
+                _await_delivery(connection)
+                now, after = time.perf_counter(), _cpu(house)
+                spent = {name: used - before[name] for name, used in after.items()}
+                # Steps that are told together were one transaction: the last bears what they took.
+                nothing = dict.fromkeys(spent, 0.0)
+                taken += [Taken(step.step, step.loans, 0, nothing) for step in done[:-1]]
+                taken.append(Taken(done[-1].step, done[-1].loans, now - then, spent))
+                then, before = now, after
     check(run)
     return taken
 
 
-def _await_delivery(house: House) -> None:
+def _await_delivery(connection: Any) -> None:
     """What a step posts is its own cost; the next step does not begin before the ledger has it."""
-    waiting = "SELECT 1 FROM servicing.outgoing_posting WHERE state <> 'DELIVERED' LIMIT 1"
-    while house.ledger.rows(waiting):
-        time.sleep(0.01)
+    waiting = "SELECT 1 FROM outgoing_posting WHERE state <> 'DELIVERED' LIMIT 1"
+    with connection.cursor() as cursor:
+        cursor.execute(waiting)
+        while cursor.fetchone():
+            time.sleep(0.02)
+            cursor.execute(waiting)
 
 
 def check(run: EndOfDayRun) -> None:

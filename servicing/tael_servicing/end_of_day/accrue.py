@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import BYTEA
 from tael_servicing import books, growth
 from tael_servicing.arithmetic.vat import EARNED
 from tael_servicing.bookings import Batch, Columns, part_of, post_columns
-from tael_servicing.end_of_day.step import Closing, LoanStep, Summary
+from tael_servicing.end_of_day.step import Closing, OverLoans, Summary
 from tael_servicing.positions import ACCRUED
 from tael_servicing.tables import accrual_position, loan_set_aside, night_posting
 
@@ -58,17 +58,18 @@ LAST_LOANS = text(
 )
 
 
-class Accrue(LoanStep):
+class Accrue(OverLoans):
     """On the balances after everything dated on or before d."""
 
     name = "accrue"
 
-    def choose(self, transaction: Connection, closing: Closing) -> list[str]:
-        """Every loan with a line that has this night to grow."""
-        return _loans(transaction, _have_night(closing))
+    def takes(self, transaction: Connection, closing: Closing, loan_id: str) -> bool:
+        """A loan with a line that has this night to grow."""
+        of_loan = and_(accrual_position.c.loan_id == loan_id, _have_night(closing))
+        return bool(transaction.execute(select(exists().where(of_loan))).scalar())
 
     def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
-        """The same as ranges of their ids."""
+        """Every such loan, as ranges of their ids."""
         values = {"book": closing.book_id, "lines": LINES_A_CHUNK}
         last = list(transaction.execute(LAST_LOANS, values).scalars())
         return [

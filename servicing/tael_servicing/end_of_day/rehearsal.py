@@ -14,7 +14,7 @@ from tael_servicing import books
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day import STEPS, set_aside
 from tael_servicing.end_of_day.set_aside import Aside, Isolation
-from tael_servicing.end_of_day.step import Closing, LoanStep, Step, Summary
+from tael_servicing.end_of_day.step import Closing, OverLoans, Step, Summary
 from tael_servicing.reasons import Reason
 
 
@@ -55,7 +55,7 @@ def _rehearse(transaction: Connection, closing: Closing, step: Step) -> Summary:
         named = f"rehearsal:{step.name}:{number}"
         day = books.get(transaction, closing.book_id).business_date
         batch = Batch(named, closing.book_id, named, day)
-        if isinstance(step, LoanStep):
+        if isinstance(step, OverLoans):
             loan_ids = step.members(transaction, closing, payload)
             total.add(Isolation(transaction, closing, step, batch).work(loan_ids))
         else:

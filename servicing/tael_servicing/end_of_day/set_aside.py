@@ -18,7 +18,7 @@ from tael_runtime import later
 from tael_runtime.errors import FailedPrecondition, TaelError
 from tael_servicing import books
 from tael_servicing.bookings import Batch
-from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, payload_of
+from tael_servicing.end_of_day.step import Closing, OverLoans, Summary, payload_of
 from tael_servicing.outgoing import passes
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import loan_set_aside
@@ -48,7 +48,7 @@ class Isolation:
     """A chunk's work without the loans at fault, which are set aside."""
 
     def __init__(
-        self, transaction: Connection, closing: Closing, step: LoanStep, batch: Batch
+        self, transaction: Connection, closing: Closing, step: OverLoans, batch: Batch
     ) -> None:
         self._transaction = transaction
         self._closing = closing

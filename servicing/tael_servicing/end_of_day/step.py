@@ -103,8 +103,20 @@ class Step(ABC):
         """What holds once all its chunks are done."""
 
 
-class LoanStep(Step):
+class OverLoans(Step):
     """A step over loans: one that it cannot work is set aside, and the others go on."""
+
+    @abstractmethod
+    def takes(self, transaction: Connection, closing: Closing, loan_id: str) -> bool:
+        """Whether a loan is one of those it works."""
+
+    def members(self, transaction: Connection, closing: Closing, payload: bytes) -> list[str]:  # noqa: ARG002  most payloads name them
+        """The loans of a chunk, in order."""
+        return members(payload)
+
+
+class LoanStep(OverLoans):
+    """A step over loans that are listed when it starts."""
 
     @abstractmethod
     def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
@@ -114,9 +126,9 @@ class LoanStep(Step):
         """Its members but for those that are set aside."""
         return chunks(sorted(set(self.choose(transaction, closing)) - closing.aside))
 
-    def members(self, transaction: Connection, closing: Closing, payload: bytes) -> list[str]:  # noqa: ARG002  most payloads name them
-        """The loans of a chunk, in order."""
-        return members(payload)
+    def takes(self, transaction: Connection, closing: Closing, loan_id: str) -> bool:
+        """Those that are listed."""
+        return loan_id in self.choose(transaction, closing)
 
 
 def chunks(loan_ids: Sequence[str]) -> list[bytes]:

@@ -11,7 +11,7 @@ from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day import set_aside
 from tael_servicing.end_of_day.accrue import Accrue
 from tael_servicing.end_of_day.set_aside import Aside
-from tael_servicing.end_of_day.step import Closing, LoanStep, Step, payload_of
+from tael_servicing.end_of_day.step import Closing, OverLoans, Step, payload_of
 
 
 def work(transaction: Connection, closing: Closing, aside: Aside, done: Sequence[Step]) -> None:
@@ -25,7 +25,7 @@ def work(transaction: Connection, closing: Closing, aside: Aside, done: Sequence
     names = [step.name for step in done]
     missed = done[names.index(aside.step) :] if aside.step in names else ()
     for step in missed:
-        if isinstance(step, LoanStep) and aside.loan_id in step.choose(transaction, closing):
+        if isinstance(step, OverLoans) and step.takes(transaction, closing, aside.loan_id):
             named = f"eod:{closing.book_id}:{closing.day}:{step.name}:supplement:{aside.loan_id}"
             day = books.get(transaction, closing.book_id).business_date
             batch = Batch(named, closing.book_id, named, day)

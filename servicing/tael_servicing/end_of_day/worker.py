@@ -25,7 +25,7 @@ from tael_servicing import books, outgoing
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day import STEPS, set_aside, supplement
 from tael_servicing.end_of_day.set_aside import Isolation
-from tael_servicing.end_of_day.step import Closing, LoanStep, Step, Summary
+from tael_servicing.end_of_day.step import Closing, OverLoans, Step, Summary
 from tael_servicing.outgoing import Sender
 from tael_servicing.tables import loan_set_aside
 
@@ -265,7 +265,7 @@ def _whole(
 def _without_faulty(
     transaction: Connection, closing: Closing, step: Step, payload: bytes, batch: Batch
 ) -> Summary:
-    if not isinstance(step, LoanStep):
+    if not isinstance(step, OverLoans):
         return step.work(transaction, closing, payload, batch)
     loan_ids = step.members(transaction, closing, payload)
     return Isolation(transaction, closing, step, batch).work(loan_ids)
