@@ -53,6 +53,23 @@ def test_a_book_is_told_as_it_was_on_every_day(new_bank: Callable[..., Bank]) ->
     assert_written_off(bank, loans)
 
 
+def test_a_quiet_day_writes_no_row_and_its_ledger_is_what_stood_on_it(bank: Bank) -> None:
+    loan_id, begun = bank.lend().loan_id, bank.day
+    stood = {}
+    for _ in range(4):
+        closed = bank.day
+        bank.end_day()
+        stood[closed] = bank.loan_ledger()[loan_id]
+    rows = bank.house.sql(
+        "SELECT date FROM loan_day WHERE loan_id = :loan_id", "servicing", loan_id=loan_id
+    )
+    assert [row.date for row in rows] == [begun]
+    told = {day: bank.loan_ledger(day)[loan_id] for day in stood}
+    assert told == stood
+    accrued = [row.balances.interest_accrued for row in told.values()]
+    assert accrued == sorted(set(accrued)), "each night has its own"
+
+
 class Loans(NamedTuple):
     """Four loans of one day: one is repaid by its card, three are not."""
 
