@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, union
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael.servicing.v1 import portfolio_pb2 as pb
@@ -31,24 +31,16 @@ def to_judge(
     transaction: Connection, policy: ImpairmentPolicy, book_id: str, day: date
 ) -> list[str]:
     """Loans whose class days past due alone do not decide at the end of the day, by id."""
-    bad = days_past_due(loan_state.c, day) > policy.class_limits[1]
-    observed = loan_state.c.restructured > day - timedelta(days=policy.observation_days)
-    query = (
-        select(loan_state.c.loan_id)
-        .outerjoin(loan_class, loan_class.c.loan_id == loan_state.c.loan_id)
-        .where(
-            loan_state.c.book_id == book_id,
-            or_(
-                loan_class.c.loan_id.is_not(None),
-                and_(
-                    loan_state.c.state.in_(RUNNING),
-                    or_(bad, observed, loan_state.c.state == "NON_ACCRUAL"),
-                ),
-            ),
-        )
-        .order_by(loan_state.c.loan_id)
+    state = loan_state.c
+    bad = state.oldest_due < day - timedelta(days=policy.class_limits[1])
+    observed = state.restructured > day - timedelta(days=policy.observation_days)
+    remembered = select(loan_class.c.loan_id).where(loan_class.c.book_id == book_id)
+    to_be = select(state.loan_id).where(
+        state.book_id == book_id,
+        state.state.in_(RUNNING),
+        or_(bad, observed, state.state == "NON_ACCRUAL"),
     )
-    return list(transaction.execute(query).scalars())
+    return sorted(transaction.execute(union(remembered, to_be)).scalars())
 
 
 def judge(
