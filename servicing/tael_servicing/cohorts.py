@@ -19,6 +19,9 @@ from tael_servicing.ratios import ratio
 from tael_servicing.tables import loan as loans
 from tael_servicing.tables import loan_day, loan_state
 
+LENT_HERE = loans.c.line_id != ""
+"""A loan that was bought is of no cohort: another lender chose its debtor."""
+
 
 def vintage(
     connection: Connection, book: BookDay, first: date | None, last: date | None
@@ -30,6 +33,7 @@ def vintage(
         .join(loan_state, loan_state.c.loan_id == loans.c.loan_id)
         .where(
             loans.c.book_id == book.book_id,
+            LENT_HERE,
             loan_state.c.state.not_in(("PAYING", "CANCELLED")),
             *((loans.c.start_date >= first.replace(day=1),) if first else ()),
             *((loans.c.start_date < _next_month(min(last, book.business_date)),) if last else ()),
@@ -76,6 +80,7 @@ def _past_due(
         select(month, loan_day.c.date, *figures)
         .join_from(loan_day, loans, loans.c.loan_id == loan_day.c.loan_id)
         .where(
+            LENT_HERE,
             loan_day.c.book_id == book_id,
             loan_day.c.date.in_(ends),
             loan_day.c.state.in_(OWING),

@@ -306,7 +306,7 @@ def _record(row: Any, day: date, month: _Month, currency: str) -> pb.CreditAccou
     record = pb.CreditAccountRecord(
         base=pb.CreditAccountRecord.Base(
             record_type="210",
-            account_type="R4" if revolving else "D1",
+            account_type=_account_type(row, revolving=revolving),
             account_id=row.loan_id,
             customer_id=row.customer_id,
             report_date=from_date(day),
@@ -319,6 +319,13 @@ def _record(row: Any, day: date, month: _Month, currency: str) -> pb.CreditAccou
     if revolving:
         record.limit.credit_limit = row.credit_limit
     return record
+
+
+def _account_type(row: Any, *, revolving: bool) -> str:
+    """A claim that was bought draws on no line: it is an account of collection (催收账户)."""
+    if not row.line_id:
+        return "C1"
+    return "R4" if revolving else "D1"
 
 
 def _basic(

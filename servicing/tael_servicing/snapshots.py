@@ -200,8 +200,8 @@ def _rows(policy: ImpairmentPolicy, day: date, fact: Any, grew: Any) -> Select[A
     ).where(loan_days.stands(fact, day))
 
 
-PAST_DUE = "$[*] ? (@[0] < $day)"
-"""Dates as texts sort as dates do."""
+PAST_DUE = "strict $[*] ? (@[0] < $day)"
+"""Rows whole (a lax path would take them apart); dates as texts sort as dates do."""
 
 
 def _principal_of(arrears: ColumnElement[Any]) -> ColumnElement[int]:

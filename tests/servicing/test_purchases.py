@@ -13,10 +13,11 @@ from decimal import Decimal
 import grpc
 import pytest
 from servicing.bank import Bank, decimal
+from servicing.test_portfolio import report
 
 from support import refusal, rid, violations
 from tael.ledger.v1 import ledger_pb2
-from tael.servicing.v1 import loan_pb2, repayment_pb2
+from tael.servicing.v1 import loan_pb2, portfolio_pb2, repayment_pb2
 from tael_client.values import from_date, money
 from tael_servicing.arithmetic.changing import Plan
 from tael_servicing.arithmetic.events import Purchased, Repaid, Rescheduled
@@ -82,9 +83,14 @@ def test_a_claim_that_was_bought_is_collected_written_off_and_recovered(bank: Ba
     memo = f"LOAN:{loan_id}"
     assert (bank.balance("1003"), bank.balance("7103", memo)) == (-350_000, 521_151)
     bank.assert_books_agree()
+    bank.lend()
+    (cohort,) = bank.portfolio.Vintage(portfolio_pb2.VintageRequest(book_id=bank.book)).cohorts
+    assert (cohort.loans, cohort.disbursed) == (1, 1_000_000), "what was bought was not lent here"
     paid = bank.repay(loan_id, 400_000, funding=repayment_pb2.FUNDING_TRANSFER).repayment
     assert (paid.allocation.principal, bank.balance("6011.04")) == (400_000, 50_000)
     bank.end_day()
+    record = report(bank, bank.day - timedelta(days=1))[loan_id]
+    assert (record.base.account_type, record.basic.agreement_id) == ("C1", "")
     written = loan_pb2.WriteOffLoanRequest(request_id=rid(), loan_id=loan_id, approval="wo-1")
     assert bank.loans.WriteOffLoan(written).loan.balances.written_off_principal == 471_151
     assert (bank.balance("6702"), bank.balance("7103", memo)) == (0, 0), (
