@@ -39,9 +39,10 @@ from sqlalchemy.dialects.postgresql.psycopg2 import dialect
 from tael_runtime import later
 from tael_runtime.errors import NotFound
 from tael_servicing import kept, products
+from tael_servicing.arithmetic.balances import balances
 from tael_servicing.arithmetic.day import accrue
 from tael_servicing.arithmetic.fold import opens_on
-from tael_servicing.arithmetic.loan import Allowance, Loan, Owed, balances
+from tael_servicing.arithmetic.loan import Allowance, Loan, Owed
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.terms import Part, Terms
 from tael_servicing.books import PastCutOff

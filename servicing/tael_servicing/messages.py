@@ -9,13 +9,14 @@ from itertools import count
 from tael.servicing.v1 import event_pb2
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_client.values import from_date, from_decimal, money
-from tael_servicing.arithmetic import loan as arithmetic
+from tael_servicing.arithmetic.balances import Balances, principal_on_books
+from tael_servicing.arithmetic.balances import balances as balances_of
 from tael_servicing.arithmetic.loan import InstalmentState, Loan, Owed
 from tael_servicing.arithmetic.schedules import Instalment
 from tael_servicing.booked import Booked
 from tael_servicing.loans import UNPAID_OUT, Held
 
-BALANCES = tuple(arithmetic.Balances.__dataclass_fields__)
+BALANCES = tuple(Balances.__dataclass_fields__)
 
 
 def loan(held: Held) -> pb.Loan:
@@ -70,7 +71,7 @@ def standing(held: Held) -> event_pb2.LoanStanding:
         state=pb.LoanState.Value(f"LOAN_STATE_{held.state}"),
         dpd=held.dpd,
         amount_past_due=now.amount_due,
-        principal=arithmetic.principal_on_books(now),
+        principal=principal_on_books(now),
         next_due_amount=now.current.owed if now.current is not None else 0,
     )
 
@@ -82,7 +83,7 @@ def _maturity(loan: Loan) -> date:
 
 def balances(held: Held) -> pb.LoanBalances:
     """What the loan owes today, by account."""
-    now = arithmetic.balances(held.terms, held.loan)
+    now = balances_of(held.terms, held.loan)
     return pb.LoanBalances(**{name: getattr(now, name) for name in BALANCES})
 
 

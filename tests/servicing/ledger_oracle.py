@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.resources import files
 
+from tael_servicing.arithmetic.balances import balances
 from tael_servicing.arithmetic.events import Disbursed, Purchased
-from tael_servicing.arithmetic.loan import Loan, balances
+from tael_servicing.arithmetic.loan import Loan
 from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.arithmetic.purchased import bought
 from tael_servicing.arithmetic.terms import Terms

@@ -9,8 +9,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
+from tael_servicing.arithmetic.balances import balances
 from tael_servicing.arithmetic.fold import end_day
-from tael_servicing.arithmetic.loan import Loan, balances
+from tael_servicing.arithmetic.loan import Loan
 from tael_servicing.arithmetic.postings import Posting, Step
 from tael_servicing.arithmetic.terms import Fee, FeeAt, FeeOn, Method, Terms
 

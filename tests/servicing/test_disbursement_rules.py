@@ -9,10 +9,11 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tael_servicing.arithmetic.balances import Balances, balances
 from tael_servicing.arithmetic.difference import refolded
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Repaid, Returned
 from tael_servicing.arithmetic.fold import replay
-from tael_servicing.arithmetic.loan import Balances, Closure, balances
+from tael_servicing.arithmetic.loan import Closure
 from tael_servicing.arithmetic.terms import Method, Terms
 
 START = date(2026, 1, 15)

@@ -17,10 +17,11 @@ from servicing.lives import any_terms, principals
 from servicing.stories import HARD, START, amounts, day_after, half_up, owed
 
 from tael_servicing.arithmetic import events as happened
+from tael_servicing.arithmetic.balances import balances
 from tael_servicing.arithmetic.changing import Plan
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Repaid
 from tael_servicing.arithmetic.fold import replay
-from tael_servicing.arithmetic.loan import Loan, balances
+from tael_servicing.arithmetic.loan import Loan
 from tael_servicing.arithmetic.postings import Step
 from tael_servicing.arithmetic.prepaying import payoff
 from tael_servicing.arithmetic.schedules import build_schedule

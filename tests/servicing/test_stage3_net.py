@@ -18,6 +18,7 @@ from support import rid, violations
 from tael.ledger.v1 import ledger_pb2
 from tael.servicing.v1 import loan_change_pb2, loan_pb2, portfolio_pb2, product_pb2
 from tael_servicing import provisions
+from tael_servicing.arithmetic.balances import Balances, balances
 from tael_servicing.arithmetic.changing import Plan
 from tael_servicing.arithmetic.effective_interest import month_rate
 from tael_servicing.arithmetic.events import (
@@ -32,7 +33,7 @@ from tael_servicing.arithmetic.events import (
 )
 from tael_servicing.arithmetic.fold import replay
 from tael_servicing.arithmetic.impairment import ImpairmentPolicy
-from tael_servicing.arithmetic.loan import Allowance, Balances, Claim, Loan, balances
+from tael_servicing.arithmetic.loan import Allowance, Claim, Loan
 from tael_servicing.arithmetic.postings import Step
 from tael_servicing.arithmetic.terms import Method, NonAccrual, Terms
 from tael_servicing.bookings import Batch

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tael_servicing.arithmetic.loan import DAY, Loan, Owed, balances, current_accrual
+from tael_servicing.arithmetic.balances import balances
+from tael_servicing.arithmetic.loan import DAY, Loan, Owed, current_accrual
 from tael_servicing.arithmetic.paying import close_if_repaid, pay_arrears, skip_settled
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.recognised import NOTHING, Recognised

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tael_servicing.arithmetic.balances import balances
 from tael_servicing.arithmetic.day import enter_nonaccrual
 from tael_servicing.arithmetic.leaving import adjust_allowance
-from tael_servicing.arithmetic.loan import NO_ALLOWANCE, Allowance, Closure, Loan, balances
+from tael_servicing.arithmetic.loan import NO_ALLOWANCE, Allowance, Closure, Loan
 from tael_servicing.arithmetic.paying import (
     after_early,
     close_if_repaid,

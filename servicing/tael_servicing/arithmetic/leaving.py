@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from tael_servicing.arithmetic.balances import balances, interest_accrued, principal_on_books
 from tael_servicing.arithmetic.changing import ask_at_once, lend_on_a_claim, reopen
 from tael_servicing.arithmetic.day import enter_nonaccrual
-from tael_servicing.arithmetic.loan import (
-    NO_ALLOWANCE,
-    Allowance,
-    Claim,
-    Closure,
-    Loan,
-    balances,
-    interest_accrued,
-    principal_on_books,
-)
+from tael_servicing.arithmetic.loan import NO_ALLOWANCE, Allowance, Claim, Closure, Loan
 from tael_servicing.arithmetic.paying import (
     close_if_repaid,
     pay_part,

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from itertools import product
 
-from tael_servicing.arithmetic.loan import Closure, Loan, Owed, by_account
+from tael_servicing.arithmetic.balances import by_account
+from tael_servicing.arithmetic.loan import Closure, Loan, Owed
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import bearing_also, earned, replan
 from tael_servicing.arithmetic.terms import (

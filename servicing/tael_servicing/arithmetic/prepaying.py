@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from tael_servicing.arithmetic.balances import by_account
 from tael_servicing.arithmetic.dates import Period, months_after
-from tael_servicing.arithmetic.loan import Closure, Loan, Owed, by_account, current_accrual
+from tael_servicing.arithmetic.loan import Closure, Loan, Owed, current_accrual
 from tael_servicing.arithmetic.paying import close_if_repaid, pay_ahead, pay_arrears, post_money
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import earned, earned_on, replan
