@@ -420,6 +420,13 @@ def test_a_waiver_before_the_payment_of_the_same_day_stands() -> None:
     assert (loan.amount_due, loan.days_past_due) == (0, 0)
 
 
+def test_a_part_of_a_charge_that_is_waived_does_not_come_back_with_the_next_night() -> None:
+    today, tomorrow = date(2026, 3, 7), date(2026, 3, 8)
+    waived = happened.Waived(today, "01", penalty=300, compound=40)
+    assert loan_on(today).amount_due - loan_on(today, waived).amount_due == 340
+    assert loan_on(tomorrow).amount_due - loan_on(tomorrow, waived).amount_due == 340
+
+
 def test_what_was_reversed_did_not_happen_on_the_days_before_its_reversal_either() -> None:
     then, bounced = date(2026, 3, 1), happened.Reversed(date(2026, 3, 10), "02", "01")
     assert loan_on(then, PAID_FIRST, bounced) == loan_on(then)

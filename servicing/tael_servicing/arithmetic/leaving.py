@@ -8,7 +8,7 @@ from decimal import Decimal
 from tael_servicing.arithmetic.balances import balances, interest_accrued, principal_on_books
 from tael_servicing.arithmetic.changing import ask_at_once, lend_on_a_claim, reopen
 from tael_servicing.arithmetic.day import enter_nonaccrual
-from tael_servicing.arithmetic.loan import NO_ALLOWANCE, Allowance, Claim, Closure, Loan
+from tael_servicing.arithmetic.loan import NO_ALLOWANCE, Allowance, Claim, Closure, Loan, Owed
 from tael_servicing.arithmetic.paying import (
     close_if_repaid,
     pay_part,
@@ -212,9 +212,8 @@ def waive(loan: Loan, journal: Journal, amounts: Mapping[Part, int]) -> None:
         left = amount
         for row in loan.arrears:
             here = min(left, row.unpaid(part))
-            row.due[part] -= here
             if here:
-                pay_part(loan, row, part, 0)
+                _give_up(loan, row, part, here)
             waived[part] += here
             left -= here
     skip_settled(loan)
@@ -229,6 +228,16 @@ def waive(loan: Loan, journal: Journal, amounts: Mapping[Part, int]) -> None:
     given_up = {name: waived[part] for name, part in named.items()}
     journal.post("INTEREST_WAIVED", loan, **given_up, fee=waived[Part.FEE])
     close_if_repaid(loan)
+
+
+def _give_up(loan: Loan, row: Owed, part: Part, amount: int) -> None:
+    """Out of what a row asks, and out of what a charge has grown by: no night brings it back."""
+    row.due[part] -= amount
+    if part is Part.PENALTY:
+        row.penalty_exact -= amount * loan.charge[1]
+    elif part is Part.COMPOUND:
+        row.compound_exact -= amount * loan.charge[1]
+    pay_part(loan, row, part, 0)
 
 
 def sell(terms: Terms, loan: Loan, journal: Journal, price: int) -> None:
