@@ -72,7 +72,9 @@ def quote(
     ),
     every: Annotated[
         Frequency,
-        option(frequency, "FREQUENCY", "month, quarter, week, 15-days ….", LOAN, "month"),
+        option(
+            frequency, "FREQUENCY", "month, half-month, quarter, week, 15-days ….", LOAN, "month"
+        ),
     ] = Frequency(),  # noqa: B008  frozen
     fees: Annotated[
         list[Fee] | None,

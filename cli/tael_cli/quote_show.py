@@ -19,7 +19,7 @@ from tael_servicing.quoting import CostMethod, Line, Quote, Terms
 
 METHODS = {
     CostMethod.MONTHLY_IRR: "monthly IRR × 12",
-    CostMethod.UNIT_PERIOD: "unit-period IRR × 12, odd days of the first period over 30",
+    CostMethod.UNIT_PERIOD: "unit-period IRR × periods a year, odd first days at their part",
     CostMethod.XIRR: "XIRR by actual days/365, its monthly rate × 12",
 }
 CHARTS = (".png", ".svg")

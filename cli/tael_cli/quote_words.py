@@ -19,6 +19,7 @@ MOST = 10
 NAMED_FREQUENCIES = {
     "day": Frequency(Unit.DAY, 1),
     "week": Frequency(Unit.WEEK, 1),
+    "half-month": Frequency(Unit.HALF_MONTH, 1),
     "month": Frequency(Unit.MONTH, 1),
     "quarter": Frequency(Unit.MONTH, 3),
     "year": Frequency(Unit.MONTH, 12),
@@ -102,7 +103,7 @@ def percent(text: str) -> Decimal:
 
 
 def frequency(text: str) -> Frequency:
-    """month, quarter, week, or 15-days, 2-weeks, 6-months."""
+    """month, half-month, quarter, week, or 15-days, 2-weeks, 6-months."""
     if text in NAMED_FREQUENCIES:
         return NAMED_FREQUENCIES[text]
     count, _, unit = text.partition("-")

@@ -107,6 +107,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
                 re_age=request.re_age,
                 keep=KEEPS[request.keeps],
             )
+            loan_changes.check_agreed_end(asked.held, plan)
             return happened.Rescheduled(asked.value_date, asked.event_id, plan)
 
         return self._change("RescheduleLoan", request, pb.RescheduleLoanResponse, make)

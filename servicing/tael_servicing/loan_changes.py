@@ -13,7 +13,8 @@ from tael_client.values import to_decimal
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from tael_runtime.fields import optional_date, read_date
 from tael_servicing import caps, loan_costs, loans, products
-from tael_servicing.arithmetic.dates import most_more_periods
+from tael_servicing.arithmetic.changing import Plan
+from tael_servicing.arithmetic.dates import later, latest_end, most_more_periods
 from tael_servicing.arithmetic.events import Rescheduled, Reversed, standing
 from tael_servicing.enacting import Enacted, enact
 from tael_servicing.loans import Held
@@ -87,6 +88,25 @@ def check_extension(transaction: Connection, held: Held, more_periods: int) -> N
             Reason.EXTENSION_TOO_LONG,
             f"a loan of {held.terms.periods} periods is extended by at most {most} in all; it was by"
             f" {already}",
+        )
+
+
+def check_agreed_end(held: Held, plan: Plan) -> None:
+    """Raises FailedPrecondition EXTENSION_TOO_LONG for due dates as agreed that end the loan later than
+    the law lets it be extended to (贷款通则 §12), and than it ends today. Those of a restructuring of
+    arrears (re_age) are no extension.
+    """
+    if not plan.due_dates or plan.re_age:
+        return
+    terms, agreed = held.terms, plan.due_dates
+    ahead = [row.due_date for row in held.loan.rows[held.loan.due_count :]]
+    changed = [day for day in ahead if plan.from_due is None or day >= plan.from_due]
+    follow = max(len(changed) + plan.more_periods - len(agreed), 0)
+    ends = later(terms.frequency, agreed[-1], follow, agreed[-1].day, terms.month_end)
+    most = max([latest_end(terms, held.contract.start_date), *ahead[-1:]])
+    if ends > most:
+        raise FailedPrecondition(
+            Reason.EXTENSION_TOO_LONG, f"the loan would end on {ends}; {most} or sooner is right"
         )
 
 

@@ -14,7 +14,7 @@ from tael_client.values import to_date, to_decimal, yuan
 from tael_runtime.errors import InvalidFields
 from tael_servicing import caps
 from tael_servicing.arithmetic.schedules import Schedule, build_schedule
-from tael_servicing.arithmetic.terms import Method, Terms
+from tael_servicing.arithmetic.terms import Method, Terms, Unit
 from tael_servicing.caps import Limit
 from tael_servicing.terms import PARTS, frequency_of, loan_terms
 
@@ -263,17 +263,27 @@ def _schedule(terms: pb.ProductTerms) -> Iterator[Violation]:
 
 def _dates(terms: pb.ProductTerms) -> Iterator[Violation]:
     given = terms.schedule
-    months = given.frequency.unit in (pb.FREQUENCY_UNIT_UNSPECIFIED, pb.FREQUENCY_UNIT_MONTH)
+    frequency = frequency_of(given.frequency)
+    months, half = frequency.unit is Unit.MONTH, frequency.unit is Unit.HALF_MONTH
     shifted = given.holiday_shift not in (pb.HOLIDAY_SHIFT_UNSPECIFIED, pb.HOLIDAY_SHIFT_NONE)
     rolls = given.month_end == pb.MONTH_END_ROLL
-    if given.repay_day and not months:
+    if frequency.days and not half:
+        yield "schedule.frequency.days", "are those of half months"
+    elif frequency.days and (len(frequency.days) != 2 or frequency.days[0] == frequency.days[1]):
+        yield "schedule.frequency.days", "are two different days of a month"
+    if given.repay_day and not (months or half):
         yield "schedule.repay_day", "periods of days or weeks have no day of the month"
     if rolls and not months:
-        yield "schedule.month_end", "periods of days or weeks end in no month"
+        yield "schedule.month_end", "ROLL is for periods of whole months"
     if rolls and shifted:
         yield "schedule.month_end", "ROLL and a holiday shift would move a due date twice"
-    if terms.first_period > pb.FIRST_PERIOD_ODD_DAYS and not months:
+    if terms.first_period > pb.FIRST_PERIOD_ODD_DAYS and not (months or half):
         yield "first_period", "periods of days or weeks are never odd"
+    if terms.cost_method == pb.COST_METHOD_MONTHLY_IRR and not months:
+        yield (
+            "cost_method",
+            "MONTHLY_IRR counts months; UNIT_PERIOD or XIRR is right for other periods",
+        )
 
 
 def _interest(terms: pb.ProductTerms) -> Iterator[Violation]:
@@ -287,6 +297,12 @@ def _interest(terms: pb.ProductTerms) -> Iterator[Violation]:
     on_what_is_paid = (pb.INTEREST_ON_ACTUAL, pb.INTEREST_ON_PERIOD)
     if given.interest_on in on_what_is_paid and flat:
         yield "interest.interest_on", "a flat rate is on what was lent, not on the balance"
+    whole = terms.repayment.excess == pb.EXCESS_RULE_INSTALMENTS
+    if whole and given.interest_on != pb.INTEREST_ON_ACTUAL:
+        yield (
+            "repayment.excess",
+            "INSTALMENTS saves interest from its day on: interest is on ACTUAL",
+        )
     if given.cumulative and terms.overdue.mode == pb.OVERDUE_MODE_CONTRACT:
         yield "interest.cumulative", "needs a plan that stands; CONTRACT makes it anew when late"
     if given.interest_free_periods > terms.max_periods:

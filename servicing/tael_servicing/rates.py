@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from tael.servicing.v1 import product_pb2, rate_pb2
 from tael_client.values import from_date, from_decimal, to_decimal
 from tael_servicing.tables import lpr as lprs
+from tael_servicing.terms import UNITS
 
 BASIS_POINT = Decimal("0.0001")
 LONG_MONTHS = 60
@@ -120,7 +121,4 @@ def months_of(terms: product_pb2.ProductTerms, periods: int) -> int:
     """How long a loan of so many periods runs, in months, rounded up."""
     frequency = terms.schedule.frequency
     count = periods * (frequency.every or 1)
-    days = {product_pb2.FREQUENCY_UNIT_DAY: 1, product_pb2.FREQUENCY_UNIT_WEEK: 7}
-    if frequency.unit in days:
-        return -(-count * days[frequency.unit] // 30)
-    return count
+    return -(-count * UNITS[frequency.unit].days // 30)

@@ -68,6 +68,7 @@ UNITS = {
     pb.FREQUENCY_UNIT_UNSPECIFIED: Unit.MONTH,
     pb.FREQUENCY_UNIT_DAY: Unit.DAY,
     pb.FREQUENCY_UNIT_WEEK: Unit.WEEK,
+    pb.FREQUENCY_UNIT_HALF_MONTH: Unit.HALF_MONTH,
     pb.FREQUENCY_UNIT_MONTH: Unit.MONTH,
 }
 DAY_COUNTS = {
@@ -76,6 +77,12 @@ DAY_COUNTS = {
     pb.DAY_COUNT_ACT_365: DayCount.ACT_365,
     pb.DAY_COUNT_THIRTY_360: DayCount.THIRTY_360,
     pb.DAY_COUNT_ACT_ACT: DayCount.ACT_ACT,
+    pb.DAY_COUNT_ACT_ACT_ISDA: DayCount.ACT_ACT_ISDA,
+    pb.DAY_COUNT_ACT_365_ACTUAL: DayCount.ACT_365_ACTUAL,
+    pb.DAY_COUNT_ACT_364: DayCount.ACT_364,
+    pb.DAY_COUNT_ACT_366: DayCount.ACT_366,
+    pb.DAY_COUNT_THIRTY_E_360: DayCount.THIRTY_E_360,
+    pb.DAY_COUNT_THIRTY_365: DayCount.THIRTY_365,
 }
 FIRST_PERIODS = {
     pb.FIRST_PERIOD_UNSPECIFIED: FirstPeriod.ODD_DAYS,
@@ -162,6 +169,7 @@ EXCESSES = {
     pb.EXCESS_RULE_NEXT: Excess.NEXT,
     pb.EXCESS_RULE_LAST: Excess.LAST,
     pb.EXCESS_RULE_SPREAD: Excess.SPREAD,
+    pb.EXCESS_RULE_INSTALMENTS: Excess.INSTALMENTS,
 }
 EARLY_INTERESTS = {
     pb.EARLY_INTEREST_UNSPECIFIED: EarlyInterest.ON_REPAID,
@@ -256,7 +264,7 @@ def shifts(product: pb.ProductTerms) -> bool:
 
 def frequency_of(value: pb.Frequency) -> Frequency:
     """Monthly where not given."""
-    return Frequency(UNITS[value.unit], value.every or 1)
+    return Frequency(UNITS[value.unit], value.every or 1, tuple(sorted(value.days)))
 
 
 @lru_cache(maxsize=1024)

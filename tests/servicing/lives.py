@@ -81,6 +81,7 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
     every = {
         Unit.DAY: st.integers(1, 40),
         Unit.WEEK: st.integers(1, 4),
+        Unit.HALF_MONTH: st.integers(1, 2),
         Unit.MONTH: st.sampled_from([1, 1, 1, 2, 3, 12]),
     }[unit]
     overdue = draw(st.sampled_from(Overdue))

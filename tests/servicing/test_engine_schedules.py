@@ -349,4 +349,10 @@ def test_a_day_rate_of_each_basis() -> None:
         DayCount.ACT_360: half_up(Fraction(365_000 * 28, 360)),
         DayCount.ACT_365: 28_000,
         DayCount.ACT_ACT: 28_000,
+        DayCount.ACT_ACT_ISDA: 28_000,
+        DayCount.ACT_365_ACTUAL: 28_000,
+        DayCount.ACT_364: half_up(Fraction(365_000 * 28, 364)),
+        DayCount.ACT_366: half_up(Fraction(365_000 * 28, 366)),
+        DayCount.THIRTY_365: 28_000,
+        DayCount.THIRTY_E_360: half_up(Fraction(365_000 * 28, 360)),
     }

@@ -15,7 +15,7 @@ from servicing.bank import DUE_TOMORROW, START, Bank, decimal, every_ten_days
 
 from support import refusal, rid, violations
 from tael.servicing.v1 import loan_change_pb2, loan_pb2, product_pb2, repayment_pb2
-from tael_client.values import from_date, money
+from tael_client.values import from_date, money, to_date
 
 INSTALMENT = 168_617
 FIRST, SECOND = date(2026, 1, 25), date(2026, 2, 4)
@@ -96,6 +96,15 @@ def test_an_extension_adds_instalments_as_far_as_the_law_allows(bank: Bank) -> N
     assert len(bank.schedule(loan_id)) == 12
     assert sum(row.principal for row in bank.schedule(loan_id)) == 1_000_000
     assert refused(lambda: extend(1)) == "EXTENSION_TOO_LONG"
+    days = [to_date(row.due_date) for row in bank.schedule(loan_id)]
+
+    def redate(last: date) -> loan_pb2.Loan:
+        agreed = [from_date(day) for day in (*days[:-1], last)]
+        return bank.change("RescheduleLoan", loan_id, due_dates=agreed)
+
+    assert refused(lambda: redate(days[-1] + timedelta(days=1))) == "EXTENSION_TOO_LONG"
+    sooner = days[-1] - timedelta(days=1)
+    assert redate(sooner).maturity_date == from_date(sooner)
     bank.end_day()
     bank.assert_books_agree()
 

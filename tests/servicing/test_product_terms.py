@@ -246,6 +246,22 @@ BAD: list[tuple[dict[str, Any], str]] = [
         schedule(frequency=pb.Frequency(unit=pb.FREQUENCY_UNIT_DAY, every=15), repay_day=5),
         "schedule.repay_day",
     ),
+    (schedule(frequency=pb.Frequency(days=[1, 15])), "schedule.frequency.days"),
+    (
+        schedule(frequency=pb.Frequency(unit=pb.FREQUENCY_UNIT_HALF_MONTH, days=[15])),
+        "schedule.frequency.days",
+    ),
+    (
+        {
+            "cost_method": pb.COST_METHOD_MONTHLY_IRR,
+            **schedule(frequency=pb.Frequency(unit=pb.FREQUENCY_UNIT_WEEK)),
+        },
+        "cost_method",
+    ),
+    (
+        {"repayment": pb.RepaymentTerms(excess=pb.EXCESS_RULE_INSTALMENTS)},
+        "repayment.excess",
+    ),
     (
         {"method": pb.REPAYMENT_METHOD_EQUAL_PRINCIPAL, **schedule(even_out=True)},
         "schedule.even_out",

@@ -110,9 +110,7 @@ def interest_accrued(terms: Terms, loan: Loan) -> int:
     """Interest earned by the business date that is neither due nor paid."""
     if loan.closure is not None:
         return 0
-    current = loan.current
-    paid = current.paid[1] if current else 0
-    return loan.deferred + current_accrual(terms, loan) - paid
+    return loan.deferred + current_accrual(terms, loan) - loan.interest_ahead
 
 
 def by_account(

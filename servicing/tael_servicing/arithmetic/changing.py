@@ -18,6 +18,7 @@ from tael_servicing.arithmetic.replanning import (
     earned,
     lent_in_rows,
     on_top,
+    paid_whole,
     replan,
 )
 from tael_servicing.arithmetic.schedules import (
@@ -27,7 +28,7 @@ from tael_servicing.arithmetic.schedules import (
     down_payment,
     spread,
 )
-from tael_servicing.arithmetic.terms import InterestOn, Keep, Part, Terms, Unit
+from tael_servicing.arithmetic.terms import InterestOn, Keep, Part, Terms
 from tael_servicing.arithmetic.vat import Vat
 
 
@@ -191,7 +192,7 @@ def _periods(terms: Terms, loan: Loan, first: int, plan: Plan) -> list[Period]:
     count = len(periods) + plan.more_periods
     seed = periods[0].end
     anchor = plan.repay_day or max(period.end.day for period in periods)
-    months = terms.frequency.unit is Unit.MONTH
+    months = terms.frequency.by_name
     ends = [
         later(terms.frequency, seed, index + plan.skip_periods, anchor, terms.month_end)
         if months and plan.repay_day
@@ -290,6 +291,7 @@ def _respread(
         over,
         fixed_share=fixed_share,
         early=early,
+        closed=paid_whole(rows),
         lent=lent_in_rows(terms, loan),
         grown=True,
     )
@@ -348,7 +350,7 @@ def accelerate(terms: Terms, loan: Loan, journal: Journal) -> None:
     )
     row = Owed.of(last)
     row.continues(current)
-    row.paid[Part.PRINCIPAL] = early
+    row.paid[Part.PRINCIPAL], row.paid[Part.INTEREST] = early, loan.interest_ahead
     row.carried = current.carried
     row.due[Part.INTEREST] += current.carried
     row.due[Part.PENALTY], row.due[Part.COMPOUND] = current.due[2], current.due[3]
@@ -377,6 +379,7 @@ def projected(terms: Terms, loan: Loan) -> Loan:
         fixed_share=shown.share,
         running=_cut_today(terms, shown, current.instalment, lent),
         early=[row.paid[Part.PRINCIPAL] for row in old],
+        closed=paid_whole(old),
         lent=lent_in_rows(terms, loan),
     )
     fresh = [Owed.of(instalment) for instalment in made.instalments]

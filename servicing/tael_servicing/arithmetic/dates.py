@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import itertools
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from tael_servicing.arithmetic.terms import (
 )
 
 DAY = timedelta(days=1)
+BY_MONTHS = (DayCount.THIRTY_360, DayCount.THIRTY_E_360, DayCount.THIRTY_365)
 
 
 class Period(NamedTuple):
@@ -42,17 +44,30 @@ def year_fraction(day_count: DayCount, start: date, end: date) -> Ratio:
     """How much of a year lies between two days.
 
     ACT/ACT: each night over the days of the year in which it ends, so that the night of New Year's
-    Eve is the new year's. 30/360: the bond basis, a 31st is a 30th.
+    Eve is the new year's; by ISDA, in which it begins. 30/360: the bond basis, a 31st is a 30th where
+    the first day is one.
     """
-    if day_count is DayCount.ACT_360:
-        return (end - start).days, 360
-    if day_count is DayCount.ACT_365:
-        return (end - start).days, 365
-    if day_count is DayCount.THIRTY_360:
-        first = min(start.day, 30)
-        last = 30 if end.day == 31 and first == 30 else end.day
-        months = (end.year - start.year) * 12 + end.month - start.month
-        return months * 30 + last - first, 360
+    if day_count in BY_MONTHS:
+        return _thirty(start, end, european=day_count is DayCount.THIRTY_E_360), day_count.year
+    if day_count is DayCount.ACT_ACT:
+        return _by_years(start, end)
+    if day_count is DayCount.ACT_ACT_ISDA:
+        # The night that begins on New Year's Eve is the old year's: as if each ended a day sooner.
+        return _by_years(start - DAY, end - DAY) if start.toordinal() > 1 else _by_years(start, end)
+    if day_count is DayCount.ACT_365_ACTUAL and _leap_days(end) > _leap_days(start):
+        return (end - start).days, 366
+    return (end - start).days, day_count.year
+
+
+def _thirty(start: date, end: date, *, european: bool) -> int:
+    """Days between two days where every month has 30."""
+    first = min(start.day, 30)
+    last = 30 if end.day == 31 and (european or first == 30) else end.day
+    return ((end.year - start.year) * 12 + end.month - start.month) * 30 + last - first
+
+
+def _by_years(start: date, end: date) -> Ratio:
+    """Each night over the days of the year in which it ends."""
     common = leap = 0
     for year in range(start.year, end.year + 1):
         # The nights that end in the year: from its last night's eve to its last day.
@@ -63,6 +78,12 @@ def year_fraction(day_count: DayCount, start: date, end: date) -> Ratio:
         else:
             common += nights
     return common * 366 + leap * 365, 365 * 366
+
+
+def _leap_days(day: date) -> int:
+    """How many a 29 February there were since 1 AD, the day itself included."""
+    this_year = calendar.isleap(day.year) and (day.month, day.day) >= (2, 29)
+    return calendar.leapdays(1, day.year) + this_year
 
 
 def months_after(day: date, months: int, anchor: int, rule: MonthEnd = MonthEnd.CLAMP) -> date:
@@ -84,8 +105,19 @@ def later(frequency: Frequency, start: date, count: int, anchor: int, rule: Mont
     """The day so many periods after another; months keep their anchor day."""
     if frequency.unit is Unit.MONTH:
         return months_after(start, count * frequency.every, anchor, rule)
-    days = 7 if frequency.unit is Unit.WEEK else 1
-    return start + timedelta(days=days * frequency.every * count)
+    if frequency.unit is Unit.HALF_MONTH:
+        days = half_month_days(frequency, anchor)
+        begins = start == months_after(start, 0, days[1], rule)
+        months, which = divmod(begins + count * frequency.every, 2)
+        return months_after(start, months, days[which], rule)
+    return start + timedelta(days=frequency.unit.days * frequency.every * count)
+
+
+def half_month_days(frequency: Frequency, anchor: int) -> tuple[int, int]:
+    """The two due days of a month, the lower one first: as given, or the anchor and 15 days from it."""
+    if anchor in frequency.days:
+        return frequency.days[0], frequency.days[1]
+    return (anchor, anchor + 15) if anchor <= 15 else (anchor - 15, anchor)
 
 
 SHORT_MONTHS, MIDDLE_MONTHS, LONG_EXTENSION_MONTHS = 12, 60, 36
@@ -107,18 +139,23 @@ def most_more_periods(terms: Terms, start: date) -> int:
     return next(n for n in numbers if later(frequency, end, n + 1, end.day, rule) > last)
 
 
+def latest_end(terms: Terms, start: date) -> date:
+    """The last day on which a loan from `start` may end, extended by as much as the law lets it be."""
+    end = periods(terms, start)[-1].end
+    return later(terms.frequency, end, most_more_periods(terms, start), end.day, terms.month_end)
+
+
 def periods(terms: Terms, start: date) -> tuple[Period, ...]:
     """The loan's interest periods, end to end from the day of disbursement."""
     if terms.method is Method.BULLET:
         end = later(terms.frequency, start, terms.periods, start.day, terms.month_end)
         return (Period(1, start, shifted(terms, terms.first_due or end), whole=False),)
-    months = terms.frequency.unit is Unit.MONTH
+    months = terms.frequency.by_name
     anchor = (terms.repay_day if months else 0) or (terms.first_due or start).day
     ends = due_dates(terms, _first_due(terms, start, anchor), terms.periods, anchor)
     # A first period is whole where it begins on its own due day, one period before its end.
-    aligned = ends[0] == later(terms.frequency, start, 1, anchor, terms.month_end) and (
-        not months or start == months_after(start, 0, anchor, terms.month_end)
-    )
+    on_due_day = not months or start in _due_days(terms, start, anchor)
+    aligned = on_due_day and ends[0] == later(terms.frequency, start, 1, anchor, terms.month_end)
     whole = [aligned or terms.first_period is FirstPeriod.FULL_MONTH] + [True] * (len(ends) - 1)
     if terms.maturity is Maturity.EXACT:
         maturity = later(terms.frequency, start, terms.periods, start.day, terms.month_end)
@@ -168,11 +205,34 @@ def _first_due(terms: Terms, start: date, anchor: int) -> date:
     if terms.first_due is not None:
         return terms.first_due
     frequency, rule = terms.frequency, terms.month_end
-    if frequency.unit is not Unit.MONTH:
+    if not frequency.by_name:
         return later(frequency, start, 1, anchor, rule)
+    if frequency.unit is Unit.HALF_MONTH:
+        return _first_half_month(terms, start, anchor)
     least = max(terms.min_first_days, 1)
     months = 0
     while (months_after(start, months, anchor, rule) - start).days < least:
         months += 1
     # The first repay day after the disbursement closes the first period of a longer frequency too.
     return months_after(start, months + frequency.every - 1, anchor, rule)
+
+
+def _due_days(terms: Terms, day: date, anchor: int) -> list[date]:
+    """The due days of a day's month."""
+    half = terms.frequency.unit is Unit.HALF_MONTH
+    days = half_month_days(terms.frequency, anchor) if half else (anchor,)
+    return [months_after(day, 0, each, terms.month_end) for each in days]
+
+
+def _first_half_month(terms: Terms, start: date, anchor: int) -> date:
+    """The one that closes a half month begun on a due day; else the first of the days that lies at
+    least `min_first_days` after disbursement, and as many further as the frequency says.
+    """
+    frequency, rule = terms.frequency, terms.month_end
+    if start in _due_days(terms, start, anchor):
+        return later(frequency, start, 1, anchor, rule)
+    least = start + timedelta(days=max(terms.min_first_days, 1))
+    months = (months_after(start, count, 1) for count in itertools.count())
+    days = (day for month in months for day in _due_days(terms, month, anchor))
+    first = next(day for day in days if day >= least)
+    return later(replace(frequency, every=1), first, frequency.every - 1, first.day, rule)

@@ -15,7 +15,7 @@ from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
 
-from tael_servicing.arithmetic.dates import Period, months_after, periods
+from tael_servicing.arithmetic.dates import Period, later, months_after, periods
 from tael_servicing.arithmetic.rounding import ratio_of, share
 from tael_servicing.arithmetic.schedules import Schedule, row_fee
 from tael_servicing.arithmetic.terms import (
@@ -35,8 +35,8 @@ _LAST_STEP = Decimal("1e-10")
 _TOLERANCE = Decimal("1e-17")
 _MOST_STEPS = 200
 _ONE = Decimal(1)
-_MONTH_BOUNDS = (Decimal("0.5"), Decimal(2))
-"""Of a month's discount: monthly rates from −0.5 to 1."""
+_PERIOD_BOUNDS = (Decimal("0.5"), Decimal(2))
+"""Of a period's discount: its rates from −0.5 to 1."""
 _DAY_BOUNDS = tuple(
     _CONTEXT.power(1 / (1 + rate), Decimal(1) / 365) for rate in (Decimal(100), Decimal("-0.99"))
 )
@@ -57,7 +57,7 @@ class CostMethod(Enum):
     """How the annual cost is found."""
 
     MONTHLY_IRR = "months count alike"
-    UNIT_PERIOD = "odd days of the first period at their part of 30 days, then months count alike"
+    UNIT_PERIOD = "odd days of the first period at their part of one, then periods count alike"
     XIRR = "actual days over 365"
 
 
@@ -91,7 +91,7 @@ def annual_cost(
     Raises ValueError where no monthly rate in [−0.5, 1] explains them.
     """
     flows = Flows([1] * len(payments), _newest_first(payments))
-    return _monthly_cost(received, flows, Decimal(0), guess)
+    return _monthly_cost(received, flows, guess)
 
 
 def effective_rate(
@@ -139,9 +139,9 @@ def cost(
 ) -> Cost:
     """What a loan of `principal` minor units costs a year.
 
-    Where no method is given: months count alike where all periods are months by name, or all but the
-    first; otherwise actual days. `less`: minor units to take off each payment, for the cost without
-    what rounding may have added. Raises ValueError where no rate explains its payments.
+    Where no method is given: months count alike where all periods are months by name, periods do where
+    all but the first are; otherwise actual days. `less`: minor units to take off each payment, for the
+    cost without what rounding may have added. Raises ValueError where no rate explains its payments.
     """
     at_once = [row for row in schedule.instalments if row.due_date <= start]
     rows = schedule.instalments[len(at_once) :]
@@ -154,11 +154,13 @@ def cost(
     if chosen is CostMethod.XIRR:
         xirr = _by_days(received, start, days, amounts, terms.annual_rate)
         return Cost(chosen, of_year(xirr), xirr, received)
-    months, odd = _months(terms, start, first)
-    if chosen is CostMethod.MONTHLY_IRR:
-        months, odd = max(months + (odd >= _DAYS_A_MONTH // 2), 1), 0
-    flows = Flows([*[terms.frequency.every] * (len(rows) - 1), months], amounts)
-    found = _monthly_cost(received, flows, Decimal(odd) / _DAYS_A_MONTH, terms.annual_rate / 12)
+    if chosen is CostMethod.UNIT_PERIOD:
+        found = _unit_cost(terms, start, first, received, amounts)
+    else:
+        months, odd = _months(terms, start, first)
+        months = max(months + (odd >= _DAYS_A_MONTH // 2), 1)
+        flows = Flows([*[terms.frequency.every] * (len(rows) - 1), months], amounts)
+        found = _monthly_cost(received, flows, terms.annual_rate / 12)
     return Cost(chosen, found, _by_days(received, start, days, amounts, found.ear), received)
 
 
@@ -224,9 +226,44 @@ def _months(terms: Terms, start: date, first: Period) -> tuple[int, int]:
     return months, (months_after(first.end, -months, first.end.day) - start).days
 
 
-def _monthly_cost(received: int, flows: Flows, lead: Decimal, guess: Decimal) -> AnnualCost:
+def _unit_cost(
+    terms: Terms, start: date, first: Period, received: int, amounts: Sequence[Decimal]
+) -> AnnualCost:
+    """The rate of a period × the periods of a year: whole periods count alike, counted back from the
+    first due date, odd days before them at their part of one (12 CFR 1026, appendix J).
+    """
+    unit, every = terms.frequency.unit, terms.frequency.every
+    units, odd = _periods_before(terms, start, first)
+    a_year = Decimal(unit.a_year) / every
+    flows = Flows([*[1] * (len(amounts) - 1), units], amounts)
     with decimal.localcontext(_CONTEXT):
-        discount = _solve(received, flows, lead, _MONTH_BOUNDS, 1 / (1 + guess))
+        lead = Decimal(odd) / (unit.days * every)
+        guess = 1 / (1 + terms.annual_rate / a_year)
+        rate = 1 / _solve(received, flows, lead, _PERIOD_BOUNDS, guess) - 1
+        return AnnualCost(_rate(rate * a_year), _rate((1 + rate) ** a_year - 1))
+
+
+def _periods_before(terms: Terms, start: date, first: Period) -> tuple[int, int]:
+    """Whole periods in the first one, counted back from its end, and the odd days before them; a month
+    among those is 30.
+    """
+    frequency = terms.frequency
+    if frequency.unit is Unit.MONTH:
+        months, days = _months(terms, start, first)
+        return months // frequency.every, months % frequency.every * _DAYS_A_MONTH + days
+    units, back = 0, first.end
+    while (before := _back(terms, first.end, units + 1)) >= start:
+        units, back = units + 1, before
+    return units, (back - start).days
+
+
+def _back(terms: Terms, end: date, count: int) -> date:
+    return later(terms.frequency, end, -count, end.day, terms.month_end)
+
+
+def _monthly_cost(received: int, flows: Flows, guess: Decimal) -> AnnualCost:
+    with decimal.localcontext(_CONTEXT):
+        discount = _solve(received, flows, Decimal(0), _PERIOD_BOUNDS, 1 / (1 + guess))
         return _of_month(1 / discount - 1)
 
 

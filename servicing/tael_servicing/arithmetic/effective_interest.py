@@ -27,13 +27,12 @@ from tael_servicing.arithmetic.events import Disbursed
 from tael_servicing.arithmetic.factors import stretch
 from tael_servicing.arithmetic.fold import begin
 from tael_servicing.arithmetic.loan import Loan, Owed
-from tael_servicing.arithmetic.terms import Method, Terms, Unit
+from tael_servicing.arithmetic.terms import Method, Terms
 
 _CONTEXT = decimal.Context(prec=34)
 _LAST_STEP = Decimal("1e-24")
 _MOST_STEPS = 60
 _RATE_STEP = Decimal("1e-12")
-_DAYS = {Unit.MONTH: 30, Unit.WEEK: 7, Unit.DAY: 1}
 
 
 class Flow(NamedTuple):
@@ -106,7 +105,7 @@ def month_rate(terms: Terms, loan: Loan, fee: int) -> Decimal:
         if not fee and not free and terms.method is not Method.FLAT:
             return (loan.annual_rate / 12).quantize(_RATE_STEP)
         grown = 1 / plan_discount(terms, loan, fee)
-        a_month = Decimal(30) / (_DAYS[terms.frequency.unit] * terms.frequency.every)
+        a_month = Decimal(30) / (terms.frequency.unit.days * terms.frequency.every)
         return (grown**a_month - 1).quantize(_RATE_STEP)
 
 
@@ -153,7 +152,7 @@ def _flows(terms: Terms, rows: Iterable[Owed]) -> list[Flow]:
 def _length(terms: Terms, period: Period) -> Decimal:
     if period.whole:
         return Decimal(1)
-    return Decimal(period.days) / (_DAYS[terms.frequency.unit] * terms.frequency.every)
+    return Decimal(period.days) / (terms.frequency.unit.days * terms.frequency.every)
 
 
 def _elapsed(period: Period, day: date) -> Decimal:

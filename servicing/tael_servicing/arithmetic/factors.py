@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from tael_servicing.arithmetic.dates import Period, year_fraction
 from tael_servicing.arithmetic.rounding import Ratio, Rounding, ratio_of, rounded
-from tael_servicing.arithmetic.terms import Annuity, Basis, DayCount, Partial, Terms, Unit
+from tael_servicing.arithmetic.terms import Annuity, Basis, Partial, Terms
 
 # Wide enough for the annuity factor of 360 periods to stay exact far below a minor unit.
 _WIDE = decimal.Context(prec=40)
@@ -32,7 +32,7 @@ def stretch(terms: Terms, annual_rate: Decimal, period: Period, start: date, end
         return NOTHING
     if terms.interest_free_days:
         start = min(max(start, interest_from(terms, period)), end)
-    if period.whole and terms.basis is Basis.NOMINAL and terms.frequency.unit is Unit.MONTH:
+    if period.whole and terms.basis is Basis.NOMINAL and terms.frequency.by_name:
         if start == period.start and end == period.end:
             return nominal(terms, annual_rate)
         if terms.partial is Partial.PRO_RATA:
@@ -51,27 +51,27 @@ def interest_from(terms: Terms, period: Period) -> date:
 
 def nominal(terms: Terms, annual_rate: Decimal) -> Ratio:
     """A period's rate by name: annual/12 a month, rounded where the terms say so."""
-    return _nominal(annual_rate, terms.frequency.every, terms.rate_places)
+    frequency = terms.frequency
+    return _nominal(annual_rate, frequency.every, frequency.unit.a_year, terms.rate_places)
 
 
 @lru_cache(maxsize=1024)
-def _nominal(annual_rate: Decimal, months: int, places: int) -> Ratio:
+def _nominal(annual_rate: Decimal, count: int, a_year: int, places: int) -> Ratio:
     rate = ratio_of(annual_rate)
     if not places:
-        return rate[0] * months, rate[1] * 12
+        return rate[0] * count, rate[1] * a_year
     unit = 10**places
-    return rounded(rate[0] * months * unit, rate[1] * 12, Rounding.HALF_UP), unit
+    return rounded(rate[0] * count * unit, rate[1] * a_year, Rounding.HALF_UP), unit
 
 
 def _annuity_factor(terms: Terms, annual_rate: Decimal, period: Period) -> Ratio:
     """The factor the level instalment reckons with."""
-    if terms.level_by is Annuity.PERIODS or terms.frequency.unit is not Unit.MONTH:
+    if terms.level_by is Annuity.PERIODS or not terms.frequency.by_name:
         return interest_factor(terms, annual_rate, period)
     if terms.level_by is Annuity.NOMINAL:
         return nominal(terms, annual_rate)
-    year = 365 if terms.day_count in (DayCount.ACT_365, DayCount.ACT_ACT) else 360
-    rate = ratio_of(annual_rate)
-    return rate[0] * 30 * terms.frequency.every, rate[1] * year
+    rate, frequency = ratio_of(annual_rate), terms.frequency
+    return rate[0] * frequency.unit.days * frequency.every, rate[1] * terms.day_count.year
 
 
 def level_instalment(
@@ -89,7 +89,7 @@ def level_instalment(
     top.
     """
     with decimal.localcontext(_WIDE):
-        if terms.level_by is Annuity.PERIODS or terms.frequency.unit is not Unit.MONTH:
+        if terms.level_by is Annuity.PERIODS or not terms.frequency.by_name:
             factors = [_annuity_factor(terms, annual_rate, period) for period in over]
             total, end = _present([first or factors[0], *factors[1:]])
         else:

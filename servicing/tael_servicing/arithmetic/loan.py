@@ -75,6 +75,8 @@ class Owed:
     lent: int = 0
     """Of its principal, what was paid back to the customer and was owed after all: it is asked with the
     row, whatever the schedule keeps fixed."""
+    closed: bool = False
+    """Paid whole before its due date: what its period bears after that is asked with a later row."""
 
     @classmethod
     def of(cls, instalment: Instalment) -> Owed:
@@ -91,6 +93,7 @@ class Owed:
         """Takes over what was paid of the row whose place it takes."""
         self.paid, self.paid_on = old.paid, old.paid_on
         self.in_advance, self.late = old.in_advance, old.late
+        self.closed = old.closed
 
     def pay(self, part: Part, amount: int, day: date) -> None:
         """Something is paid of it on a day."""
@@ -279,6 +282,11 @@ class Loan:
         return sum([row.due[0] - row.paid[0] for row in self.rows[self.due_count :]])
 
     @property
+    def interest_ahead(self) -> int:
+        """Interest paid of instalments whose due date lies ahead."""
+        return sum([row.paid[1] for row in self.rows[self.due_count :]])
+
+    @property
     def overdue_principal(self) -> int:
         """Principal due and unpaid."""
         return sum([row.due[0] - row.paid[0] for row in self.arrears])
@@ -349,7 +357,7 @@ def charge_rate(terms: Terms, annual_rate: Decimal) -> Ratio:
     """
     multiplier = 1 if terms.overdue is Overdue.CONTRACT else terms.penalty_multiplier
     numerator, denominator = (annual_rate * multiplier).as_integer_ratio()
-    denominator *= 360 if terms.day_count.name.endswith("360") else 365
+    denominator *= terms.day_count.year
     return _lowest(numerator, denominator)
 
 

@@ -104,14 +104,17 @@ def skip_settled(loan: Loan) -> None:
 
 def close_if_repaid(loan: Loan) -> None:
     """Closes the loan where nothing is owed of it any more, now or later."""
-    if loan.legal_costs or loan.deferred or loan.settled_count < loan.due_count:
+    if loan.legal_costs or loan.settled_count < loan.due_count:
         return
     ahead = loan.rows[loan.due_count :]
     if any(row.due != row.paid for row in ahead):
         return
     for row in ahead:
         row.in_advance = sum(row.paid)
+    # A row that money paid ahead left nothing to ask is none.
+    loan.rows[loan.due_count :] = [row for row in ahead if any(row.due)]
     loan.due_count = loan.settled_count = len(loan.rows)
+    loan.deferred = 0
     if any(row.overdue for row in loan.rows):
         loan.closure = Closure.PAID_OVERDUE
     else:
@@ -142,14 +145,17 @@ def receive(
     left, accounts = pay_arrears(terms, loan, journal, amount)
     stands = earned_now(terms, loan)
     rule = excess or terms.excess
-    early = 0
-    if left and rule is not Excess.PARK and loan.accruing:
+    early = interest = 0
+    if left and rule is Excess.INSTALMENTS and loan.accruing:
+        early, interest = pay_instalments(terms, loan, left)
+    elif left and rule is not Excess.PARK and loan.accruing:
         early = pay_ahead(loan, left, rule)
-        left -= early
+    left -= early + interest
     accounts["principal_normal"] = accounts.get("principal_normal", 0) + early
+    accounts["interest_accrued"] = interest
     loan.overpayment += left
     post_money(loan, journal, event, accounts, left)
-    if early:
+    if early or interest:
         after_early(terms, loan, journal, stands, at_once=rule is Excess.PRINCIPAL)
     close_if_repaid(loan)
 
@@ -202,6 +208,38 @@ def pay_ahead(loan: Loan, amount: int, rule: Excess) -> int:
         row.pay(Part.PRINCIPAL, here, loan.business_date)
         left -= here
     return principal
+
+
+def pay_instalments(terms: Terms, loan: Loan, amount: int) -> tuple[int, int]:
+    """Pays the instalments that come next, each whole before the one after it, in the order of
+    repayment: interest to date, and principal for all that is left of what the instalment asks.
+    Returns how much principal and interest. A fee stays due on its day; so does all of a row that asks
+    what was due before (a re-ageing).
+    """
+    to_date = loan.deferred + earned(terms, loan) - loan.interest_ahead
+    ahead, left = (
+        [row for row in loan.rows[loan.due_count :] if not row.closed],
+        loan.undue_principal,
+    )
+    paid = dict.fromkeys(Part, 0)
+    for row in ahead:
+        if not left or row.carried:
+            break
+        whole = row.principal_unpaid + row.interest_unpaid - to_date
+        asks = {
+            Part.INTEREST: to_date,
+            Part.PRINCIPAL: left if row is ahead[-1] else min(whole, left),
+        }
+        for part in terms.repay_order:
+            here = min(amount, asks.get(part, 0))
+            row.pay(part, here, loan.business_date)
+            paid[part] += here
+            amount -= here
+            asks[part] = asks.get(part, 0) - here
+        if any(asks.values()):
+            break
+        row.closed, left, to_date = True, loan.undue_principal, 0
+    return paid[Part.PRINCIPAL], paid[Part.INTEREST]
 
 
 def _to_the_running(loan: Loan, ahead: Sequence[Owed], principal: int) -> None:

@@ -84,7 +84,7 @@ def _interest_to_date(terms: Terms, loan: Loan) -> int:
     assert current is not None
     until_due = terms.interest_until is Until.DUE_DATE and _begun(loan, current)
     to_date = current.instalment.accrues if until_due else earned(terms, loan)
-    return loan.deferred + to_date + current.carried - current.paid[1]
+    return loan.deferred + to_date + current.carried - loan.interest_ahead
 
 
 def _begun(loan: Loan, row: Owed) -> bool:
@@ -130,7 +130,10 @@ def settle(terms: Terms, loan: Loan, journal: Journal, amount: int, *, event: st
         _true_up(terms, loan, journal, current, quote.interest_to_date)
         for name, value in _ahead(loan, current, quote).items():
             accounts[name] = accounts.get(name, 0) + value
-        _last_row(loan, current, quote)
+        if terms.excess is Excess.INSTALMENTS:
+            _paid_whole(loan, current, quote)
+        else:
+            _last_row(loan, current, quote)
     loan.deferred = 0
     loan.overpayment = money - quote.gross
     accounts["prepayment_fee"] = quote.prepayment_fee
@@ -144,7 +147,7 @@ def _true_up(
     terms: Terms, loan: Loan, journal: Journal, current: Owed, interest_to_date: int
 ) -> None:
     """Interest to date less what the nights accrued; off balance the memo grows or shrinks."""
-    accrued = loan.deferred + current_accrual(terms, loan) + current.carried - current.paid[1]
+    accrued = loan.deferred + current_accrual(terms, loan) + current.carried - loan.interest_ahead
     event = "INTEREST_TRUED_UP" if loan.accruing else "INTEREST_ACCRUED"
     journal.post(event, loan, interest=interest_to_date - accrued)
     journal.post("FEE_DUE", loan, fee=_running_fee(loan, current) - _fee_asked(current))
@@ -171,7 +174,7 @@ def _last_row(loan: Loan, current: Owed, quote: Payoff) -> None:
     period = current.instalment.period
     fee = _running_fee(loan, current)
     early = sum(row.paid[Part.PRINCIPAL] for row in loan.rows[loan.due_count :])
-    interest = quote.interest_to_date + current.paid[1]
+    interest = quote.interest_to_date + loan.interest_ahead
     last = Instalment(
         Period(period.number, period.start, loan.business_date, whole=False),
         quote.principal_undue + early,
@@ -186,6 +189,39 @@ def _last_row(loan: Loan, current: Owed, quote: Payoff) -> None:
     row.due[Part.PENALTY], row.due[Part.COMPOUND] = current.due[2], current.due[3]
     row.paid, row.paid_on = row.due.copy(), loan.business_date
     loan.rows[loan.due_count :] = [row]
+    loan.due_count = loan.settled_count = len(loan.rows)
+
+
+def _paid_whole(loan: Loan, current: Owed, quote: Payoff) -> None:
+    """What was not due stays in its rows, paid today: each asks what it did, principal for what its
+    interest is less, until none is left.
+    """
+    left, interest, fee = quote.principal_undue, quote.interest_to_date, _running_fee(loan, current)
+    ahead = loan.rows[loan.due_count :]
+    early = sum(row.paid[Part.PRINCIPAL] for row in ahead)
+    for index, old in enumerate(ahead):
+        here = 0 if old.closed else left
+        if not old.closed and old is not ahead[-1]:
+            here = min(old.principal_unpaid + old.interest_unpaid - interest, left)
+        asks, bears = old.paid[Part.PRINCIPAL] + here, old.paid[Part.INTEREST]
+        if not old.closed:
+            bears, interest = bears + interest, 0
+        left, early = left - here, early - old.paid[Part.PRINCIPAL]
+        row = Owed.of(
+            old.instalment._replace(
+                principal=asks, interest=bears, balance_after=left + early, fee=fee, accrues=bears
+            )
+        )
+        row.due[Part.PENALTY], row.due[Part.COMPOUND] = (
+            old.due[Part.PENALTY],
+            old.due[Part.COMPOUND],
+        )
+        row.paid, row.paid_on = row.due.copy(), old.paid_on if old.closed else loan.business_date
+        row.in_advance, fee = sum(row.paid), 0
+        ahead[index] = row
+        if not (left or early):
+            break
+    loan.rows[loan.due_count :] = ahead[: index + 1]
     loan.due_count = loan.settled_count = len(loan.rows)
 
 
@@ -215,7 +251,7 @@ def cost_of(terms: Terms, loan: Loan, principal: int) -> Prepayment:
 
 def _with_it(terms: Terms, loan: Loan, principal: int) -> int:
     if terms.early_interest is EarlyInterest.ALL and loan.current is not None:
-        return loan.deferred + earned(terms, loan) - loan.current.paid[1]
+        return loan.deferred + earned(terms, loan) - loan.interest_ahead
     if terms.on_what_is_paid:
         return 0
     return earned_on(terms, loan, principal)

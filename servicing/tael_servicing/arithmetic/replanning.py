@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import takewhile
 
 from tael_servicing.arithmetic.dates import Period
 from tael_servicing.arithmetic.factors import NOTHING, plus, stretch
@@ -147,37 +148,22 @@ def _spread(
     early = [row.paid[Part.PRINCIPAL] for row in undue][: len(periods)]
     balance = loan.undue_principal - lent
     base = lent_in_rows(terms, loan)
-    # Of a loan that bears interest day by day the running instalment stays as large as it was.
-    holds = paid and fixed_share is None and cut and begun and terms.on_what_is_paid
-    if not holds or len(periods) == 1:
-        return spread(
-            terms,
-            loan.annual_rate,
-            balance,
-            periods,
-            fixed_share=fixed_share,
-            running=running,
-            early=early,
-            lent=base,
-            grown=True,
-        )
-    head = spread(
+    # Of a loan that bears interest day by day the instalment that the money is for stays as it was.
+    its = begun or undue[0].paid_on == loan.business_date
+    holds = its and paid and fixed_share is None and cut and terms.on_what_is_paid
+    return spread(
         terms,
         loan.annual_rate,
         balance,
         periods,
-        fixed_share=loan.share,
+        fixed_share=fixed_share,
+        held=first.share if holds else None,
         running=running,
         early=early,
+        closed=paid_whole(undue),
         lent=base,
-    ).instalments[0]
-    if not head.balance_after:
-        return Schedule((head,), loan.share)
-    left = head.balance_after - sum(early[1:])
-    rest = spread(
-        terms, loan.annual_rate, left, periods[1:], early=early[1:], lent=base, grown=True
+        grown=True,
     )
-    return Schedule((head, *rest.instalments), rest.share)
 
 
 def _by_its_rates(terms: Terms, loan: Loan, period: Period) -> Ratio | None:
@@ -193,9 +179,16 @@ def _by_its_rates(terms: Terms, loan: Loan, period: Period) -> Ratio | None:
     return plus(total, stretch(terms, rate, period, start, period.end))
 
 
+def paid_whole(undue: Sequence[Owed]) -> list[int]:
+    """Interest of the first rows, as far as they are paid whole before their due dates."""
+    return [
+        row.paid[Part.INTEREST] - row.carried for row in takewhile(lambda row: row.closed, undue)
+    ]
+
+
 def on_top(undue: Sequence[Owed]) -> int:
     """Of the running row, what is asked on top of the plan and not paid."""
-    return min(undue[0].lent, undue[0].principal_unpaid)
+    return max(min(undue[0].lent, undue[0].principal_unpaid), 0)
 
 
 def ask_on_top(row: Owed, lent: int) -> None:

@@ -49,6 +49,8 @@ class Instalment(NamedTuple):
     """Of it, what had been earned when its rate or balance last changed …"""
     since: date = date.min
     """… on this day; the rest is earned evenly from there to the due date."""
+    share: int = 0
+    """What it was built from (`Schedule.share`)."""
 
     @property
     def number(self) -> int:
@@ -132,60 +134,75 @@ def spread(
     over: Sequence[Period],
     *,
     fixed_share: int | None = None,
+    held: int | None = None,
     running: Running | None = None,
     early: Sequence[int] = (),
+    closed: Sequence[int] = (),
     lent: int | None = None,
     grown: bool = False,
 ) -> Schedule:
     """`balance` minor units spread over the periods; ends early where a given share repays sooner.
 
     `early`: principal already paid of each period's row, on top of the balance; a row is never less.
-    `lent`: what flat interest, and fees on what was lent, are reckoned on; the balance where not given.
-    `grown`: the loan was changed since it began, and what was agreed for its first schedule alone
-    (a given instalment) holds no more.
+    `closed`: interest of the first rows, which are paid whole: what more their periods bear is asked
+    with the row after them. `held`: the share of the first other row where that stays as large as it
+    was, and only the later ones' is found anew. `lent`: what flat interest, and fees on what was lent,
+    are reckoned on; the balance where not given. `grown`: the loan was changed since it began, and what
+    was agreed for its first schedule alone (a given instalment) holds no more.
     """
-    base = balance if lent is None else lent
-    share_ = fixed_share
-    if share_ is None:
-        bears = running.bears if running else None
-        whole, last = balance + sum(early), balloon(terms, base)
-        share_ = _share(terms, annual_rate, whole, over, last, bears, grown=grown)
-    made = _rows(terms, annual_rate, balance, over, share_, running, early, base)
+    task = _Task(
+        terms,
+        annual_rate,
+        balance,
+        tuple(over),
+        running,
+        tuple(early[: len(over)]),
+        tuple(closed),
+        balance if lent is None else lent,
+        held,
+        grown,
+    )
+    made = _rows(task, fixed_share)
     if fixed_share is None and terms.even_out and terms.method is Method.EQUAL_INSTALMENT:
-        return _evened(terms, annual_rate, balance, over, made, running, early, base)
+        return _evened(task, made)
     return made
 
 
-def _evened(
-    terms: Terms,
-    annual_rate: Decimal,
-    balance: int,
-    over: Sequence[Period],
-    made: Schedule,
-    running: Running | None,
-    early: Sequence[int],
-    lent: int,
-) -> Schedule:
+class _Task(NamedTuple):
+    """What is to be spread, and over what; as `spread` has it."""
+
+    terms: Terms
+    annual_rate: Decimal
+    balance: int
+    over: tuple[Period, ...]
+    running: Running | None
+    early: tuple[int, ...]
+    closed: tuple[int, ...]
+    lent: int
+    held: int | None
+    grown: bool
+
+
+def _evened(task: _Task, made: Schedule) -> Schedule:
     """The level instalment moved once by its share of what the last row differs, if that helps.
 
     It is the balance's, as the instalment is: what principal that is late bears besides moves nothing.
     """
-    alone = replace(running, also=0) if running and running.also else running
-    count, on_top = len(over), balloon(terms, lent)
-
-    def rows(share_: int, first: Running | None) -> Schedule:
-        return _rows(terms, annual_rate, balance, over, share_, first, early, lent)
+    terms, running = task.terms, task.running
+    alone = task._replace(running=replace(running, also=0)) if running and running.also else task
+    count = len(task.over) - len(task.closed) - (task.held is not None)
+    on_top = balloon(terms, task.lent)
 
     def off(plan: Schedule) -> int:
         return _without_fee(plan.instalments[-1]) - plan.share - on_top
 
-    differs = off(made if alone is running else rows(made.share, alone))
-    if 2 * abs(differs) <= count:
+    differs = off(made if alone is task else _rows(alone, made.share))
+    if not count or 2 * abs(differs) <= count:
         return made
-    moved = rows(made.share + rounded(differs, count, terms.rounding), alone)
+    moved = _rows(alone, made.share + rounded(differs, count, terms.rounding))
     if abs(off(moved)) >= abs(differs):
         return made
-    return moved if alone is running else rows(moved.share, running)
+    return moved if alone is task else _rows(task, moved.share)
 
 
 def _without_fee(row: Instalment) -> int:
@@ -197,63 +214,84 @@ def balloon(terms: Terms, lent: int) -> int:
     return share(lent, ratio_of(terms.balloon), terms.rounding) if terms.balloon else 0
 
 
-def _rows(
-    terms: Terms,
-    annual_rate: Decimal,
-    balance: int,
-    over: Sequence[Period],
-    share_: int,
-    running: Running | None,
-    early: Sequence[int],
-    lent: int,
-) -> Schedule:
-    """The rows for a share; the last takes the balance that is left."""
+def _rows(task: _Task, share_: int | None) -> Schedule:
+    """The rows for a share, or for the one that is found; the last takes the balance that is left."""
+    terms, annual_rate, balance, over, running, early, closed, lent, held, _ = task
     rows: list[Instalment] = []
-    mode, flat, last = terms.rounding, terms.method is Method.FLAT, over[-1]
+    flat, last, ahead, on_top = (
+        terms.method is Method.FLAT,
+        over[-1],
+        sum(early),
+        balloon(terms, lent),
+    )
     by_name = nominal(terms, annual_rate) if terms.by_name else None
     exact: Ratio = (0, 1)
     carried = running.carried if running else 0
-    ahead, on_top = sum(early[: len(over)]), balloon(terms, lent)
     for index, period in enumerate(over):
-        base = lent if flat else balance
+        since, before = interest_from(terms, period), 0
         if running is not None and index == 0:
             since, before = running.since, running.before
-            rest = stretch(terms, annual_rate, period, since, period.end)
-            accrues = before + rounded((base + running.also) * rest[0], rest[1], mode)
-            accrues = accrues if running.accrues is None else running.accrues
+            accrues = _goes_on(task, running, lent if flat else balance)
         else:
-            since, before = interest_from(terms, period), 0
-            whole = by_name if period.whole else None
-            factor = whole or interest_factor(terms, annual_rate, period)
-            if terms.cumulative_interest:
-                grown = plus(exact, (base * factor[0], factor[1]))
-                accrues = rounded(*grown, mode) - rounded(*exact, mode)
-                exact = grown
-            else:
-                accrues = rounded(base * factor[0], factor[1], mode)
+            factor = (
+                by_name if by_name and period.whole else interest_factor(terms, annual_rate, period)
+            )
+            sum_ = plus(exact, ((lent if flat else balance) * factor[0], factor[1]))
+            accrues = rounded(*sum_, terms.rounding) - rounded(*exact, terms.rounding)
+            exact = sum_ if terms.cumulative_interest else exact
         carried += accrues
-        interest = 0 if period.number <= terms.grace_interest and period is not last else carried
-        carried -= interest
         paid = early[index] if index < len(early) else 0
         ahead -= paid
-        part = share_ if share_ != GIVEN else _given(terms, period)
-        principal = _principal(terms, annual_rate, balance, period, accrues, part, paid)
+        if index < len(closed):
+            part, interest, principal = 0, closed[index], 0
+        else:
+            if held is not None and index == len(closed):
+                part = held
+            else:
+                if share_ is None:
+                    share_ = _share(task, balance + ahead + paid, index, on_top)
+                part = _given(terms, period) if share_ == GIVEN else share_
+            interest = _asked(task, period, carried, part)
+            within = accrues if terms.grace_interest else carried
+            principal = _principal(terms, annual_rate, balance, period, within, part, paid)
+        carried -= interest
         if period is last or principal > balance:
             principal = balance
-            if period is last and _plugs(terms, share_ + on_top - balance - accrues):
-                plug = max(share_ + on_top - balance, 0) - accrues
+            if period is last and _plugs(terms, part + on_top - balance - accrues):
+                plug = max(part + on_top - balance, before) - accrues
                 accrues, interest = accrues + plug, interest + plug
         fee = _fee(terms, lent, balance, principal, interest) if terms.fees else 0
         balance -= principal
-        rows.append(
-            Instalment(
-                period, principal + paid, interest, balance + ahead, fee, accrues, before, since
-            )
-        )
-        if not (balance or ahead or period is last):
+        asks, left = principal + paid, balance + ahead
+        rows.append(Instalment(period, asks, interest, left, fee, accrues, before, since, part))
+        if not (left or period is last):
             rows[-1] = _closing(rows[-1], carried)
             break
-    return Schedule(tuple(rows), share_)
+    return Schedule(tuple(rows), part if share_ is None else share_)
+
+
+def _goes_on(task: _Task, running: Running, base: int) -> int:
+    """Interest of the period that is running already, on what bears it from its last break on."""
+    if running.accrues is not None:
+        return running.accrues
+    terms, period = task.terms, task.over[0]
+    rest = stretch(terms, task.annual_rate, period, running.since, period.end)
+    return running.before + rounded((base + running.also) * rest[0], rest[1], terms.rounding)
+
+
+def _asked(task: _Task, period: Period, carried: int, part: int) -> int:
+    """What a row asks of the interest earned by its due date: none in grace, of an instalment as agreed
+    no more than that, otherwise all.
+    """
+    terms = task.terms
+    if period is task.over[-1]:
+        return carried
+    if period.number <= terms.grace_interest:
+        return 0
+    agreed = terms.parts or terms.instalment
+    if agreed and not task.grown and terms.method is Method.EQUAL_INSTALMENT:
+        return min(carried, part)
+    return carried
 
 
 def _given(terms: Terms, period: Period) -> int:
@@ -305,25 +343,19 @@ def _equal(terms: Terms) -> bool:
     return terms.first_period is FirstPeriod.EQUAL
 
 
-def _share(
-    terms: Terms,
-    annual_rate: Decimal,
-    balance: int,
-    over: Sequence[Period],
-    last: int,
-    bears: Ratio | None,
-    *,
-    grown: bool,
-) -> int:
-    """What stays fixed from row to row; `last` is what the last row repays on top of it."""
+def _share(task: _Task, balance: int, index: int, last: int) -> int:
+    """What stays fixed from a row on, which begins with `balance`; `last` is what the last row repays
+    on top of it.
+    """
+    terms, over = task.terms, task.over[index:]
     paying = [period for period in over if period.number > terms.grace_principal] or over[-1:]
-    if terms.parts and not grown:
+    if terms.parts and not task.grown:
         return GIVEN
     if terms.method is Method.EQUAL_INSTALMENT:
-        if terms.instalment and not grown:
+        if terms.instalment and not task.grown:
             return terms.instalment
-        first = bears if paying[0] is over[0] else None
-        return level_instalment(terms, annual_rate, balance, paying, first, last)
+        first = task.running.bears if task.running and paying[0] is task.over[0] else None
+        return level_instalment(terms, task.annual_rate, balance, paying, first, last)
     if terms.method in (Method.EQUAL_PRINCIPAL, Method.FLAT):
         rest = max(balance - last, 0)
         return _to_multiple(rest, len(paying), terms.multiple, terms.principal_rounding)

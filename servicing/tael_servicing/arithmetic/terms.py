@@ -26,7 +26,18 @@ class Unit(Enum):
 
     DAY = "days"
     WEEK = "weeks"
+    HALF_MONTH = "half months: two due days in each month"
     MONTH = "months"
+
+    @property
+    def days(self) -> int:
+        """As one of them is counted where it is no whole number of months."""
+        return {Unit.DAY: 1, Unit.WEEK: 7, Unit.HALF_MONTH: 15, Unit.MONTH: 30}[self]
+
+    @property
+    def a_year(self) -> int:
+        """How many are a year by name."""
+        return {Unit.DAY: 365, Unit.WEEK: 52, Unit.HALF_MONTH: 24, Unit.MONTH: 12}[self]
 
 
 @dataclass(frozen=True)
@@ -35,15 +46,35 @@ class Frequency:
 
     unit: Unit = Unit.MONTH
     every: int = 1
+    days: tuple[int, ...] = ()
+    """Of half months, the two due days (1–31), the lower one first: (1, 15); where not given, the repay
+    day and the one 15 days from it."""
+
+    @cached_property
+    def by_name(self) -> bool:
+        """Its periods are parts of a year by name, whatever their days: months and half months."""
+        return self.unit in (Unit.MONTH, Unit.HALF_MONTH)
 
 
 class DayCount(Enum):
     """How much of a year lies between two days; the first day counts, the last not (算头不算尾)."""
 
-    THIRTY_360 = "months of 30 days, years of 360"
+    THIRTY_360 = "months of 30 days, years of 360 (bond basis)"
+    THIRTY_E_360 = "months of 30 days, a 31st being a 30th at either end, years of 360"
+    THIRTY_365 = "months of 30 days, years of 365"
     ACT_360 = "actual days over 360"
+    ACT_364 = "actual days over 364, which is 52 weeks"
     ACT_365 = "actual days over 365, in leap years too"
+    ACT_366 = "actual days over 366, in all years"
+    ACT_365_ACTUAL = "actual days over 366 where a 29 February is among them, else over 365"
     ACT_ACT = "actual days over the days of the year in which each night ends"
+    ACT_ACT_ISDA = "actual days over the days of the year in which each night begins"
+
+    @property
+    def year(self) -> int:
+        """Days of its year; of one whose years differ, 365."""
+        found = self.name.rpartition("_")[2]
+        return int(found) if found.isdigit() else 365
 
 
 class Basis(Enum):
@@ -152,6 +183,7 @@ class Excess(Enum):
     NEXT = "NEXT"  # principal of the instalments that come next, in their order
     LAST = "LAST"  # principal of the last instalments, from the end
     SPREAD = "SPREAD"  # principal of all instalments to come in equal parts, cents in the last
+    INSTALMENTS = "INSTALMENTS"  # the instalments that come next, each whole, with interest to date
 
 
 class EarlyInterest(Enum):
@@ -329,6 +361,11 @@ class Terms:
             (self.periods >= 1, "periods is at least 1"),
             (self.annual_rate >= 0, "annual_rate is at least 0"),
             (self.frequency.every >= 1, "frequency counts at least 1"),
+            (
+                not (days := self.frequency.days)
+                or (len(days) == 2 and 0 < days[0] < days[1] < 32),
+                "frequency's days are two of a month, 1–31, the lower one first",
+            ),
             (0 <= self.repay_day <= 31, "repay_day is 1–31, or 0 for the day of disbursement"),
             (self.penalty_multiplier >= 0, "penalty_multiplier is at least 0"),
             (self.grace_days >= 0, "grace_days is at least 0"),
@@ -374,7 +411,7 @@ class Terms:
     def by_name(self) -> bool:
         """Every whole period bears the same part of the year, whatever its length."""
         free = self.interest_free_periods or self.interest_free_days
-        return self.basis is Basis.NOMINAL and self.frequency.unit is Unit.MONTH and not free
+        return self.basis is Basis.NOMINAL and self.frequency.by_name and not free
 
     @cached_property
     def on_what_is_paid(self) -> bool:
