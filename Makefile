@@ -3,6 +3,7 @@
 # make check  lint, types, import rules, contracts
 # make serve  everything running, to play with
 # make simulate SEED=7 MINUTES=10   random days and faults at the ledger, held against an oracle
+# make torture SEED=7 ROUNDS=60     a day end killed at random moments, held against an undisturbed one
 # make bench  every figure of the README, each against its baseline (an hour)
 
 SHELL := /bin/sh
@@ -13,8 +14,9 @@ SERVICES := $(VENV)/.services
 STAMP := $(VENV)/.installed
 SEED ?= 1
 MINUTES ?= 5
+ROUNDS ?= 60
 
-.PHONY: demo test check serve simulate bench protos docs clean lint types imports contracts format
+.PHONY: demo test check serve simulate torture bench protos docs clean lint types imports contracts format
 
 demo: $(SERVICES)
 	@$(PY) -m tael_cli demo
@@ -27,6 +29,9 @@ serve: $(SERVICES)
 
 simulate: $(STAMP)
 	PYTHONPATH=tests $(PY) -m ledger.simulation --seed $(SEED) --minutes $(MINUTES)
+
+torture: $(STAMP)
+	PYTHONPATH=tests $(PY) -m journeys.torture --seed $(SEED) --rounds $(ROUNDS)
 
 BENCHES := ledger_online ledger_bulk ledger_columns ledger_reads ledger_prove ledger_growth servicing_engine servicing_repay eod eod_online
 bench: $(STAMP)

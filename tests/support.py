@@ -140,10 +140,13 @@ class House:
             self.running[name] = RunningService(load(name), self.settings)
         return self
 
-    def spawn(self, *names: str) -> Self:
-        """Starts services as processes; they can be killed. Their logs are in `log_of`."""
+    def spawn(self, *names: str, workers: int = 1) -> Self:
+        """Starts services as processes; they can be killed. Their logs are in `log_of`.
+
+        Of several workers each is a child of the process that is killed by `kill`.
+        """
         self._copy_store()
-        environment = {**os.environ, **self.environment()}
+        environment = {**os.environ, **self.environment(), "TAEL_WORKERS": str(workers)}
         for name in names:
             with self.log_of(name).open("ab") as log:
                 self.processes[name] = subprocess.Popen(
@@ -187,10 +190,15 @@ class House:
             "TAEL_LOG_LEVEL": "ERROR",
         }
 
-    def await_ready(self, name: str, seconds: float = 30) -> None:
+    def await_ready(self, name: str, seconds: float = 90) -> None:
         """Waits until a service accepts connections."""
         host, _, port = self.settings.target(name).rpartition(":")
         wait_until(lambda: _accepts(host, int(port)), seconds, f"{name} to listen")
+
+    def children(self, name: str) -> list[int]:
+        """The processes that a spawned service has started: its workers."""
+        found = Path(f"/proc/{self.processes[name].pid}/task").glob("*/children")
+        return [int(pid) for each in found for pid in each.read_text().split()]
 
     def kill(self, name: str) -> None:
         """SIGKILL to a spawned service."""
@@ -236,10 +244,11 @@ class House:
         engine.dispose()
         return rows
 
-    def stop(self) -> None:
-        """Stops everything and drops the database."""
+    def halt(self) -> None:
+        """Stops everything; the database stays."""
         for connection in self._connections.values():
             connection.close()
+        self._connections.clear()
         for running in reversed(self.running.values()):
             running.stop(grace=1)
         for process in self.processes.values():
@@ -250,6 +259,12 @@ class House:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self.running.clear()
+        self.processes.clear()
+
+    def stop(self) -> None:
+        """Stops everything and drops the database."""
+        self.halt()
         with administer(self.data_dir) as connection:
             if connection is not None:
                 name = self.settings.database_name

@@ -18,6 +18,7 @@ class AllocateDebits(LoanStep):
     """SUCCESS is a repayment through the channel; what nobody can tell yet stays in flight."""
 
     name = "allocate_debits"
+    loans_a_chunk = 200
 
     def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """Loans with a debit of today or before that is not settled."""

@@ -19,6 +19,7 @@ class CatchUp(LoanStep):
     """Worth the day they were due, with what followed from their absence taken back."""
 
     name = "catch_up"
+    loans_a_chunk = 200
 
     def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
         """Loans with such a debit."""

@@ -106,6 +106,9 @@ class Step(ABC):
 class OverLoans(Step):
     """A step over loans: one that it cannot work is set aside, and the others go on."""
 
+    loans_a_chunk: ClassVar[int] = LOANS_A_CHUNK
+    """So few that a chunk is worked well within its lease."""
+
     @abstractmethod
     def takes(self, transaction: Connection, closing: Closing, loan_id: str) -> bool:
         """Whether a loan is one of those it works."""
@@ -124,16 +127,17 @@ class LoanStep(OverLoans):
 
     def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
         """Its members but for those that are set aside."""
-        return chunks(sorted(set(self.choose(transaction, closing)) - closing.aside))
+        chosen = sorted(set(self.choose(transaction, closing)) - closing.aside)
+        return chunks(chosen, self.loans_a_chunk)
 
     def takes(self, transaction: Connection, closing: Closing, loan_id: str) -> bool:
         """Those that are listed."""
         return loan_id in self.choose(transaction, closing)
 
 
-def chunks(loan_ids: Sequence[str]) -> list[bytes]:
+def chunks(loan_ids: Sequence[str], size: int = LOANS_A_CHUNK) -> list[bytes]:
     """Loans, or lines, as payloads of chunks."""
-    return [payload_of(page) for page in pages(loan_ids, LOANS_A_CHUNK)]
+    return [payload_of(page) for page in pages(loan_ids, size)]
 
 
 def payload_of(loan_ids: Sequence[str]) -> bytes:
