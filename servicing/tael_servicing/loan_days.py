@@ -108,7 +108,9 @@ def _newest(day: date, loan_id: ColumnElement[str]) -> Select[Any]:
 
 
 def _before(day: date) -> Any:
-    return _newest(day - timedelta(days=1), loan_state.c.loan_id).subquery("before")
+    """The loan's own row, and no other's: of the loan that the statement around it asks about."""
+    newest = _newest(day - timedelta(days=1), loan_state.c.loan_id)
+    return newest.correlate(loan_state).subquery("before")
 
 
 def _worst_before(before: Any, day: date) -> ColumnElement[int]:
