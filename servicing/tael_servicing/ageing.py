@@ -54,7 +54,7 @@ def _instalments(
         column("value", JSONB), name="each"
     )
     value = each.c.value
-    days = cast(literal(ledger.day, Date) - cast(value[0].astext, Date), Integer)
+    days = cast(ledger.rows.c.aged_to - cast(value[0].astext, Date), Integer)
     place = buckets.place(limits, days).label("place")
     query = (
         select(

@@ -14,7 +14,7 @@ from tael_client.values import from_date
 from tael_servicing import snapshots
 from tael_servicing.arithmetic.dates import months_after
 from tael_servicing.books import BookDay
-from tael_servicing.loan_days import OWING
+from tael_servicing.loan_days import OWING, counted
 from tael_servicing.ratios import ratio
 from tael_servicing.tables import loan as loans
 from tael_servicing.tables import loan_day, loan_state
@@ -70,7 +70,7 @@ def _past_due(
     """
     month = cast(func.date_trunc("month", loans.c.start_date), Date)
     principal = snapshots.principal_of(loan_day) + loan_day.c.written_off_principal
-    dpd = func.coalesce(loan_day.c.date - loan_day.c.oldest_due, 0)
+    dpd = func.coalesce(counted(loan_day.c, loan_day.c.date) - loan_day.c.aged_from, 0)
     figures: list[Any] = []
     for days in (30, 90):
         late = (dpd > days) | (loan_day.c.state == "WRITTEN_OFF")

@@ -359,7 +359,7 @@ def _performance(row: Any, day: date, month: _Month) -> pb.CreditAccountRecord.P
     if paid:
         told.paid_in_month = paid.amount
         told.last_paid_on.CopyFrom(from_date(paid.last))
-    _tell_overdue(told, row.arrears or (), day)
+    _tell_overdue(told, row.arrears or (), row.aged_to)
     return told
 
 
@@ -385,11 +385,11 @@ def repay_status(state: str, dpd: int, worst_dpd: int, due_in_month: int) -> str
 
 
 def _tell_overdue(
-    told: pb.CreditAccountRecord.Performance, arrears: Sequence[Any], day: date
+    told: pb.CreditAccountRecord.Performance, arrears: Sequence[Any], aged_to: date
 ) -> None:
     """Overdue instalments, and their principal by age."""
-    for due_date, principal, interest in arrears:
-        days = (day - date.fromisoformat(due_date)).days
+    for aged_from, principal, interest in arrears:
+        days = (aged_to - date.fromisoformat(aged_from)).days
         told.overdue_terms += 1
         told.overdue_amount += principal + interest
         for low, high in BANDS:

@@ -162,6 +162,17 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
             lambda asked: happened.Restored(asked.value_date, asked.event_id),
         )
 
+    def PauseArrears(
+        self, request: pb.PauseArrearsRequest, context: grpc.ServicerContext
+    ) -> pb.PauseArrearsResponse:
+        """Arrears stand still."""
+
+        def make(asked: Asked) -> LoanEvent:
+            until = loan_changes.read_pause(request, asked.value_date)
+            return happened.Paused(asked.value_date, asked.event_id, until)
+
+        return self._change("PauseArrears", request, pb.PauseArrearsResponse, make)
+
     def ChargeFee(
         self, request: pb.ChargeFeeRequest, context: grpc.ServicerContext
     ) -> pb.ChargeFeeResponse:

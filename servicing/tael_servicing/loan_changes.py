@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from tael.servicing.v1 import loan_change_pb2 as pb
 from tael_client.values import to_decimal
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from tael_runtime.fields import optional_date, read_date
@@ -23,6 +24,8 @@ from tael_servicing.products import Product
 from tael_servicing.reasons import Reason
 from tael_servicing.tables import loan_event, repayment
 
+LONGEST_PAUSE = 366
+"""Days at a time."""
 IRREVERSIBLE = frozenset(("Disbursed", "Purchased", "Returned", "Reversed"))
 
 
@@ -66,6 +69,14 @@ def read_due_dates(held: Held, request: Any) -> tuple[date, ...]:
     if changed and len(given) > most:
         raise InvalidArgument("due_dates", f"are {len(given)}; {most} instalments change")
     return given
+
+
+def read_pause(request: pb.PauseArrearsRequest, value_date: date) -> date:
+    """The first day that counts again. Raises InvalidArgument where it is too early or too late."""
+    until, last = read_date("until", request.until), value_date + timedelta(days=LONGEST_PAUSE)
+    if not value_date <= until <= last:
+        raise InvalidArgument("until", f"is {until}; from {value_date} to {last} is right")
+    return until
 
 
 def _product(transaction: Connection, held: Held) -> Product:

@@ -42,7 +42,15 @@ from tael_servicing.tables import (
 OWING = (*RUNNING, "WRITTEN_OFF")
 REMEMBERED = ("risk_class", "stage", "cause", "since")
 """Of a class."""
-OF_THE_LOAN = ("written_on", "oldest_due", "annual_rate", "lent", "last_due", "next_due")
+OF_THE_LOAN = (
+    "written_on",
+    "aged_from",
+    "paused_until",
+    "annual_rate",
+    "lent",
+    "last_due",
+    "next_due",
+)
 
 
 def changed(transaction: Connection, book_id: str, day: date) -> list[str]:
@@ -75,7 +83,7 @@ def now(day: date) -> Select[Any]:
     before = _before(day)
     worst = select(_worst_before(before, day)).scalar_subquery()
     owed = select(before.c.state.in_(OWING)).scalar_subquery()
-    in_arrears = and_(state.oldest_due.is_not(None), state.state.in_(RUNNING))
+    in_arrears = and_(state.aged_from.is_not(None), state.state.in_(RUNNING))
     return (
         select(
             state.loan_id,
@@ -129,10 +137,17 @@ def stands(fact: Any, day: date) -> ColumnElement[bool]:
     return or_(fact.state.in_(OWING), left, and_(fact.ended, fact.date == day))
 
 
-def days_past_due(fact: Any, day: date) -> ColumnElement[int]:
-    """The day less the due date of the oldest unpaid instalment; 0 where nothing is past due."""
-    days = cast(literal(day, Date) - fact.oldest_due, Integer)
+def days_past_due(fact: Any, day: Any) -> ColumnElement[int]:
+    """The day less the due date of the oldest unpaid instalment, but for pauses; 0 where nothing is
+    past due.
+    """
+    days = cast(counted(fact, day) - fact.aged_from, Integer)
     return case((fact.state.in_(OWING), func.greatest(func.coalesce(days, 0), 0)), else_=0)
+
+
+def counted(fact: Any, day: Any) -> ColumnElement[date]:
+    """The day up to which what is due has aged on a day: the end of a pause that runs."""
+    return func.greatest(cast(day, Date), fact.paused_until)
 
 
 def _unpaid(day: date) -> ColumnElement[Any]:
@@ -140,7 +155,7 @@ def _unpaid(day: date) -> ColumnElement[Any]:
     principal, interest = (
         instalment.c[name] - instalment.c[f"{name}_paid"] for name in ("principal", "interest")
     )
-    row = func.jsonb_build_array(instalment.c.due_date, principal, interest)
+    row = func.jsonb_build_array(instalment.c.aged_from, principal, interest)
     return (
         select(func.jsonb_agg(aggregate_order_by(row, instalment.c.number)))
         .where(

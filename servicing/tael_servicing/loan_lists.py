@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date
 from tael_runtime.paging import text_key
-from tael_servicing.loan_days import OWING
+from tael_servicing.loan_days import days_past_due
 from tael_servicing.tables import book_day, loan_state
 from tael_servicing.tables import loan as loans
 
@@ -40,20 +40,16 @@ def ids_of(connection: Connection, request: pb.ListLoansRequest, size: int) -> l
 
 
 def _past_due(query: Select[Any], request: pb.ListLoansRequest) -> Select[Any]:
-    """Days past due are the business date less the oldest unpaid due date, of what is still owed."""
+    """By days past due (loan_days.days_past_due), of what is still owed."""
     has_most = request.HasField("max_dpd")
     if not (request.min_dpd or has_most):
         return query
     if has_most and request.max_dpd < request.min_dpd:
         raise InvalidArgument("max_dpd", f"is {request.max_dpd}; min_dpd or more is right")
     query = query.join(book_day, book_day.c.book_id == loans.c.book_id)
-    today, oldest = book_day.c.business_date, loan_state.c.oldest_due
-    owed = loan_state.c.state.in_(OWING)
-    if request.min_dpd:
-        query = query.where(owed, oldest <= today - request.min_dpd)
-    if has_most:
-        query = query.where(or_(~owed, oldest.is_(None), oldest >= today - request.max_dpd))
-    return query
+    dpd = days_past_due(loan_state.c, book_day.c.business_date)
+    query = query.where(dpd >= request.min_dpd)
+    return query.where(dpd <= request.max_dpd) if has_most else query
 
 
 def _next_due(request: pb.ListLoansRequest) -> list[ColumnElement[bool]]:

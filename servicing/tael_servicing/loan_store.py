@@ -279,24 +279,30 @@ def _replace(transaction: Connection, table: Table, made: Iterable[tuple[Rows, R
 
 def _instalment_rows(held: Held) -> tuple[Rows, Rows]:
     """The rows that differ, before and after."""
-    loan_id, after = held.contract.loan_id, held.loan.rows
-    before = held.stored.loan.rows if held.stored else ()
-    pairs = enumerate(zip(before, after, strict=False), 1)
-    same = {place for place, (old, new) in pairs if old is new or old == new}
+    loan_id, now = held.contract.loan_id, held.loan
+    was = held.stored.loan if held.stored else None
+    same: set[int] = set()
+    if was is not None and was.pause == now.pause:
+        pairs = enumerate(zip(was.rows, now.rows, strict=False), 1)
+        same = {place for place, (old, new) in pairs if old is new or old == new}
 
-    def rows_of(owed: Iterable[Owed]) -> Rows:
-        others = ((place, row) for place, row in enumerate(owed, 1) if place not in same)
-        return {(loan_id, place): _instalment_row(loan_id, place, row) for place, row in others}
+    def rows_of(loan: Loan) -> Rows:
+        others = ((place, row) for place, row in enumerate(loan.rows, 1) if place not in same)
+        return {
+            (loan_id, place): _instalment_row(loan_id, place, row, loan.aged_from(row))
+            for place, row in others
+        }
 
-    return rows_of(before), rows_of(after)
+    return rows_of(was) if was is not None else {}, rows_of(now)
 
 
-def _instalment_row(loan_id: str, place: int, row: Owed) -> dict[str, Any]:
+def _instalment_row(loan_id: str, place: int, row: Owed, aged_from: date) -> dict[str, Any]:
     return {
         "loan_id": loan_id,
         "number": place,
         "period_start": row.instalment.period.start,
         "due_date": row.instalment.due_date,
+        "aged_from": aged_from,
         "balance_after": row.instalment.balance_after,
         "principal": row.due[Part.PRINCIPAL],
         "interest": row.due[Part.INTEREST],
@@ -376,6 +382,8 @@ def _state_row(held: Held) -> dict[str, Any]:
         "changed_on": loan.business_date,
         "nonaccrual_since": loan.nonaccrual_since,
         "oldest_due": oldest[0].instalment.due_date if oldest else None,
+        "aged_from": loan.aged_from(oldest[0]) if oldest else None,
+        "paused_until": loan.pause.until if loan.pause else None,
         "next_due": current.instalment.due_date if current else None,
         "amount_due": loan.amount_due if loan.running else 0,
         "next_due_amount": current.owed if current else 0,

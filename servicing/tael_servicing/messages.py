@@ -96,7 +96,7 @@ def schedule(held: Loan) -> list[pb.Instalment]:
     if held.closure is None:
         for place in range(held.settled_count, held.due_count):
             owed = held.rows[place]
-            late = 0 if owed.settled else (held.business_date - owed.due_date).days
+            late = 0 if owed.settled else held.age(owed)
             rows[place].days_past_due = late
     return rows
 

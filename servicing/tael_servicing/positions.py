@@ -73,7 +73,7 @@ def positions(terms: Terms, loan: Loan) -> Iterator[Position]:
             (Part.PENALTY, owed.penalty_exact, owed.principal_unpaid * penalty),
             (Part.COMPOUND, owed.compound_exact, owed.interest_unpaid * compound),
         )
-        for part, exact, base in bases if owed.overdue else ():
+        for part, exact, base in bases if owed.overdue and not loan.paused else ():
             if base * numerator:
                 line = (exact, base * numerator, denominator, owed.due[part])
                 yield _line(terms, loan, part, place, line)

@@ -31,7 +31,7 @@ from tael_runtime.errors import InvalidArgument, NotFound
 from tael_servicing import books, growth, impairment_policies, loan_days
 from tael_servicing.arithmetic.impairment import ImpairmentPolicy
 from tael_servicing.books import BookDay
-from tael_servicing.loan_days import days_past_due
+from tael_servicing.loan_days import counted, days_past_due
 from tael_servicing.tables import (
     BALANCES,
     RUNNING,
@@ -166,10 +166,11 @@ def _rows(policy: ImpairmentPolicy, day: date, fact: Any, grew: Any) -> Select[A
     worst = case((fact.date >= day.replace(day=1), fact.worst_dpd), else_=0)
     by_class, by_stage = standing(policy, dpd, fact.state, fact)
     balances = _balances(fact, grew)
-    owes = and_(fact.oldest_due < day, fact.state.in_(RUNNING))
+    aged_to = counted(fact, day)
+    owes = and_(fact.aged_from < aged_to, fact.state.in_(RUNNING))
     whole = fact.principal_normal + fact.principal_overdue + fact.principal_impaired
     arrears = func.jsonb_path_query_array(
-        fact.unpaid, cast(PAST_DUE, JSONPATH), func.jsonb_build_object("day", str(day))
+        fact.unpaid, cast(PAST_DUE, JSONPATH), func.jsonb_build_object("day", aged_to)
     )
     return select(
         loans.c.book_id,
@@ -181,6 +182,7 @@ def _rows(policy: ImpairmentPolicy, day: date, fact: Any, grew: Any) -> Select[A
         fact.state,
         *(amount.label(name) for name, amount in balances.items()),
         dpd.label("dpd"),
+        aged_to.label("aged_to"),
         func.greatest(dpd, worst).label("worst_dpd"),
         by_class.label("risk_class"),
         by_stage.label("stage"),

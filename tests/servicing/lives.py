@@ -187,6 +187,7 @@ FIELDS: dict[type[LoanEvent], dict[str, st.SearchStrategy[Any]]] = {
     happened.Accelerated: {},
     happened.Impaired: {},
     happened.Restored: {},
+    happened.Paused: {"until": st.integers(0, 400).map(lambda days: START + timedelta(days=days))},
     happened.ImpairedInterest: {
         "rate": st.decimals(0, Decimal("0.03"), places=6),
         "deferred": st.sampled_from([0, 0, 5_000]),

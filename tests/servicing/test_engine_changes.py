@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -356,6 +356,45 @@ def test_penalty_that_joined_the_plan_stays_owed_when_the_plan_is_not_kept() -> 
     late = replay(terms, [born, plan], date(2026, 3, 16)).loan.arrears[0]
     night = rounded(late.principal_unpaid * 5, 10_000, Rounding.HALF_UP)
     assert late.unpaid(Part.PENALTY) == 788 + night
+
+
+def test_arrears_that_are_paused_grow_no_older_and_bear_nothing_until_the_pause_is_over() -> None:
+    """Five days past due on 02-20, and again on 04-01; what falls due meanwhile is of that day."""
+    pause = happened.Paused(date(2026, 2, 20), "01", date(2026, 4, 1))
+    began, penalty = loan_on(date(2026, 2, 20)), Part.PENALTY
+    for day, ages in (
+        (date(2026, 2, 20), [5]),
+        (date(2026, 3, 31), [5, 0]),
+        (date(2026, 4, 1), [5, 0]),
+        (date(2026, 4, 2), [6, 1]),
+    ):
+        loan = loan_on(day, pause)
+        assert [loan.age(row) for row in loan.arrears] == ages
+        grown = loan.arrears[0].unpaid(penalty) - began.arrears[0].unpaid(penalty)
+        assert grown in ([0], [39, 40])[ages[0] - 5], "a night bears 39.42"
+    off = HARD.nonaccrual_dpd + 1
+    slow = loan_on(date(2026, 4, 1) + timedelta(days=off - 5), pause)
+    assert (slow.days_past_due, slow.nonaccrual_since) == (off, slow.business_date)
+
+
+def test_a_pause_may_end_sooner_or_later_than_was_said_and_is_known_in_any_order() -> None:
+    until = date(2026, 5, 20)
+    first = happened.Paused(date(2026, 2, 20), "01", date(2026, 4, 1))
+    longer = happened.Paused(date(2026, 3, 1), "02", date(2026, 4, 11))
+    ended = happened.Paused(date(2026, 3, 21), "03", date(2026, 3, 21))
+    whole = loan_on(until).days_past_due
+    for pauses, days in (([first], 40), ([first, longer], 50), ([first, longer, ended], 29)):
+        known = loan_on(until, *pauses)
+        assert known.days_past_due == whole - days
+        walked = replay(HARD, [LENT], date(2026, 2, 15)).loan
+        while walked.business_date < until:
+            walked, _ = end_day(HARD, walked)
+            for pause in pauses:
+                if pause.value_date == walked.business_date:
+                    walked = happen(HARD, walked, pause).loan
+        assert walked == known
+        *others, last = reversed(pauses)
+        assert refolded(HARD, [LENT, *others], last, until).loan == known
 
 
 def test_a_loan_judged_impaired_stays_off_balance_whatever_is_paid_until_that_is_withdrawn() -> (

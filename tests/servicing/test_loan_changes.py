@@ -14,7 +14,13 @@ import pytest
 from servicing.bank import DUE_TOMORROW, START, Bank, decimal, every_ten_days
 
 from support import refusal, rid, violations
-from tael.servicing.v1 import loan_change_pb2, loan_pb2, product_pb2, repayment_pb2
+from tael.servicing.v1 import (
+    loan_change_pb2,
+    loan_pb2,
+    portfolio_pb2,
+    product_pb2,
+    repayment_pb2,
+)
 from tael_client.values import from_date, money, to_date
 
 INSTALMENT = 168_617
@@ -259,6 +265,36 @@ def test_a_loan_judged_bad_goes_off_balance_before_its_days(bank: Bank) -> None:
     assert loan.nonaccrual_since == from_date(bank.day)
     assert bank.owes(loan_id) == {"principal_impaired": 1_000_000, "offbalance_interest": 1_333}
     bank.end_day()
+    bank.assert_books_agree()
+
+
+def test_arrears_stand_still_while_they_are_paused(new_bank: Callable[..., Bank]) -> None:
+    """Three days past due before and after: on the loan, in lists, in the loan ledger, in ageing."""
+    bank = new_bank(**DUE_TOMORROW)
+    bank.fails("card-ill", times=60)
+    loan_id = bank.lend(card="card-ill", repay_day=16).loan_id
+    bank.end_days(date(2026, 1, 19))
+    penalty = bank.owes(loan_id)["penalty"]
+    with pytest.raises(grpc.RpcError) as too_long:
+        bank.change("PauseArrears", loan_id, until=from_date(date(2027, 2, 1)))
+    assert set(violations(too_long.value)) == {"until"}
+    loan = bank.change("PauseArrears", loan_id, until=from_date(date(2026, 1, 24)))
+    assert loan.dpd == 3
+    bank.end_days(date(2026, 1, 24))
+    assert bank.loan(loan_id).dpd == bank.schedule(loan_id)[0].days_past_due == 3
+    assert bank.owes(loan_id)["penalty"] == penalty
+    listed = loan_pb2.ListLoansRequest(book_id=bank.book, min_dpd=3, max_dpd=3)
+    assert [each.loan_id for each in bank.loans.ListLoans(listed).loans] == [loan_id]
+    bank.end_day()
+    assert bank.loan(loan_id).dpd == 4
+    assert bank.owes(loan_id)["penalty"] > penalty
+    for day, dpd in ((date(2026, 1, 21), 3), (date(2026, 1, 23), 3), (date(2026, 1, 24), 3)):
+        of_day = portfolio_pb2.LoanLedgerRequest(book_id=bank.book, date=from_date(day))
+        rows = [row for answer in bank.portfolio.LoanLedger(of_day) for row in answer.rows]
+        assert [(row.dpd, row.overdue_amount > 0) for row in rows] == [(dpd, True)]
+        ageing = portfolio_pb2.AgeingRequest(book_id=bank.book, date=from_date(day))
+        late = [row for row in bank.portfolio.Ageing(ageing).rows if row.loans]
+        assert [(row.loans, row.instalments) for row in late] == [(1, 1)]
     bank.assert_books_agree()
 
 

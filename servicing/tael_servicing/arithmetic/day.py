@@ -32,11 +32,11 @@ def transfer_overdue(terms: Terms, loan: Loan, journal: Journal) -> None:
     date, on what is unpaid now. Off balance the principal already stands at impaired, so that
     nothing is posted.
     """
-    if loan.settled_count == loan.due_count or not loan.running:
+    if loan.settled_count == loan.due_count or not loan.running or loan.paused:
         return
     principal = fees = penalty = 0
     for row in loan.arrears:
-        nights = (loan.business_date - row.due_date).days
+        nights = loan.age(row)
         if row.overdue or row.settled or nights < terms.grace_days:
             continue
         row.overdue = True
@@ -101,8 +101,8 @@ def charges_compound(terms: Terms, loan: Loan) -> bool:
 def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
     """Interest, penalty and compound of the nights from the business date on (INTEREST_ACCRUED).
 
-    More than one night at a time only while nothing falls due and no grace ends among them; the
-    amounts are then those nights' sum, worth the last of them.
+    More than one night at a time only while nothing falls due, no grace and no pause ends among them;
+    the amounts are then those nights' sum, worth the last of them.
     """
     until = loan.business_date + timedelta(days=nights)
     if not loan.running:
@@ -111,7 +111,7 @@ def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
     before = current_accrual(terms, loan)
     penalty = compound = 0
     penalised, compounds = charges_penalty(terms), charges_compound(terms, loan)
-    if penalised or compounds:
+    if (penalised or compounds) and not loan.paused:
         for row in loan.arrears:
             if row.overdue:
                 grown = _grow(terms, loan, row, nights, penalised, compounds)
@@ -162,6 +162,8 @@ def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
     """
     if not loan.running:
         return
+    if not loan.paused:
+        end_pause(loan)
     fell_due = fall_due(loan, journal)
     apply_overpayment(terms, loan, journal)
     if fell_due and bearing_also(terms, loan) and loan.current is not None:
@@ -175,6 +177,16 @@ def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
         _cure(terms, loan, journal, fell_due=fell_due)
 
 
+def end_pause(loan: Loan) -> None:
+    """What is due grows older again from the business date on, if it did not before."""
+    if loan.pause is None:
+        return
+    over = loan.pause._replace(until=min(loan.pause.until, loan.business_date))
+    for row in loan.arrears:
+        row.paused += over.days(row.due_date)
+    loan.pause = None
+
+
 def stirs(terms: Terms, loan: Loan) -> bool:
     """Whether `open_day` may change the loan; on most days it does not."""
     if not loan.running:
@@ -183,6 +195,8 @@ def stirs(terms: Terms, loan: Loan) -> bool:
     if current is not None and current.due_date <= loan.business_date:
         return True
     if loan.overpayment and loan.anything_due:
+        return True
+    if loan.pause is not None and not loan.paused:
         return True
     if loan.nonaccrual_since is None:
         return loan.days_past_due > terms.nonaccrual_dpd

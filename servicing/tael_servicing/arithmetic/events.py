@@ -178,10 +178,21 @@ class Restored(LoanEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Paused(LoanEvent):
+    """From the night of the value date on, arrears grow no older and bear no charge. While that is so,
+    another one says anew until when.
+    """
+
+    rank = 16
+    until: date
+    """The first day that counts again; the value date ends a pause."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImpairedInterest(LoanEvent):
     """A month's interest of an impaired loan by the effective rate, under STAGE3_NET."""
 
-    rank = 16
+    rank = 17
     rate: Decimal
     """Of the month."""
     deferred: int = 0
@@ -192,7 +203,7 @@ class ImpairedInterest(LoanEvent):
 class AllowanceAdjusted(LoanEvent):
     """The loss allowance is set to these stages."""
 
-    rank = 17
+    rank = 18
     allowance: Allowance
 
 
@@ -200,14 +211,14 @@ class AllowanceAdjusted(LoanEvent):
 class WrittenOff(LoanEvent):
     """The loan leaves the books; its claim stays."""
 
-    rank = 18
+    rank = 19
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered(LoanEvent):
     """Money after the write-off: principal first, then interest."""
 
-    rank = 19
+    rank = 20
     amount: int
 
 
@@ -215,7 +226,7 @@ class Recovered(LoanEvent):
 class Sold(LoanEvent):
     """The loan is sold."""
 
-    rank = 20
+    rank = 21
     price: int
 
 
@@ -223,7 +234,7 @@ class Sold(LoanEvent):
 class AssetTaken(LoanEvent):
     """An asset at fair value is taken for the debt."""
 
-    rank = 21
+    rank = 22
     fair_value: int
     settles: bool
     """For all of the debt; else for principal of its value."""
@@ -233,7 +244,7 @@ class AssetTaken(LoanEvent):
 class Parked(LoanEvent):
     """Money under way while the loan was repaid or written off: held for the customer."""
 
-    rank = 22
+    rank = 23
     amount: int
 
 
@@ -241,7 +252,7 @@ class Parked(LoanEvent):
 class OverpaymentRefunded(LoanEvent):
     """What was held goes back to the customer."""
 
-    rank = 23
+    rank = 24
     amount: int
     funds: str = "funds_transfer"
     """Where it goes: funds_transfer or funds_deposit."""
@@ -253,7 +264,7 @@ class OverpaymentRefunded(LoanEvent):
 class Reversed(LoanEvent):
     """An earlier event did not happen: the fold leaves it out."""
 
-    rank = 24
+    rank = 25
     target: str
     """Its event id."""
 

@@ -23,7 +23,7 @@ from tael_servicing.arithmetic import (
 )
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Purchased, order, standing
-from tael_servicing.arithmetic.loan import DAY, Closure, Loan
+from tael_servicing.arithmetic.loan import DAY, Closure, Loan, Pause
 from tael_servicing.arithmetic.postings import Journal, Step
 from tael_servicing.arithmetic.terms import Excess, FeeAt, NonAccrual, Part, Terms
 
@@ -122,7 +122,7 @@ def opens_on(terms: Terms, loan: Loan) -> date | None:
         return None
     until = _next_opening(terms, loan)
     if loan.settled_count < loan.due_count and loan.days_past_due <= 0:
-        return min(until, loan.rows[loan.settled_count].due_date + DAY)
+        return min(until, loan.aged_from(loan.rows[loan.settled_count]) + DAY)
     return None if until == date.max else until
 
 
@@ -133,10 +133,12 @@ def _next_opening(terms: Terms, loan: Loan) -> date:
         # Money held pays what is due, arrears that are paid end non-accrual, what falls due late is
         # past the limit: at the next opening.
         return today + DAY
+    if loan.pause is not None:
+        until = loan.pause.until
     if loan.current is not None:
-        until = loan.current.due_date
+        until = min(until, loan.current.due_date)
     if loan.settled_count < loan.due_count and loan.nonaccrual_since is None:
-        oldest = loan.rows[loan.settled_count].due_date
+        oldest = loan.aged_from(loan.rows[loan.settled_count])
         until = min(until, oldest + timedelta(days=terms.nonaccrual_dpd + 1))
     return until
 
@@ -148,7 +150,7 @@ def _next_break(terms: Terms, loan: Loan, to: date) -> date:
     today, until = loan.business_date, min(to, _next_opening(terms, loan))
     grace = timedelta(days=terms.grace_days)
     for row in loan.arrears:
-        end = row.due_date + grace
+        end = loan.aged_from(row) + grace
         if not row.overdue and today < end < until:
             until = end
     return until
@@ -248,6 +250,15 @@ def _restored(_terms: Terms, loan: Loan, _journal: Journal, _event: LoanEvent) -
     loan.judged = False
 
 
+def _paused(_terms: Terms, loan: Loan, _journal: Journal, event: happened.Paused) -> None:
+    """One that runs goes on until another day, or ends."""
+    begins = loan.pause.begins if loan.pause and loan.paused else loan.business_date
+    if not loan.paused or event.until <= loan.business_date:
+        day.end_pause(loan)
+    if event.until > loan.business_date:
+        loan.pause = Pause(begins, event.until)
+
+
 HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
     happened.Disbursed: lambda t, loan, j, e: changing.add_tranche(t, loan, j, e.principal),
     happened.Repriced: lambda t, loan, j, e: changing.reprice(t, loan, j, e.annual_rate, e.keep),
@@ -267,6 +278,7 @@ HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
     happened.Accelerated: _accelerated,
     happened.Impaired: _impaired,
     happened.Restored: _restored,
+    happened.Paused: _paused,
     happened.ImpairedInterest: _impaired_interest,
     happened.AllowanceAdjusted: lambda _t, loan, j, e: leaving.adjust_allowance(
         loan, j, e.allowance

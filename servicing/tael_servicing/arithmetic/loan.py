@@ -77,6 +77,8 @@ class Owed:
     row, whatever the schedule keeps fixed."""
     closed: bool = False
     """Paid whole before its due date: what its period bears after that is asked with a later row."""
+    paused: int = 0
+    """Days of pauses that are over, by which it is no older."""
 
     @classmethod
     def of(cls, instalment: Instalment) -> Owed:
@@ -165,6 +167,18 @@ class Claim(NamedTuple):
     interest: int = 0
 
 
+class Pause(NamedTuple):
+    """Nights by which arrears grow no older, and for which they bear no charge."""
+
+    begins: date
+    until: date
+    """The first day that counts again."""
+
+    def days(self, due_date: date) -> int:
+        """By how many what falls due on a date is no older."""
+        return max((self.until - max(self.begins, due_date)).days, 0)
+
+
 class EventOrder(NamedTuple):
     """Where an event stands in the fold: by value date, rank of its kind, id given at creation."""
 
@@ -224,6 +238,8 @@ class Loan:
     overpayment: int = 0
     restructured: date | None = None
     """When it was last rescheduled."""
+    pause: Pause | None = None
+    """The one that runs."""
     last_event: EventOrder = NO_EVENT
     """The place in the fold of the last event that happened."""
     vat: Vat | None = None
@@ -302,14 +318,33 @@ class Loan:
         return self.legal_costs + sum(row.owed for row in self.arrears)
 
     @property
+    def paused(self) -> bool:
+        """Arrears grow no older tonight."""
+        return self.pause is not None and self.business_date < self.pause.until
+
+    def aged_from(self, row: Owed) -> date:
+        """The day from which the age of a due row counts, once no pause runs: its due date, but for
+        pauses.
+        """
+        running = self.pause.days(row.due_date) if self.pause else 0
+        return row.due_date + (row.paused + running) * DAY
+
+    def age(self, row: Owed) -> int:
+        """Days since a due row fell due, but for pauses."""
+        today = self.business_date
+        counted = max(today, self.pause.until) if self.pause else today
+        return (counted - self.aged_from(row)).days
+
+    @property
     def days_past_due(self) -> int:
-        """Business date less the due date of the oldest unpaid instalment; 0 on the due date.
+        """Business date less the due date of the oldest unpaid instalment, but for pauses; 0 on the
+        due date.
 
         It goes on after the write-off: the claim is as old as its oldest instalment.
         """
         if self.settled_count >= self.due_count or self.closure is not None:
             return 0
-        return (self.business_date - self.rows[self.settled_count].due_date).days
+        return self.age(self.rows[self.settled_count])
 
     @property
     def status(self) -> Status:

@@ -52,7 +52,7 @@ class Tell(LoanStep):
             if row.dpd > 0:
                 overdue.append(standing)
             days_before = -row.dpd if row.dpd > 0 else row.days_before
-            if -days_before in REMIND_AFTER or days_before in REMIND_BEFORE:
+            if (-days_before in REMIND_AFTER and not row.paused) or days_before in REMIND_BEFORE:
                 reminder = pb.RemindersDue.Reminder(loan=standing, days_before=days_before)
                 reminders.append(reminder)
         book = books.get(transaction, closing.book_id)
@@ -77,6 +77,7 @@ def _standings(
             (loan_state.c.amount_due + case((past_due, charges), else_=0)).label("amount_due"),
             snapshots.principal_of(loan_balance).label("principal"),
             loan_state.c.next_due_amount,
+            func.coalesce(loan_state.c.paused_until > closing.next_day, False).label("paused"),
         )
         .join_from(loan_state, loan, loan.c.loan_id == loan_state.c.loan_id)
         .join(loan_balance, loan_balance.c.loan_id == loan_state.c.loan_id)

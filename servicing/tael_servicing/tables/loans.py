@@ -114,6 +114,8 @@ loan_state = Table(
     Column("changed_on", Date, nullable=False, comment="or its class, judged on the loan as it is"),
     Column("nonaccrual_since", Date),
     Column("oldest_due", Date, comment="due date of the oldest unpaid due instalment"),
+    Column("aged_from", Date, comment="from when its age counts: its due date, but for pauses"),
+    Column("paused_until", Date, comment="arrears grow no older before it"),
     Column("next_due", Date, comment="due date of the instalment whose period runs"),
     Column(
         "amount_due", BigInteger, nullable=False, comment="due and unpaid when written: lines grow"
@@ -192,6 +194,7 @@ instalment = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("period_start", Date, nullable=False),
     Column("due_date", Date, nullable=False),
+    Column("aged_from", Date, nullable=False, comment="but for pauses, its due date"),
     *amounts("principal", "interest", "fee", "balance_after"),
     *amounts("principal_paid", "interest_paid", "fee_paid"),
     Column("overdue", Boolean, nullable=False),

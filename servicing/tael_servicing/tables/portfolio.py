@@ -89,8 +89,9 @@ loan_day = Table(
     Column(
         "written_on", Date, nullable=False, comment="when the balances stood: lines run from it"
     ),
-    Column("oldest_due", Date),
-    Column("unpaid", JSONB, comment="[due date, principal, interest] of due rows, oldest first"),
+    Column("aged_from", Date, comment="of the oldest unpaid instalment"),
+    Column("paused_until", Date, comment="arrears grow no older before it"),
+    Column("unpaid", JSONB, comment="[aged from, principal, interest] of due rows, oldest first"),
     Column("worst_dpd", Integer, nullable=False, comment="of the month up to the date"),
     Column("risk_class", Integer, comment="as remembered; empty: days past due decide"),
     Column("stage", Integer, comment="as remembered"),
