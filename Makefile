@@ -33,7 +33,7 @@ simulate: $(STAMP)
 torture: $(STAMP)
 	PYTHONPATH=tests $(PY) -m journeys.torture --seed $(SEED) --rounds $(ROUNDS)
 
-BENCHES := ledger_online ledger_bulk ledger_columns ledger_reads ledger_prove ledger_growth servicing_engine servicing_repay eod eod_online
+BENCHES := ledger_online ledger_bulk ledger_columns ledger_reads ledger_prove ledger_growth servicing_engine servicing_repay servicing_age eod eod_online
 bench: $(STAMP)
 	@for each in $(BENCHES); do $(PY) -m bench.$$each; done
 
