@@ -25,9 +25,14 @@ FOLDER = "TAEL_TEST_FOLDER"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The first process makes the folder; xdist's workers inherit its name."""
+    """The first process makes the folder; xdist's workers inherit its name.
+
+    Services that are killed are started again and again: they are compiled once, whatever the
+    machine's way is.
+    """
     if not hasattr(config, "workerinput"):
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="tael-test-")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
