@@ -73,6 +73,7 @@ class Runtime:
     database: Database
     clock: Clock
     cipher: Cipher
+    authorizer: Authorizer
     _connections: dict[str, Connection] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -114,7 +115,8 @@ class RunningService:
         settings.check_exposure(own.listen)
         database = open_database(settings, service.name, service.package, service.metadata)
         clock: Clock = FileClock(settings.clock) if settings.clock else SystemClock()
-        self.runtime = Runtime(settings, database, clock, database.cipher)
+        authorizer = Authorizer(settings.policy_file)
+        self.runtime = Runtime(settings, database, clock, database.cipher, authorizer)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         with ExitStack() as ends:
@@ -135,7 +137,7 @@ class RunningService:
         ends.callback(audit.close)
         pipeline = Pipeline(
             Authenticator(settings),
-            Authorizer(settings.policy_file),
+            self.runtime.authorizer,
             metrics,
             audit,
             Faults(name),

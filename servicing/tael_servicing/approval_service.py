@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -14,7 +15,7 @@ from tael.servicing.v1 import approval_pb2 as pb
 from tael.servicing.v1 import approval_pb2_grpc
 from tael_client import context as call_context
 from tael_runtime import idempotency
-from tael_runtime.auth import Authorizer, Principal
+from tael_runtime.auth import Principal
 from tael_runtime.clock import Clock
 from tael_runtime.faces import Handler
 from tael_runtime.four_eyes import check_named
@@ -26,6 +27,8 @@ from tael_servicing import operations, proposals
 from tael_servicing.operations import Operation, Operations
 from tael_servicing.proposals import Proposal
 
+EndedT = TypeVar("EndedT", pb.DeclineResponse, pb.WithdrawResponse)
+
 VALID_DAYS = 7
 
 
@@ -36,7 +39,7 @@ class Approvals(approval_pb2_grpc.ApprovalServiceServicer):
         """handlers: of every rpc of the service."""
         self._db = runtime.database
         self._clock: Clock = runtime.clock
-        self._authorizer = Authorizer(runtime.settings.policy_file)
+        self._authorizer = runtime.authorizer
         self._operations = Operations(handlers)
 
     def Propose(
@@ -96,27 +99,13 @@ class Approvals(approval_pb2_grpc.ApprovalServiceServicer):
         self, request: pb.DeclineRequest, context: grpc.ServicerContext
     ) -> pb.DeclineResponse:
         """The second person's word against it."""
-
-        def work(transaction: Connection) -> pb.DeclineResponse:
-            found = proposals.lock(transaction, request.proposal_id)
-            ended = found.declined(current_caller(), self._clock.now(), request.reason)
-            proposals.save(transaction, ended)
-            return pb.DeclineResponse(proposal=self._told(ended))
-
-        return idempotency.once(self._db, "Decline", request, pb.DeclineResponse, work, seal=True)
+        return self._end("Decline", request, pb.DeclineResponse, Proposal.declined)
 
     def Withdraw(
         self, request: pb.WithdrawRequest, context: grpc.ServicerContext
     ) -> pb.WithdrawResponse:
         """The maker takes it back."""
-
-        def work(transaction: Connection) -> pb.WithdrawResponse:
-            found = proposals.lock(transaction, request.proposal_id)
-            ended = found.withdrawn(current_caller(), self._clock.now(), request.reason)
-            proposals.save(transaction, ended)
-            return pb.WithdrawResponse(proposal=self._told(ended))
-
-        return idempotency.once(self._db, "Withdraw", request, pb.WithdrawResponse, work, seal=True)
+        return self._end("Withdraw", request, pb.WithdrawResponse, Proposal.withdrawn)
 
     def GetProposal(
         self, request: pb.GetProposalRequest, context: grpc.ServicerContext
@@ -136,6 +125,23 @@ class Approvals(approval_pb2_grpc.ApprovalServiceServicer):
             proposals=[self._told(each) for each in found[:size]],
             next_page_token=token(found[size - 1].proposal_id) if len(found) > size else "",
         )
+
+    def _end(
+        self,
+        rpc: str,
+        request: pb.DeclineRequest | pb.WithdrawRequest,
+        response_type: type[EndedT],
+        ending: Callable[[Proposal, str, datetime, str], Proposal],
+    ) -> EndedT:
+        """A proposal that is not carried out."""
+
+        def work(transaction: Connection) -> EndedT:
+            found = proposals.lock(transaction, request.proposal_id)
+            ended = ending(found, current_caller(), self._clock.now(), request.reason)
+            proposals.save(transaction, ended)
+            return response_type(proposal=self._told(ended))
+
+        return idempotency.once(self._db, rpc, request, response_type, work, seal=True)
 
     def _get(self, proposal_id: str) -> Proposal:
         with self._db.read() as connection:
