@@ -132,9 +132,11 @@ class EndOfDay(end_of_day_pb2_grpc.EndOfDayServiceServicer):
         path = loan_ledger_file.path_of(self._desk.reports, request.book_id, day)
         with self._db.read() as connection:
             day_reports.kept(connection, request.book_id, day)
-            ledger = snapshots.ledger_of(connection, request.book_id, day)
-            for chunk in loan_ledger_file.read(connection, ledger, path):
-                yield pb.DownloadLoanLedgerResponse(chunk=chunk)
+            if not path.exists():
+                ledger = snapshots.ledger_of(connection, request.book_id, day)
+                loan_ledger_file.write(connection, ledger, path)
+        for chunk in loan_ledger_file.read(path):
+            yield pb.DownloadLoanLedgerResponse(chunk=chunk)
 
     def _know(self, book_id: str) -> None:
         """A book that is new here is the ledger's. Passes on the ledger's NOT_FOUND."""

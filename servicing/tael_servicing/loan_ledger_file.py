@@ -87,10 +87,8 @@ def write(connection: Connection, ledger: Ledger, path: Path) -> Written:
     return written
 
 
-def read(connection: Connection, ledger: Ledger, path: Path) -> Iterator[bytes]:
+def read(path: Path) -> Iterator[bytes]:
     """The file in chunks."""
-    if not path.exists():
-        write(connection, ledger, path)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             yield chunk
