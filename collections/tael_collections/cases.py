@@ -5,7 +5,7 @@ Locks are taken in one order everywhere: the pool by those who change many cases
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -90,9 +90,19 @@ def lock_open(transaction: Connection, case_id: str) -> DebtCase:
 
 def lock_debtor(transaction: Connection, customer_id: str) -> None:
     """Locks a debtor's row, making it where there is none."""
-    transaction.execute(upsert(debtor).values(customer_id=customer_id).on_conflict_do_nothing())
+    lock_debtors(transaction, [customer_id])
+
+
+def lock_debtors(transaction: Connection, customer_ids: Iterable[str]) -> None:
+    """Locks debtors' rows, in one order, making those that are not there."""
+    ids = sorted(set(customer_ids))
+    rows = [{"customer_id": each} for each in ids]
+    transaction.execute(upsert(debtor).values(rows).on_conflict_do_nothing())
     transaction.execute(
-        select(debtor.c.customer_id).where(debtor.c.customer_id == customer_id).with_for_update()
+        select(debtor.c.customer_id)
+        .where(debtor.c.customer_id.in_(ids))
+        .order_by(debtor.c.customer_id)
+        .with_for_update()
     )
 
 

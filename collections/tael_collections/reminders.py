@@ -39,10 +39,10 @@ def queue(
     transaction: Connection, event_id: str, told: event_pb2.RemindersDue, today: date
 ) -> None:
     """Puts reminders in the queue: good until the due date, or a day once that has passed."""
+    cases.lock_debtors(transaction, (due.loan.customer_id for due in told.reminders))
     rows = []
     for due in told.reminders:
         loan, due_date = due.loan, today + timedelta(days=due.days_before)
-        cases.lock_debtor(transaction, loan.customer_id)
         rows.append(
             {
                 "reminder_id": f"{event_id}:{loan.loan_id}",
