@@ -217,18 +217,16 @@ def pay_instalments(terms: Terms, loan: Loan, amount: int) -> tuple[int, int]:
     what was due before (a re-ageing).
     """
     to_date = loan.deferred + earned(terms, loan) - loan.interest_ahead
-    ahead, left = (
-        [row for row in loan.rows[loan.due_count :] if not row.closed],
-        loan.undue_principal,
-    )
+    ahead = [row for row in loan.rows[loan.due_count :] if not row.closed]
+    left = loan.undue_principal
     paid = dict.fromkeys(Part, 0)
     for row in ahead:
         if not left or row.carried:
             break
-        whole = row.principal_unpaid + row.interest_unpaid - to_date
+        last = row is ahead[-1]
         asks = {
             Part.INTEREST: to_date,
-            Part.PRINCIPAL: left if row is ahead[-1] else min(whole, left),
+            Part.PRINCIPAL: principal_of_whole(row, to_date, left, last=last),
         }
         for part in terms.repay_order:
             here = min(amount, asks.get(part, 0))
@@ -240,6 +238,14 @@ def pay_instalments(terms: Terms, loan: Loan, amount: int) -> tuple[int, int]:
             break
         row.closed, left, to_date = True, loan.undue_principal, 0
     return paid[Part.PRINCIPAL], paid[Part.INTEREST]
+
+
+def principal_of_whole(row: Owed, to_date: int, left: int, *, last: bool) -> int:
+    """Principal that an instalment asks where it is paid whole in advance: what interest to date leaves
+    of it, all that is `left` in the last.
+    """
+    whole = row.principal_unpaid + row.interest_unpaid - to_date
+    return left if last else min(whole, left)
 
 
 def _to_the_running(loan: Loan, ahead: Sequence[Owed], principal: int) -> None:

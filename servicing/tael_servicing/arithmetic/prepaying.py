@@ -8,7 +8,13 @@ from datetime import date
 from tael_servicing.arithmetic.balances import by_account
 from tael_servicing.arithmetic.dates import Period, months_after
 from tael_servicing.arithmetic.loan import Closure, Loan, Owed, current_accrual
-from tael_servicing.arithmetic.paying import close_if_repaid, pay_ahead, pay_arrears, post_money
+from tael_servicing.arithmetic.paying import (
+    close_if_repaid,
+    pay_ahead,
+    pay_arrears,
+    post_money,
+    principal_of_whole,
+)
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import earned, earned_on, replan
 from tael_servicing.arithmetic.rounding import ratio_of, share
@@ -200,12 +206,11 @@ def _paid_whole(loan: Loan, current: Owed, quote: Payoff) -> None:
     ahead = loan.rows[loan.due_count :]
     early = sum(row.paid[Part.PRINCIPAL] for row in ahead)
     for index, old in enumerate(ahead):
-        here = 0 if old.closed else left
-        if not old.closed and old is not ahead[-1]:
-            here = min(old.principal_unpaid + old.interest_unpaid - interest, left)
-        asks, bears = old.paid[Part.PRINCIPAL] + here, old.paid[Part.INTEREST]
+        here, bears = 0, old.paid[Part.INTEREST]
         if not old.closed:
+            here = principal_of_whole(old, interest, left, last=old is ahead[-1])
             bears, interest = bears + interest, 0
+        asks = old.paid[Part.PRINCIPAL] + here
         left, early = left - here, early - old.paid[Part.PRINCIPAL]
         row = Owed.of(
             old.instalment._replace(

@@ -216,14 +216,11 @@ def balloon(terms: Terms, lent: int) -> int:
 
 def _rows(task: _Task, share_: int | None) -> Schedule:
     """The rows for a share, or for the one that is found; the last takes the balance that is left."""
-    terms, annual_rate, balance, over, running, early, closed, lent, held, _ = task
+    terms, annual_rate, balance, lent = task.terms, task.annual_rate, task.balance, task.lent
+    over, running, early, closed = task.over, task.running, task.early, task.closed
     rows: list[Instalment] = []
-    flat, last, ahead, on_top = (
-        terms.method is Method.FLAT,
-        over[-1],
-        sum(early),
-        balloon(terms, lent),
-    )
+    flat, last = terms.method is Method.FLAT, over[-1]
+    ahead, on_top = sum(early), balloon(terms, lent)
     by_name = nominal(terms, annual_rate) if terms.by_name else None
     exact: Ratio = (0, 1)
     carried = running.carried if running else 0
@@ -245,8 +242,8 @@ def _rows(task: _Task, share_: int | None) -> Schedule:
         if index < len(closed):
             part, interest, principal = 0, closed[index], 0
         else:
-            if held is not None and index == len(closed):
-                part = held
+            if task.held is not None and index == len(closed):
+                part = task.held
             else:
                 if share_ is None:
                     share_ = _share(task, balance + ahead + paid, index, on_top)
