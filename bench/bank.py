@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 
 from google.type import decimal_pb2
 
@@ -12,7 +12,7 @@ from bench.house import BOOK, FIRST_DAY, Ledger, Server, Store
 from bench.postings import request_id
 from tael.servicing.v1.credit_line_pb2 import GrantCreditLineRequest
 from tael.servicing.v1.credit_line_pb2_grpc import CreditLineServiceStub
-from tael.servicing.v1.end_of_day_pb2 import RUN_STATE_DONE, RunEndOfDayRequest
+from tael.servicing.v1.end_of_day_pb2 import RUN_STATE_DONE, EndOfDayRun, RunEndOfDayRequest
 from tael.servicing.v1.end_of_day_pb2_grpc import EndOfDayServiceStub
 from tael.servicing.v1.loan_pb2 import DisburseLoanRequest
 from tael.servicing.v1.loan_pb2_grpc import LoanServiceStub
@@ -93,8 +93,18 @@ class Bank:
 
     def end_day(self) -> None:
         """Ends the business date; raises RuntimeError where it does not close."""
-        request = RunEndOfDayRequest(book_id=BOOK, business_date=from_date(self.day))
-        *_, last = self.server.connection.stub(EndOfDayServiceStub).RunEndOfDay(request)
-        if last.run.state != RUN_STATE_DONE:
-            raise RuntimeError(f"{self.day} does not close: {last.run.error}")
+        end_day(self.server, self.day)
         self.day += timedelta(days=1)
+
+
+def end_day(servicing: Server, day: date) -> None:
+    """Ends a day of the ledger's book. Raises RuntimeError where it does not close."""
+    request = RunEndOfDayRequest(book_id=BOOK, business_date=from_date(day))
+    *_, last = servicing.connection.stub(EndOfDayServiceStub).RunEndOfDay(request)
+    check(last.run)
+
+
+def check(run: EndOfDayRun) -> None:
+    """Raises RuntimeError where the day does not close."""
+    if run.state != RUN_STATE_DONE:
+        raise RuntimeError(f"the day does not close: {run.error}")

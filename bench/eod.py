@@ -23,12 +23,13 @@ import typer
 from rich.table import Table
 
 from bench import building, opening, portfolio
+from bench.bank import check
 from bench.building import Site
 from bench.eod_floor import Floor
 from bench.house import BOOK, Ledger, Server, Store
 from bench.processes import Process
 from bench.report import Figure, console, rate, say, show
-from tael.servicing.v1.end_of_day_pb2 import RUN_STATE_DONE, EndOfDayRun, RunEndOfDayRequest
+from tael.servicing.v1.end_of_day_pb2 import RUN_STATE_DONE, RunEndOfDayRequest
 from tael.servicing.v1.end_of_day_pb2_grpc import EndOfDayServiceStub
 from tael.servicing.v1.product_pb2_grpc import ProductServiceStub
 from tael_client.values import from_date
@@ -201,12 +202,6 @@ def _await_delivery(connection: Any) -> None:
         while cursor.fetchone():
             time.sleep(0.02)
             cursor.execute(waiting)
-
-
-def check(run: EndOfDayRun) -> None:
-    """Raises RuntimeError where the day does not close."""
-    if run.state != RUN_STATE_DONE:
-        raise RuntimeError(f"the day does not close: {run.error}")
 
 
 def _cpu(house: House) -> dict[str, float]:

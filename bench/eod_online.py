@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,23 +19,16 @@ from typing import Annotated
 import typer
 
 from bench import portfolio
-from bench.eod import DATES, KEPT, Day, House, check, copied, template
-from bench.house import BOOK, Store
+from bench.bank import end_day
+from bench.eod import DATES, KEPT, Day, House, copied, template
+from bench.house import BOOK, Store, timed
 from bench.load import Requests, Rpc, Run, run
-from bench.postings import ADJUSTMENT, POST_ENTRIES
+from bench.postings import POST_ENTRIES, entry
 from bench.report import Figure, milliseconds, rate, show
 from bench.servicing_repay import REPAY, repay_bodies
-from tael.ledger.v1.ledger_pb2 import (
-    SIDE_CREDIT,
-    SIDE_DEBIT,
-    NewEntry,
-    PostEntriesRequest,
-    PostingLine,
-)
-from tael.servicing.v1.end_of_day_pb2 import RunEndOfDayRequest
-from tael.servicing.v1.end_of_day_pb2_grpc import EndOfDayServiceStub
+from tael.ledger.v1.ledger_pb2 import PostEntriesRequest
 from tael.servicing.v1.loan_pb2 import QuoteScheduleRequest, QuoteScheduleResponse
-from tael_client.values import from_date, money
+from tael_client.values import money
 
 QUOTE = Rpc("/tael.servicing.v1.LoanService/QuoteSchedule", QuoteScheduleResponse, lambda _: 0)
 TARGET_P99 = 1.0
@@ -96,32 +88,11 @@ def deposits(day: date) -> list[PostEntriesRequest]:
         PostEntriesRequest(
             book_id=BOOK,
             entries=[
-                NewEntry(
-                    event=ADJUSTMENT,
-                    value_date=from_date(day),
-                    source=f"bench/deposit/{number}",
-                    lines=[
-                        PostingLine(account_number="1002", side=SIDE_DEBIT, amount=100),
-                        PostingLine(
-                            account_number=f"2011.01:CUSTOMER:W{number}",
-                            side=SIDE_CREDIT,
-                            amount=100,
-                        ),
-                    ],
-                )
+                entry("1002", f"2011.01:CUSTOMER:W{number}", 100, day, f"bench/deposit/{number}")
             ],
         )
         for number in range(1000)
     ]
-
-
-def ended(house: House, day: date) -> float:
-    """Ends a day; seconds. Raises RuntimeError where it does not close."""
-    begun = time.perf_counter()
-    request = RunEndOfDayRequest(book_id=BOOK, business_date=from_date(day))
-    *_, last = house.servicing.connection.stub(EndOfDayServiceStub).RunEndOfDay(request)
-    check(last.run)
-    return time.perf_counter() - begun
 
 
 def beside(house: House, day: date, online: list[Callers]) -> tuple[float, list[Run]]:
@@ -130,7 +101,7 @@ def beside(house: House, day: date, online: list[Callers]) -> tuple[float, list[
     with ThreadPoolExecutor(len(online)) as threads:
         under_way = [threads.submit(each.call, lambda: not over.is_set()) for each in online]
         try:
-            seconds = ended(house, day)
+            seconds = timed(lambda: end_day(house.servicing, day))
         finally:
             over.set()
         return seconds, [each.result() for each in under_way]

@@ -67,22 +67,33 @@ def receivable_of(loan: int) -> str:
     return f"{RECEIVABLE}:LOAN:{loan_id(loan)}"
 
 
-def entry(loan: int, amount: int, value_date: date, hot_account: str = INCOME) -> NewEntry:
-    """Interest of a loan: a debit to its receivable, a credit to the account that all share."""
+def entry(debit: str, credit: str, amount: int, value_date: date, source: str) -> NewEntry:
+    """From one account to another."""
     return NewEntry(
         event=ADJUSTMENT,
         value_date=from_date(value_date),
-        source=f"bench/loan/{loan_id(loan)}",
+        source=source,
         lines=[
-            PostingLine(account_number=receivable_of(loan), side=SIDE_DEBIT, amount=amount),
-            PostingLine(account_number=hot_account, side=SIDE_CREDIT, amount=amount),
+            PostingLine(account_number=debit, side=SIDE_DEBIT, amount=amount),
+            PostingLine(account_number=credit, side=SIDE_CREDIT, amount=amount),
         ],
     )
 
 
 def entries_request(loans: Sequence[int], value_date: date, identity: str = "") -> Any:
-    """PostEntries of one entry a loan; without an identity it is a body for `load.Requests`."""
-    entries = [entry(loan, 100 + loan % 900, value_date) for loan in loans]
+    """PostEntries of one entry a loan, its interest, into the account that all share; without an
+    identity it is a body for `load.Requests`.
+    """
+    entries = [
+        entry(
+            receivable_of(loan),
+            INCOME,
+            100 + loan % 900,
+            value_date,
+            f"bench/loan/{loan_id(loan)}",
+        )
+        for loan in loans
+    ]
     return PostEntriesRequest(request_id=identity, book_id=BOOK, entries=entries)
 
 
