@@ -27,7 +27,11 @@ def check_amounts(field: str, amounts: Integers, count: int, whose: str) -> None
 
 def check_texts(field: str, texts: Sequence[str], pattern: str) -> None:
     """Raises InvalidArgument where one does not match."""
-    # One match for all; the one that fails is looked for only then.
-    if not re.fullmatch(rf"{pattern}(?:\n{pattern})*", "\n".join(texts)):
-        wrong = next(one for one in texts if not re.fullmatch(pattern, one))
-        raise InvalidArgument(field, f"{wrong!r} does not match {pattern}")
+    # One match for all, each on a line of its own; the one that fails is looked for only then.
+    joined = "\n".join(texts)
+    own_lines = joined.count("\n") == len(texts) - 1
+    if own_lines and re.fullmatch(rf"{pattern}(?:\n{pattern})*", joined):
+        return
+    for place, one in enumerate(texts):
+        if not re.fullmatch(pattern, one):
+            raise InvalidArgument(f"{field}[{place}]", f"{one!r} does not match {pattern}")

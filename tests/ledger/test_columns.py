@@ -92,7 +92,7 @@ def test_columns_with_a_fault_book_nothing_and_name_it(book: LedgerUnderTest) ->
     good: Chunk = (["A"], [[1]])
     assert wrong_field(book, [good, (["B", "C"], [[1]])]) == "chunk[1].columns[0]"
     assert wrong_field(book, [good, (["B"], [[1], [2]])]) == "chunk[1].columns"
-    assert wrong_field(book, [good, (["no owner"], [[1]])]) == "chunk[1].owner_ids"
+    assert wrong_field(book, [good, (["B", "no owner"], [[1, 1]])]) == "chunk[1].owner_ids[1]"
     assert wrong_field(book, [good, (["B", "B"], [[1, 1]])]) == "chunk[1].owner_ids"
     assert wrong_field(book, [good, (["B"], [[10**15]])]) == "chunk[1].columns[0]"
     assert wrong_field(book, [good], owner_type="CUSTOMER") == "header.owner_type"
@@ -100,6 +100,13 @@ def test_columns_with_a_fault_book_nothing_and_name_it(book: LedgerUnderTest) ->
     assert wrong_field(book, []) == "chunk"
     assert wrong_field(book, [], event="NEVER_HEARD_OF") == "chunk"
     assert book.balance("6011.01") == 0
+
+
+@pytest.mark.parametrize("wrong", ["B\nC", "B\n", "\nB", "\n", ""])
+def test_two_owners_on_two_lines_are_not_one_owner(book: LedgerUnderTest, wrong: str) -> None:
+    assert wrong_field(book, [(["A", wrong], [[1, 1]])]) == "chunk[0].owner_ids[1]"
+    answer = book.ledger.ListAccounts(pb.ListAccountsRequest(book_id=book.book_id))
+    assert not answer.accounts
 
 
 def test_columns_the_rules_do_not_know_or_of_tomorrow_are_refused(book: LedgerUnderTest) -> None:

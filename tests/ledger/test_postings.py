@@ -23,6 +23,7 @@ from ledger.posting_case import (
     get,
     new_account,
     pay_in,
+    pay_out,
     post,
     post_columns,
     refused,
@@ -238,7 +239,7 @@ def test_columns_with_a_fault_post_nothing_and_name_it(book: LedgerUnderTest) ->
     assert field(good, ([CASH], [1], [])) == "chunk[1].credits"
     assert field(([CASH], [1], [1])) == "chunk[0].debits[0]"
     assert field(([CASH, CASH], [1, 0], [0, 0])) == "chunk[0].debits[1]"
-    assert field((["no account", WALLET], [1, 0], [0, 1])) == "chunk[0].account_numbers"
+    assert field(([WALLET, "no account"], [1, 0], [0, 1])) == "chunk[0].account_numbers[1]"
     assert field(([CASH, WALLET], [MOST + 1, 0], [0, MOST + 1])) == "chunk[0].debits"
     assert field() == "chunk"
     unbalanced = ([CASH, WALLET], [2, 0], [0, 1])
@@ -308,6 +309,29 @@ def test_opening_balances_that_meet_their_control_totals_are_booked_once(
     assert book.balance("1303.01:LOAN:A", WALLET) == [70, 60]
     assert get(book, 1).event == "OPENING_BALANCE"
     assert book.findings() == []
+
+
+TWO_LINES = ["1303.01:LOAN:A\n1303.01:LOAN:B", "1303.01:LOAN:A\n", "\n1303.01:LOAN:A", "1003\n1004"]
+
+
+@pytest.mark.parametrize("wrong", TWO_LINES)
+def test_two_numbers_on_two_lines_are_no_account(book: LedgerUnderTest, wrong: str) -> None:
+    columns: Columns = ([CASH, wrong, WALLET], [1, 1, 0], [0, 0, 2])
+    event = book.event("LOAN_DISBURSED", principal=2, owners={"LOAN": wrong, "CUSTOMER": "W1"})
+    for field, call in (
+        ("chunk[0].account_numbers[1]", lambda: post_columns(book, columns)),
+        (
+            "chunk[0].account_numbers[1]",
+            lambda: import_balances(book, columns, accounts=3, debits=2, credits=2),
+        ),
+        ("entries[0].lines[0].account_number", lambda: post(book, pay_out(1, wrong))),
+        ("events[0].owners[0].owner_id", lambda: book.record(event)),
+        ("accounts[0].owner.owner_id", lambda: create(book, new_account(f"1303.01:LOAN:{wrong}"))),
+    ):
+        with pytest.raises(grpc.RpcError) as error:
+            call()
+        assert list(violations(error.value)) == [field]
+    assert not book.ledger.ListAccounts(pb.ListAccountsRequest(book_id=book.book_id)).accounts
 
 
 @pytest.mark.parametrize(
