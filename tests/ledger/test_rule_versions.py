@@ -19,10 +19,14 @@ def rules_of(book: LedgerUnderTest, version: int = 0) -> ac.GetPostingRulesRespo
 
 
 def publish(
-    book: LedgerUnderTest, rules: list[ac.PostingRule], effective_from: str = "2026-01-15"
+    book: LedgerUnderTest,
+    rules: list[ac.PostingRule],
+    effective_from: str = "2026-01-15",
+    maker: str = "tester",
 ) -> ac.PublishPostingRulesResponse:
     """Proposes rules."""
-    return book.accounting.PublishPostingRules(
+    stub = book.house.client("ledger", accounting_pb2_grpc.AccountingServiceStub, caller=maker)
+    return stub.PublishPostingRules(
         ac.PublishPostingRulesRequest(
             request_id=rid(),
             book_id=book.book_id,
@@ -117,6 +121,16 @@ def test_the_maker_may_not_be_the_checker(book: LedgerUnderTest) -> None:
     with pytest.raises(grpc.RpcError) as error:
         approve(book, 2, "third")
     assert refusal(error.value) == ("FAILED_PRECONDITION", "RULES_NOT_PROPOSED")
+
+
+@pytest.mark.parametrize("nobody", ["", "system"])
+def test_nobody_in_particular_proposes_no_rules_to_approve_under_a_name(
+    book: LedgerUnderTest, nobody: str
+) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        publish(book, with_commission_on(book, "6601"), maker=nobody)
+    assert refusal(error.value) == ("PERMISSION_DENIED", "CALLER_UNNAMED")
+    assert [v.version for v in _versions(book)] == [1]
 
 
 def test_rules_are_refused_with_their_place_and_reason(book: LedgerUnderTest) -> None:
