@@ -26,6 +26,10 @@ CHUNK = 64 * 1024
 NAMES_KEPT = 100_000
 """Names of accounts kept while an export runs."""
 
+OWN = "Own"
+"""The leaf of the book's own account of a code: a balance that Beancount asserts of an account takes
+in what lies under it. No owner's type has small letters."""
+
 ROOTS = {
     "ASSET": "Assets",
     "LIABILITY": "Liabilities",
@@ -49,12 +53,13 @@ def decimal_text(minor_units: int, currency_code: str) -> str:
 def beancount_account(number: str, chart: Chart) -> str:
     """ "1303.01:LOAN:l_1" → "Assets:1303-01:LOAN:0-6C-5F1": one name an account, both ways.
 
-    What Beancount has no place for becomes "-" and two hexadecimal digits; a name that would begin
-    with a small letter, or with one of those, has its first character written so after a "0".
+    The book's own "1003" is "Assets:1003:Own", so that no account stands above another. What
+    Beancount has no place for becomes "-" and two hexadecimal digits; a name that would begin with a
+    small letter, or with one of those, has its first character written so after a "0".
     """
     gl_code, *owner = number.split(":")
     parts = [ROOTS[chart[gl_code].account_class], gl_code.replace(".", "-")]
-    return ":".join([*parts, *(_component(part) for part in owner)])
+    return ":".join([*parts, *map(_component, owner or [OWN])])
 
 
 def _component(text: str) -> str:

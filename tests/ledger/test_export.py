@@ -29,28 +29,31 @@ FACTS = {"application": 'ap "1"', "channel": "线上"}
 
 @pytest.fixture(scope="module")
 def story(new_book: Callable[..., LedgerUnderTest]) -> LedgerUnderTest:
-    """A book in which everything happened, and an entry with facts."""
+    """A book in which everything happened, one code has the book's own account and an owner's, and
+    the last entry has facts."""
     book = new_book()
     tell(book)
+    entries = [
+        correction({"1001": 8, "6021.01": -3, "6021.01:LOAN:A": -5}),
+        correction({"1003": -9, "1001": 9}, **FACTS),
+    ]
     book.ledger.PostEntries(
-        pb.PostEntriesRequest(
-            request_id=rid(),
-            book_id=book.book_id,
-            atomic=True,
-            entries=[
-                pb.NewEntry(
-                    event="CORRECTED",
-                    value_date=day("2026-01-10"),
-                    metadata=FACTS,
-                    lines=[
-                        pb.PostingLine(account_number="1003", side=pb.SIDE_DEBIT, amount=-9),
-                        pb.PostingLine(account_number="1001", side=pb.SIDE_DEBIT, amount=9),
-                    ],
-                )
-            ],
-        )
+        pb.PostEntriesRequest(request_id=rid(), book_id=book.book_id, atomic=True, entries=entries)
     )
     return book
+
+
+def correction(debits: dict[str, int], **facts: str) -> pb.NewEntry:
+    """An entry worth a day before the book's first: debits by account, negative in red ink."""
+    return pb.NewEntry(
+        event="CORRECTED",
+        value_date=day("2026-01-10"),
+        metadata=facts,
+        lines=[
+            pb.PostingLine(account_number=number, side=pb.SIDE_DEBIT, amount=amount)
+            for number, amount in debits.items()
+        ],
+    )
 
 
 def exported(book: LedgerUnderTest, form: pr.ExportFormat.ValueType) -> bytes:
@@ -74,7 +77,7 @@ def test_bean_check_accepts_the_export_and_finds_our_balances(
     directives, errors, _ = loader.load_file(str(file))
     assert errors == []
     entries = [one for one in directives if isinstance(one, data.Transaction)]
-    assert len(entries) == ENTRIES + 1
+    assert len(entries) == ENTRIES + 2
     assert json.loads(entries[-1].meta["facts"]) == FACTS
     real = realization.realize(directives)
     accounts = story.ledger.ListAccounts(
@@ -99,7 +102,7 @@ def test_a_wrong_export_does_not_pass_bean_check(story: LedgerUnderTest, tmp_pat
 
 def test_the_csv_has_every_line_in_minor_units(story: LedgerUnderTest) -> None:
     rows = csv_rows(story)
-    assert len(rows) == LINES + 2
+    assert len(rows) == LINES + 5
     assert sum(int(row["debit"]) for row in rows) == story.trial_balance().total_debits
     disbursed = next(row for row in rows if row["sequence"] == "2")
     assert disbursed["account_number"] == "1303.01:LOAN:L1"
@@ -132,13 +135,15 @@ def test_an_empty_book_exports_files_that_open(book: LedgerUnderTest, tmp_path: 
     assert loader.load_file(str(text))[1] == []
 
 
-def test_two_accounts_never_share_a_name_in_the_export() -> None:
+def test_two_accounts_never_share_a_name_in_the_export_and_none_stands_above_another() -> None:
     chart = default_chart()
     owners = ["l1", "L1", "0-6C1", "-1", "0-2D1", "_", ".", "a_b", "a.b", "a-b", "a-5Fb", "0"]
-    names = {beancount_account(f"1303.01:LOAN:{owner}", chart) for owner in owners}
-    assert len(names) == len(owners)
+    numbers = [*(f"1303.01:LOAN:{owner}" for owner in owners), "1303.01", "1303.01:OWN:OWN"]
+    names = {beancount_account(number, chart) for number in numbers}
+    assert len(names) == len(numbers)
     part = r"[A-Z0-9][A-Za-z0-9-]*"
-    assert all(re.fullmatch(rf"Assets:{part}:{part}:{part}", name) for name in names)
+    assert all(re.fullmatch(rf"Assets:{part}(:{part}){{1,2}}", name) for name in names)
+    assert not [(one, other) for one in names for other in names if one.startswith(f"{other}:")]
 
 
 @pytest.mark.parametrize(
