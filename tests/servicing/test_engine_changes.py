@@ -40,6 +40,7 @@ from tael_servicing.arithmetic.terms import (
     Shift,
     Terms,
     Unit,
+    Until,
 )
 
 PLAIN = replace(HARD, compound_enabled=False)
@@ -482,6 +483,27 @@ def test_a_fee_that_joined_the_running_instalment_is_income_once() -> None:
     assert totals(step.postings)["FEE_DUE", "fee"] == 5_000
     assert totals(step.postings)["REPAYMENT_RECEIVED", "fee"] == 5_000
     assert step.loan.overpayment == 0
+
+
+def test_instalments_paid_before_their_day_with_all_their_interest_bear_what_the_plan_says() -> (
+    None
+):
+    """Three in a row, of which two have not begun; the next one on its own due date; and the rest."""
+    terms = replace(PLAIN, interest_until=Until.DUE_DATE)
+    plan = [(row.due[0], row.due[1]) for row in loan_on(START, terms=terms).rows]
+    today, then = date(2026, 1, 20), date(2026, 5, 15)
+    paid = [CurrentPaid(today, f"0{number}", 88_849) for number in (1, 2, 3)]
+    early = loan_on(today, *paid, terms=terms)
+    assert (early.due_count, early.overpayment, early.amount_due) == (3, 0, 0)
+    assert payoff(terms, early).total == early.undue_principal
+    assert {row.instalment.period.days for row in early.rows[:3]} == {5, 0}
+    fourth = Repaid(then, "04", 88_849)
+    loan = loan_on(then, *paid, fourth, CurrentPaid(then, "05", 88_849), terms=terms)
+    assert [(row.due[0], row.due[1]) for row in loan.rows] == plan
+    assert loan.due_count == 5
+    begins = date(2026, 6, 15)
+    assert payoff(terms, replay(terms, [LENT, *paid, fourth], then).loan).interest_to_date == 0
+    assert loan.rows[5].instalment.period.start == begins
 
 
 def test_a_fee_is_late_from_the_day_it_was_charged_on_and_asks_no_fee_of_its_own() -> None:

@@ -66,7 +66,8 @@ def payoff(terms: Terms, loan: Loan) -> Payoff:
     undue, current = loan.undue_principal, loan.current
     interest = fee = 0
     if current is not None:
-        interest = _interest_to_date(terms, loan)
+        whole = terms.interest_until is Until.DUE_DATE and _begun(loan, current)
+        interest = _interest_until(terms, loan, current, whole=whole)
         due[Part.PENALTY] += current.unpaid(Part.PENALTY)
         due[Part.COMPOUND] += current.unpaid(Part.COMPOUND)
         fee = _running_fee(loan, current)
@@ -84,12 +85,9 @@ def payoff(terms: Terms, loan: Loan) -> Payoff:
     )
 
 
-def _interest_to_date(terms: Terms, loan: Loan) -> int:
-    """Of the running instalment: earned to date or to its due date, carried included, not paid."""
-    current = loan.current
-    assert current is not None
-    until_due = terms.interest_until is Until.DUE_DATE and _begun(loan, current)
-    to_date = current.instalment.accrues if until_due else earned(terms, loan)
+def _interest_until(terms: Terms, loan: Loan, current: Owed, *, whole: bool) -> int:
+    """Of the running instalment: earned to date or in its whole period, carried included, not paid."""
+    to_date = current.instalment.accrues if whole else earned(terms, loan)
     return loan.deferred + to_date + current.carried - loan.interest_ahead
 
 
@@ -175,6 +173,14 @@ def _ahead(loan: Loan, current: Owed, quote: Payoff) -> dict[str, int]:
     return accounts
 
 
+def _ended_today(loan: Loan, period: Period) -> Period:
+    """A period that its payment ends; one that has not begun, the interest before it being paid, has no
+    days.
+    """
+    today = loan.business_date
+    return Period(period.number, min(period.start, today), today, whole=False)
+
+
 def _last_row(loan: Loan, current: Owed, quote: Payoff) -> None:
     """What was not due becomes one last instalment, paid today."""
     period = current.instalment.period
@@ -182,7 +188,7 @@ def _last_row(loan: Loan, current: Owed, quote: Payoff) -> None:
     early = sum(row.paid[Part.PRINCIPAL] for row in loan.rows[loan.due_count :])
     interest = quote.interest_to_date + loan.interest_ahead
     last = Instalment(
-        Period(period.number, period.start, loan.business_date, whole=False),
+        _ended_today(loan, period),
         quote.principal_undue + early,
         interest,
         0,
@@ -375,13 +381,16 @@ def pay_current(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None
 
 
 def current_amount(terms: Terms, loan: Loan) -> Prepayment:
-    """What the running instalment costs where it is paid today."""
+    """What the running instalment costs where it is paid today: with its whole period's interest, begun
+    or not, where that is what is paid.
+    """
     current = loan.current
     if current is None:
         return Prepayment(0, 0, 0)
+    whole = terms.interest_until is Until.DUE_DATE
     return Prepayment(
         current.principal_unpaid,
-        _interest_to_date(terms, loan),
+        _interest_until(terms, loan, current, whole=whole),
         current.unpaid(Part.FEE),
         current.unpaid(Part.PENALTY),
         current.unpaid(Part.COMPOUND),
@@ -401,7 +410,7 @@ def _close_period(terms: Terms, loan: Loan, journal: Journal, current: Owed, was
     until = loan.business_date if terms.interest_until is Until.PAYMENT else period.end
     paid_row = Owed.of(
         current.instalment._replace(
-            period=Period(period.number, period.start, loan.business_date, whole=False),
+            period=_ended_today(loan, period),
             interest=paid,
             accrues=paid,
             before=paid,
