@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -37,9 +39,34 @@ BUCKETS = {
 """LoanBalances field → the GL code of its control account."""
 
 
-def run(services: Services, console: Console, book: str) -> bool:
+MOST = 2**63 - 1
+"""The greatest sequence there can be."""
+
+
+def read_anchor(text: str) -> ledger_pb2.Anchor:
+    """ "7:<64 hexadecimal digits>" as an audit prints it. Raises typer.BadParameter."""
+    sequence, colon, digest = text.strip().partition(":")
+    if not colon:
+        raise typer.BadParameter(f"{text!r} is no SEQUENCE:DIGEST")
+    if not re.fullmatch(r"[0-9]+", sequence) or int(sequence) > MOST:
+        raise typer.BadParameter(f"{sequence!r} is no sequence of an entry")
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+        raise typer.BadParameter(
+            f"a digest is 64 hexadecimal digits, {digest!r} ({len(digest)} characters) is not"
+        )
+    return ledger_pb2.Anchor(sequence=int(sequence), digest=bytes.fromhex(digest))
+
+
+def anchor_text(anchor: ledger_pb2.Anchor | ledger_pb2.Head) -> str:
+    """What `read_anchor` reads."""
+    return f"{anchor.sequence}:{anchor.digest.hex()}"
+
+
+def run(
+    services: Services, console: Console, book: str, anchor: ledger_pb2.Anchor | None = None
+) -> bool:
     """Prints findings, the summary, the trial balance; True when everything is sound."""
-    sound = prove(services, console, book)
+    sound = prove(services, console, book, anchor)
     print_trial_balance(services, console, book)
     differences = list(compare_subledger(services, book))
     for line in differences:
@@ -49,13 +76,18 @@ def run(services: Services, console: Console, book: str) -> bool:
     return sound and not differences
 
 
-def prove(services: Services, console: Console, book: str) -> bool:
-    """Streams the ledger's proof of itself."""
+def prove(
+    services: Services, console: Console, book: str, anchor: ledger_pb2.Anchor | None
+) -> bool:
+    """Streams the ledger's proof of itself, that its chain passes through an anchor included; its
+    head is the anchor for the next time."""
     stub = services.stub("ledger", proof_pb2_grpc.ProofServiceStub)
     summary = proof_pb2.ProofSummary()
-    for part in stub.Prove(proof_pb2.ProveRequest(book_id=book)):
+    checks = set()
+    for part in stub.Prove(proof_pb2.ProveRequest(book_id=book, anchor=anchor)):
         if part.HasField("finding"):
             finding = part.finding
+            checks.add(finding.check)
             name = proof_pb2.Check.Name(finding.check)
             console.print(f"[red]{name}[/red] {finding.subject}: {finding.message}")
         else:
@@ -63,8 +95,11 @@ def prove(services: Services, console: Console, book: str) -> bool:
     console.print(
         f"proof: {summary.entries:,} entries, {summary.lines:,} lines, "
         f"{summary.accounts:,} accounts, {summary.batches:,} links of the chain; "
-        f"{summary.findings} findings; head {summary.head.digest.hex()[:16]}…"
+        f"{summary.findings} findings"
     )
+    if anchor and proof_pb2.CHECK_ANCHOR not in checks:
+        console.print(f"the chain passes through {anchor_text(anchor)}", soft_wrap=True)
+    console.print(f"head: {anchor_text(summary.head)}", soft_wrap=True)
     return summary.findings == 0
 
 

@@ -12,6 +12,7 @@ import grpc
 import typer
 from rich.console import Console
 
+from tael.ledger.v1.ledger_pb2 import Anchor
 from tael_cli import audit as audit_command
 from tael_cli import eod as eod_command
 from tael_cli import setup as setup_command
@@ -134,11 +135,24 @@ def eod(
 
 
 @app.command()
-def audit(book: BookOption = "main") -> None:
-    """Proves the books from the lines up and prints the trial balance; exit code 1 on a finding."""
+def audit(
+    book: BookOption = "main",
+    anchor: Annotated[
+        Anchor | None,
+        typer.Option(
+            parser=audit_command.read_anchor,
+            metavar="SEQUENCE:DIGEST",
+            help="A head that an audit printed, kept outside: the chain must pass through it.",
+        ),
+    ] = None,
+) -> None:
+    """Proves the books from the lines up and prints the trial balance; exit code 1 on a finding.
+
+    A tail that was rewritten as a whole proves itself: only an anchor of before tells.
+    """
     services = Services(Settings())
     with _told():
-        sound = audit_command.run(services, console, book)
+        sound = audit_command.run(services, console, book, anchor)
     services.close()
     raise SystemExit(0 if sound else 1)
 

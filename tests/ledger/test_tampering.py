@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 from ledger import chain_page
 from ledger.chain_story import tell
+from ledger.forcing import force, forcing, rewrite_tail
 from ledger.ledger_case import LedgerUnderTest
-from sqlalchemy import NullPool, TextClause, create_engine, text
+from sqlalchemy import NullPool, create_engine
 
 from tael_ledger import books
 from tael_ledger.findings import Finding
@@ -217,18 +218,6 @@ def story(new_book: Callable[..., LedgerUnderTest]) -> LedgerUnderTest:
     return book
 
 
-def forcing(book: LedgerUnderTest, statement: str) -> TextClause:
-    """A statement with every trigger off; {} is the book's condition."""
-    own = f"book_id = '{book.book_id}'"
-    named = statement.format(own, own).replace(":", r"\:")
-    return text(f"SET LOCAL session_replication_role = replica; {named}")
-
-
-def force(book: LedgerUnderTest, statement: str) -> None:
-    """Runs it as the superuser."""
-    book.house.sql(forcing(book, statement).text, "ledger", write=True)
-
-
 def found(book: LedgerUnderTest, statement: str) -> list[Finding]:
     """What a proof finds when the store was forced; then all is as it was."""
     engine = create_engine(
@@ -270,19 +259,6 @@ def test_days_of_an_account_with_a_thousand_lines_are_proven(book: LedgerUnderTe
     assert wrong == {"1303.01:LOAN:L1", "2011.01:CUSTOMER:C1"}
     force(book, "DELETE FROM account_day WHERE {}")
     assert {check for check, _ in book.findings()} == {TOTALS}
-
-
-def rewrite_tail(book: LedgerUnderTest, first: int) -> None:
-    """Makes the chain follow from the rows as they are, from a batch on."""
-    contents = chain_page.contents(book)
-    for number, digest in enumerate(chain_page.links(contents), 1):
-        if number >= first:
-            force(
-                book,
-                f"UPDATE posting_batch SET content_digest = '\\x{contents[number - 1].hex()}', "
-                f"digest = '\\x{digest.hex()}' WHERE {{}} AND batch_number = {number}",
-            )
-            force(book, f"UPDATE book SET digest = '\\x{digest.hex()}' WHERE {{}}")
 
 
 def test_who_rewrites_the_tail_is_caught_by_an_anchor_kept_outside(book: LedgerUnderTest) -> None:
