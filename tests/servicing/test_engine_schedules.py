@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from servicing.lives import START, WEEKENDS, any_terms, principals
 from servicing.stories import amounts, half_up, level, repaid
 
-from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Repaid
+from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Prepaid, Repaid
 from tael_servicing.arithmetic.fold import replay
+from tael_servicing.arithmetic.prepaying import payoff
 from tael_servicing.arithmetic.rounding import Rounding
 from tael_servicing.arithmetic.schedules import Schedule, accrued_by, build_schedule
 from tael_servicing.arithmetic.terms import (
@@ -25,6 +26,7 @@ from tael_servicing.arithmetic.terms import (
     DayCount,
     FirstPeriod,
     Frequency,
+    Keep,
     Maturity,
     Method,
     MonthEnd,
@@ -334,6 +336,22 @@ def test_interest_free_days_begin_on_the_first_day() -> None:
     (only,) = build_schedule(terms, 500_000, date(2026, 9, 1)).instalments
     # 61 nights less 30; 1.00 a day.
     assert (only.period.days, only.interest) == (61, 3100)
+
+
+@pytest.mark.parametrize("basis", Basis)
+def test_interest_free_days_end_on_their_day_in_whatever_period_it_lies(basis: Basis) -> None:
+    """45 days from 15 January end on 1 March: 14 nights of the second month bear 3.33 each."""
+    terms = Terms(Method.INTEREST_ONLY, 3, Decimal("0.12"), basis=basis, interest_free_days=45)
+    start = date(2026, 1, 15)
+    rows = build_schedule(terms, 1_000_000, start).instalments
+    third = 10_333 if basis is Basis.REAL_DAYS else 10_000
+    assert [row.interest for row in rows] == [0, 4_667, third]
+    nights = [accrued_by(rows[1], date(2026, 3, day), terms) for day in (1, 2, 15)]
+    assert nights == [0, 333, 4_667]
+    half = [Disbursed(start, "0", 1_000_000), Prepaid(start, "1", 500_000, Keep.TERM)]
+    loan = replay(terms, half, date(2026, 3, 8)).loan
+    assert [row.due[1] for row in loan.rows] == [0, 2_333, third // 2 + third % 2]
+    assert payoff(terms, loan).interest_to_date == 1_167
 
 
 def test_a_day_rate_of_each_basis() -> None:

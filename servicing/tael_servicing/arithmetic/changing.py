@@ -293,6 +293,7 @@ def _respread(
         early=early,
         closed=paid_whole(rows),
         lent=lent_in_rows(terms, loan),
+        begun=loan.begun,
         grown=True,
     )
     fresh = [Owed.of(instalment) for instalment in made.instalments]
@@ -381,6 +382,7 @@ def projected(terms: Terms, loan: Loan) -> Loan:
         early=[row.paid[Part.PRINCIPAL] for row in old],
         closed=paid_whole(old),
         lent=lent_in_rows(terms, loan),
+        begun=loan.begun,
     )
     fresh = [Owed.of(instalment) for instalment in made.instalments]
     for row, was in zip(fresh, old, strict=False):

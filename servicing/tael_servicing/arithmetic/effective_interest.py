@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from tael_servicing.arithmetic.dates import Period
 from tael_servicing.arithmetic.events import Disbursed
-from tael_servicing.arithmetic.factors import stretch
+from tael_servicing.arithmetic.factors import interest_factor, interest_free_until
 from tael_servicing.arithmetic.fold import begin
 from tael_servicing.arithmetic.loan import Loan, Owed
 from tael_servicing.arithmetic.terms import Method, Terms
@@ -82,7 +82,8 @@ def _interest(terms: Terms, loan: Loan, current: Owed) -> Decimal:
     if not instalment.before:
         return Decimal(instalment.accrues)
     period = instalment.period
-    part = stretch(terms, loan.annual_rate, period, period.start, period.end)
+    free = interest_free_until(terms, loan.begun)
+    part = interest_factor(terms, loan.annual_rate, period, free)
     return Decimal(loan.undue_principal * part[0]) / part[1]
 
 
@@ -90,7 +91,7 @@ def plan_discount(terms: Terms, loan: Loan, fee: int) -> Decimal:
     """1 / (1 + effective rate of a period) of the plan at the rate that holds."""
     plan = begin(
         replace(terms, annual_rate=loan.annual_rate),
-        Disbursed(loan.rates[0].since, "", loan.principal),
+        Disbursed(loan.begun, "", loan.principal),
     )
     return effective_discount(loan.principal - fee, _flows(terms, plan.rows))
 

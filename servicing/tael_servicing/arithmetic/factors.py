@@ -17,21 +17,23 @@ _WIDE = decimal.Context(prec=40)
 NOTHING: Ratio = (0, 1)
 
 
-def interest_factor(terms: Terms, annual_rate: Decimal, period: Period) -> Ratio:
+def interest_factor(terms: Terms, annual_rate: Decimal, period: Period, free_until: date) -> Ratio:
     """What the balance is multiplied by to give a whole row's interest, before rounding."""
-    return stretch(terms, annual_rate, period, period.start, period.end)
+    return stretch(terms, annual_rate, period, period.start, period.end, free_until)
 
 
-def stretch(terms: Terms, annual_rate: Decimal, period: Period, start: date, end: date) -> Ratio:
-    """What a balance is multiplied by for the nights from `start` to `end` of a period.
+def stretch(
+    terms: Terms, annual_rate: Decimal, period: Period, start: date, end: date, free_until: date
+) -> Ratio:
+    """What a balance is multiplied by for the nights from `start` to `end` of a period, of which those
+    before `free_until` bear nothing.
 
     A whole period of a nominal basis bears its name's part of the year; a part of one, what
     `Terms.partial` says.
     """
     if period.number <= terms.interest_free_periods:
         return NOTHING
-    if terms.interest_free_days:
-        start = min(max(start, interest_from(terms, period)), end)
+    start = min(max(start, free_until), end)
     if period.whole and terms.basis is Basis.NOMINAL and terms.frequency.by_name:
         if start == period.start and end == period.end:
             return nominal(terms, annual_rate)
@@ -42,11 +44,14 @@ def stretch(terms: Terms, annual_rate: Decimal, period: Period, start: date, end
     return rate[0] * year[0], rate[1] * year[1]
 
 
-def interest_from(terms: Terms, period: Period) -> date:
+def interest_free_until(terms: Terms, begun: date) -> date:
+    """The first night of a loan that bears interest."""
+    return begun + timedelta(days=terms.interest_free_days)
+
+
+def interest_from(period: Period, free_until: date) -> date:
     """The first night of a period that bears interest."""
-    if not terms.interest_free_days or period.number > 1:
-        return period.start
-    return min(period.start + timedelta(days=terms.interest_free_days), period.end)
+    return min(max(period.start, free_until), period.end)
 
 
 def nominal(terms: Terms, annual_rate: Decimal) -> Ratio:
@@ -64,10 +69,8 @@ def _nominal(annual_rate: Decimal, count: int, a_year: int, places: int) -> Rati
     return rounded(rate[0] * count * unit, rate[1] * a_year, Rounding.HALF_UP), unit
 
 
-def _annuity_factor(terms: Terms, annual_rate: Decimal, period: Period) -> Ratio:
-    """The factor the level instalment reckons with."""
-    if terms.level_by is Annuity.PERIODS or not terms.frequency.by_name:
-        return interest_factor(terms, annual_rate, period)
+def _annuity_factor(terms: Terms, annual_rate: Decimal) -> Ratio:
+    """The factor of every period that the level instalment reckons with."""
     if terms.level_by is Annuity.NOMINAL:
         return nominal(terms, annual_rate)
     rate, frequency = ratio_of(annual_rate), terms.frequency
@@ -79,6 +82,7 @@ def level_instalment(
     annual_rate: Decimal,
     balance: int,
     over: Sequence[Period],
+    free_until: date,
     first: Ratio | None = None,
     last: int = 0,
 ) -> int:
@@ -90,10 +94,10 @@ def level_instalment(
     """
     with decimal.localcontext(_WIDE):
         if terms.level_by is Annuity.PERIODS or not terms.frequency.by_name:
-            factors = [_annuity_factor(terms, annual_rate, period) for period in over]
+            factors = [interest_factor(terms, annual_rate, each, free_until) for each in over]
             total, end = _present([first or factors[0], *factors[1:]])
         else:
-            total, end = _uniform(_annuity_factor(terms, annual_rate, over[0]), len(over))
+            total, end = _uniform(_annuity_factor(terms, annual_rate), len(over))
         exact = max(balance - last * end, Decimal(0)) / (total * terms.multiple)
         return int(exact.quantize(Decimal(1), rounding=terms.rounding.value)) * terms.multiple
 

@@ -260,6 +260,11 @@ class Loan:
         return self.rows[index]
 
     @property
+    def begun(self) -> date:
+        """The day on which it was paid out, or bought."""
+        return self.rates[0].since
+
+    @property
     def annual_rate(self) -> Decimal:
         """The rate that holds."""
         return self.rates[-1].annual_rate

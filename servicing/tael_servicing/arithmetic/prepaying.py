@@ -109,8 +109,7 @@ def prepayment_fee(terms: Terms, loan: Loan, principal: int) -> int:
     """The fee on principal prepaid today, minor units."""
     total = 0
     for fee in terms.prepayment_fees:
-        start = loan.rates[0].since
-        free_from = months_after(start, fee.until_month, start.day)
+        free_from = months_after(loan.begun, fee.until_month, loan.begun.day)
         if principal and not (fee.until_month and loan.business_date >= free_from):
             total += fee.amount + share(principal, ratio_of(fee.rate), terms.rounding)
     return total

@@ -8,7 +8,7 @@ from datetime import date
 from itertools import takewhile
 
 from tael_servicing.arithmetic.dates import Period
-from tael_servicing.arithmetic.factors import NOTHING, plus, stretch
+from tael_servicing.arithmetic.factors import NOTHING, interest_free_until, plus, stretch
 from tael_servicing.arithmetic.loan import Loan, Owed, current_accrual
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.rounding import Ratio, rounded
@@ -73,8 +73,9 @@ def _since_break(terms: Terms, loan: Loan, base: int, day: date) -> int:
     if terms.method is Method.FLAT or terms.interest_on is InterestOn.PERIOD:
         return current_accrual(terms, loan) - instalment.before
     rate = loan.annual_rate
-    part = stretch(terms, rate, period, since, day)
-    whole = stretch(terms, rate, period, since, period.end)
+    free = interest_free_until(terms, loan.begun)
+    part = stretch(terms, rate, period, since, day, free)
+    whole = stretch(terms, rate, period, since, period.end, free)
     if part[0] * whole[1] > whole[0] * part[1]:
         part = whole
     return rounded(base * part[0], part[1], terms.rounding)
@@ -162,6 +163,7 @@ def _spread(
         early=early,
         closed=paid_whole(undue),
         lent=base,
+        begun=loan.begun,
         grown=True,
     )
 
@@ -172,11 +174,11 @@ def _by_its_rates(terms: Terms, loan: Loan, period: Period) -> Ratio | None:
     if not midst:
         return None
     rate = [step.annual_rate for step in loan.rates if step.since <= period.start][-1]
-    total, start = NOTHING, period.start
+    total, start, free = NOTHING, period.start, interest_free_until(terms, loan.begun)
     for step in midst:
-        total = plus(total, stretch(terms, rate, period, start, step.since))
+        total = plus(total, stretch(terms, rate, period, start, step.since, free))
         rate, start = step.annual_rate, step.since
-    return plus(total, stretch(terms, rate, period, start, period.end))
+    return plus(total, stretch(terms, rate, period, start, period.end, free))
 
 
 def paid_whole(undue: Sequence[Owed]) -> list[int]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tael_servicing.arithmetic.dates import Period, periods
 from tael_servicing.arithmetic.factors import (
     interest_factor,
+    interest_free_until,
     interest_from,
     level_instalment,
     nominal,
@@ -139,6 +140,7 @@ def spread(
     early: Sequence[int] = (),
     closed: Sequence[int] = (),
     lent: int | None = None,
+    begun: date | None = None,
     grown: bool = False,
 ) -> Schedule:
     """`balance` minor units spread over the periods; ends early where a given share repays sooner.
@@ -147,8 +149,9 @@ def spread(
     `closed`: interest of the first rows, which are paid whole: what more their periods bear is asked
     with the row after them. `held`: the share of the first other row where that stays as large as it
     was, and only the later ones' is found anew. `lent`: what flat interest, and fees on what was lent,
-    are reckoned on; the balance where not given. `grown`: the loan was changed since it began, and what
-    was agreed for its first schedule alone (a given instalment) holds no more.
+    are reckoned on; the balance where not given. `begun`: when the loan was paid out; the first of the
+    days where not given. `grown`: the loan was changed since it began, and what was agreed for its first
+    schedule alone (a given instalment) holds no more.
     """
     task = _Task(
         terms,
@@ -160,6 +163,7 @@ def spread(
         tuple(closed),
         balance if lent is None else lent,
         held,
+        interest_free_until(terms, begun or over[0].start),
         grown,
     )
     made = _rows(task, fixed_share)
@@ -180,6 +184,8 @@ class _Task(NamedTuple):
     closed: tuple[int, ...]
     lent: int
     held: int | None
+    free_until: date
+    """The first night that bears interest."""
     grown: bool
 
 
@@ -225,13 +231,15 @@ def _rows(task: _Task, share_: int | None) -> Schedule:
     exact: Ratio = (0, 1)
     carried = running.carried if running else 0
     for index, period in enumerate(over):
-        since, before = interest_from(terms, period), 0
+        since, before = interest_from(period, task.free_until), 0
         if running is not None and index == 0:
             since, before = running.since, running.before
             accrues = _goes_on(task, running, lent if flat else balance)
         else:
             factor = (
-                by_name if by_name and period.whole else interest_factor(terms, annual_rate, period)
+                by_name
+                if by_name and period.whole
+                else interest_factor(terms, annual_rate, period, task.free_until)
             )
             sum_ = plus(exact, ((lent if flat else balance) * factor[0], factor[1]))
             accrues = rounded(*sum_, terms.rounding) - rounded(*exact, terms.rounding)
@@ -272,7 +280,7 @@ def _goes_on(task: _Task, running: Running, base: int) -> int:
     if running.accrues is not None:
         return running.accrues
     terms, period = task.terms, task.over[0]
-    rest = stretch(terms, task.annual_rate, period, running.since, period.end)
+    rest = stretch(terms, task.annual_rate, period, running.since, period.end, task.free_until)
     return running.before + rounded((base + running.also) * rest[0], rest[1], terms.rounding)
 
 
@@ -352,7 +360,9 @@ def _share(task: _Task, balance: int, index: int, last: int) -> int:
         if terms.instalment and not task.grown:
             return terms.instalment
         first = task.running.bears if task.running and paying[0] is task.over[0] else None
-        return level_instalment(terms, task.annual_rate, balance, paying, first, last)
+        return level_instalment(
+            terms, task.annual_rate, balance, paying, task.free_until, first, last
+        )
     if terms.method in (Method.EQUAL_PRINCIPAL, Method.FLAT):
         rest = max(balance - last, 0)
         return _to_multiple(rest, len(paying), terms.multiple, terms.principal_rounding)
