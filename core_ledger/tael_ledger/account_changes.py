@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text, update
 
 from tael_ledger import accounts
 from tael_ledger.chart import Chart
+from tael_ledger.guards import CLOSED, FROZEN, OPEN
 from tael_ledger.limits import Bounds, Limits
 from tael_ledger.reasons import Reason
-from tael_ledger.registry import CLOSED, FROZEN, OPEN
 from tael_ledger.requests import Desk, Plan, PostingRequest, Record
 from tael_ledger.tables import account
 from tael_runtime.errors import AlreadyExists, FailedPrecondition, InvalidArgument

@@ -11,7 +11,7 @@ from tael_ledger import accounts, messages
 from tael_ledger.account_changes import LimitsChange, NewAccount, Opening, StateChange
 from tael_ledger.drafts import account_number
 from tael_ledger.face import Face, key_of
-from tael_ledger.registry import CLOSED, FROZEN, OPEN
+from tael_ledger.guards import CLOSED, FROZEN, OPEN
 from tael_ledger.requests import PostingRequest
 from tael_runtime import idempotency
 from tael_runtime.paging import text_key, token

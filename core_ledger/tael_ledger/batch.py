@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from tael_ledger import guards
 from tael_ledger.books import Book
 from tael_ledger.drafts import Draft, LineColumns
 from tael_ledger.entry_columns import Drafts, EntryColumns
+from tael_ledger.guards import Guard, Move
 from tael_ledger.journal import RequestKey
 from tael_ledger.line_buffer import LineBuffer
-from tael_ledger.registry import Guard, Registry
+from tael_ledger.registry import Registry
 from tael_ledger.requests import Plan, PostingRequest, Refusal
 from tael_ledger.rows import AccountRow
 from tael_runtime.errors import TaelError
@@ -67,17 +69,14 @@ class Batch:
         self._registry = registry
         self._number = book.last_batch + 1
         self._last_sequence = book.last_sequence
-        self._guards: dict[int, Guard] = {}
+        self._guards: Mapping[str, Guard] = {}
 
     def prepare(self, plans: Sequence[Plan]) -> None:
         """Reads what the plans may touch; what is not there is opened when it is used."""
-        registry = self._registry
-        registry.begin(self._transaction, self._book)
         numbers = [number for plan in plans for number in _numbers(plan)]
-        registry.meet(self._transaction, numbers)
-        known = (registry.find(number) for number in numbers)
-        guarded = registry.guarded(one for one in known if one is not None)
-        self._guards = registry.guards(self._transaction, guarded)
+        self._registry.meet(self._transaction, numbers)
+        guarded = self._registry.guarded(numbers)
+        self._guards = guards.read(self._transaction, self._book.book_id, guarded)
 
     def add(self, request: PostingRequest, plan: Plan) -> None:
         """Accepts a plan; raises what the accounts refuse, and leaves all as it was.
@@ -90,7 +89,7 @@ class Batch:
             drafts = self._admit_each(plan.drafts, plan.places, refusals)
             refusals.sort()
         elif self._guards:
-            self._admit(_moves(drafts, plan), closing=plan.closing)
+            guards.admit(self._guards, _moves(plan), closing=plan.closing)
         for number in plan.opens:
             self._id(number)
         first = self._last_sequence + 1 if drafts else 0
@@ -117,30 +116,12 @@ class Batch:
         taken = []
         for place, draft in zip(places, drafts, strict=True):
             try:
-                self._admit(_moves([draft]))
+                guards.admit(self._guards, guards.moves_of([draft]))
             except TaelError as refusal:
                 refusals.append(Refusal(place, refusal.reason.name, refusal.message))
             else:
                 taken.append(draft)
         return taken
-
-    def _admit(
-        self, moves: Iterable[tuple[str, int, int, int, int]], *, closing: bool = False
-    ) -> None:
-        """Holds moves against the guarded accounts: all are counted in, or none and it is raised."""
-        sums: dict[int, list[int]] = {}
-        for number, lines, net, debits_pending, credits_pending in moves:
-            account_id = self._registry.find(number)
-            if account_id is not None and account_id in self._guards:
-                total = sums.setdefault(account_id, [0, 0, 0, 0])
-                total[0] += lines
-                total[1] += net
-                total[2] += debits_pending
-                total[3] += credits_pending
-        for account_id, total in sums.items():
-            self._guards[account_id].check(*total, closing=closing)
-        for account_id, total in sums.items():
-            self._guards[account_id].add(*total[1:])
 
     def _ids(self, numbers: Sequence[str]) -> list[int]:
         return [
@@ -176,17 +157,7 @@ def _numbers(plan: Plan) -> Iterable[str]:
     yield from plan.opens
 
 
-def _moves(drafts: Drafts, plan: Plan | None = None) -> Iterable[tuple[str, int, int, int, int]]:
-    """(account number, lines, debits less credits, debits pending, credits pending)."""
-    for draft in drafts:
-        lines = draft.lines
-        if isinstance(lines, LineColumns):
-            nets = (lines.debits - lines.credits).tolist()
-            yield from (
-                (number, 1, net, 0, 0)
-                for number, net in zip(lines.account_numbers, nets, strict=True)
-            )
-        else:
-            yield from ((number, 1, debit - credit, 0, 0) for number, debit, credit in lines)
-    for number, debit, credit in plan.holds if plan else ():
-        yield number, 0, 0, debit, credit
+def _moves(plan: Plan) -> Iterator[Move]:
+    yield from guards.moves_of(plan.drafts)
+    for hold in plan.holds:
+        yield hold.account_number, 0, 0, hold.debit, hold.credit

@@ -88,8 +88,9 @@ def post(
     A refusal is an outcome; what is raised is a fault of the store, and nothing was written.
     """
     book, now = books.lock(transaction, book_id)
+    registry.begin(transaction, book)
     chart = catalogue.chart(transaction, book_id)
-    rules = catalogue.rules(transaction, book_id, book.rules_version)
+    rules = registry.rules(transaction, book.rules_version)
     desk = Desk(transaction, book, chart, rules, count(book.reservations_made + 1))
     executed = _executed(transaction, book_id, [request.key for request in requests])
     planned = [_plan(desk, request, executed.get(request.key)) for request in requests]

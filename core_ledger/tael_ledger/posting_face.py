@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 
 from tael.ledger.v1 import ledger_pb2 as pb
-from tael_ledger import books, journal, messages
+from tael_ledger import books, journal, messages, rules_store
 from tael_ledger.chart import Chart
 from tael_ledger.columns import (
     OWNERS_LIMIT,
@@ -68,7 +68,7 @@ class Postings(Face):
         events = messages.read_events(request.events)
         with self.database.read() as connection:
             book = books.get(connection, request.book_id)
-            rules = self.catalogue.rules(connection, request.book_id, book.rules_version)
+            rules = rules_store.rule_set(connection, request.book_id, book.rules_version)
             drafts = drafts_at(Desk(connection, book, chart, rules, iter(())), events)
         entries = [entry_of(book.book_id, 0, book.business_date, draft) for draft in drafts]
         return pb.PreviewEventsResponse(entries=messages.entries(entries, chart))

@@ -1,28 +1,25 @@
-"""The accounts of a book that a committer has met: number → id, and which of them are guarded.
+"""What a committer remembers of its book: the accounts it has met, and the posting rules in force.
 
-What an id stands for never changes, so it is kept. Limits and states may change, so what is kept is
-only which accounts ever had any since this process met the book; what they are is read anew for each
-batch that touches one.
+What an id stands for never changes, so number → id is kept. Limits and states may change, so what is
+kept is only which accounts ever had any since this process met the book; what they are is read anew
+for each batch that touches one. Nothing is kept that the book's chain has left behind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
+from tael_ledger import rules_store
 from tael_ledger.books import Book
 from tael_ledger.chart import Chart
-from tael_ledger.reasons import Reason
-from tael_runtime.errors import FailedPrecondition
+from tael_ledger.posting_rules import RuleSet
 
 KEPT = 3_000_000
 """Accounts in memory at most (some 200 bytes each); beyond, they are forgotten and met anew."""
-
-OPEN, FROZEN, CLOSED = "OPEN", "FROZEN", "CLOSED"
 
 # One probe of the index a number, whatever the planner believes about the table.
 FIND = text(
@@ -45,73 +42,10 @@ GUARDED_SINCE = text(
 DIGEST = text(
     "SELECT digest FROM posting_batch WHERE book_id = :book_id AND batch_number = :batch_number"
 )
-GUARDS = text(
-    "SELECT account_id, number, state, lowest, highest, debits_posted - credits_posted, "
-    "debits_pending, credits_pending FROM account "
-    "WHERE book_id = :book_id AND account_id = ANY(CAST(:ids AS bigint[]))"
-)
-
-
-@dataclass
-class Guard:
-    """A frozen, closed or limited account with what stands on it, minor units."""
-
-    account_id: int
-    number: str
-    state: str
-    lowest: int | None
-    """Of debits less credits, like the next."""
-    highest: int | None
-    net: int
-    debits_pending: int
-    credits_pending: int
-
-    def check(
-        self,
-        lines: int,
-        net: int,
-        debits_pending: int,
-        credits_pending: int,
-        *,
-        closing: bool = False,
-    ) -> None:
-        """Whether some moves may be added: so many lines posted, which come to `net` debits less
-        credits, and changes of what is pending.
-
-        What only gives back what was pending always may, and the close of a period may carry what
-        was booked on an account before it was closed. Raises FailedPrecondition ACCOUNT_FROZEN,
-        ACCOUNT_CLOSED or ACCOUNT_LIMIT.
-        """
-        if not lines and debits_pending <= 0 and credits_pending <= 0:
-            return
-        if self.state == FROZEN:
-            raise FailedPrecondition(Reason.ACCOUNT_FROZEN, f"{self.number} is frozen", self.number)
-        if self.state == CLOSED and not closing:
-            raise FailedPrecondition(Reason.ACCOUNT_CLOSED, f"{self.number} is closed", self.number)
-        most = self.net + net + self.debits_pending + debits_pending
-        least = self.net + net - self.credits_pending - credits_pending
-        if self.highest is not None and most > self.highest:
-            side, value, bound = "at most", most, self.highest
-        elif self.lowest is not None and least < self.lowest:
-            side, value, bound = "at least", least, self.lowest
-        else:
-            return
-        raise FailedPrecondition(
-            Reason.ACCOUNT_LIMIT,
-            f"debits less credits of {self.number}, pending counted, may be {side} {bound} "
-            f"and would be {value}",
-            self.number,
-        )
-
-    def add(self, net: int, debits_pending: int, credits_pending: int) -> None:
-        """Counts moves that were accepted."""
-        self.net += net
-        self.debits_pending += debits_pending
-        self.credits_pending += credits_pending
 
 
 class Registry:
-    """One book's accounts, for the one committer that posts to it here."""
+    """One book's accounts and rules, for the one committer that posts to it here."""
 
     def __init__(self, book_id: str, chart: Chart) -> None:
         self._book_id = book_id
@@ -123,6 +57,7 @@ class Registry:
         self._ids: dict[str, int] = {}
         self._places = np.zeros(1024, dtype=np.int16)
         self._guarded: set[int] = set()
+        self._rules: RuleSet | None = None
         self._fresh: list[str] = []
         self._all_met = False
         self._batch = -1
@@ -143,7 +78,7 @@ class Registry:
 
     def _continues(self, transaction: Connection, book: Book) -> bool:
         """Whether the chain still passes through the link last seen: a store that was set back, to a
-        backup or a standby that lagged, gave the same numbers to other accounts since.
+        backup or a standby that lagged, gave the same numbers to other accounts and rules since.
         """
         if self._batch < 0 or book.last_batch == self._batch:
             return self._batch < 0 or book.digest == self._digest
@@ -154,7 +89,14 @@ class Registry:
     def _forget(self) -> None:
         self._ids.clear()
         self._guarded.clear()
+        self._rules = None
         self._batch = -1
+
+    def rules(self, transaction: Connection, version: int) -> RuleSet:
+        """The rules in force, as of the batch that `begin` was called for."""
+        if self._rules is None or self._rules.version != version:
+            self._rules = rules_store.rule_set(transaction, self._book_id, version)
+        return self._rules
 
     def meet(self, transaction: Connection, numbers: Iterable[str]) -> None:
         """Looks up the accounts not met before; those that are not there stay unknown."""
@@ -185,17 +127,11 @@ class Registry:
         """The places of accounts' GL codes in the chart."""
         return self._places[account_ids]
 
-    def guarded(self, account_ids: Iterable[int]) -> set[int]:
-        """Those among some accounts that are frozen, closed or limited."""
-        return self._guarded.intersection(account_ids) if self._guarded else set()
-
-    def guards(self, transaction: Connection, account_ids: Iterable[int]) -> dict[int, Guard]:
-        """What guarded accounts hold, by id."""
-        wanted = list(account_ids)
-        if not wanted:
-            return {}
-        rows = transaction.execute(GUARDS, {"book_id": self._book_id, "ids": wanted})
-        return {row.account_id: Guard(*row) for row in rows}
+    def guarded(self, numbers: Iterable[str]) -> list[str]:
+        """Those among some accounts that may be frozen, closed or limited."""
+        if not self._guarded:
+            return []
+        return [number for number in numbers if self._ids.get(number) in self._guarded]
 
     def committed(self, last_batch: int, digest: bytes, *, guards_changed: bool) -> None:
         """After a commit. What it changed of states and limits is taken in before the next."""

@@ -8,7 +8,7 @@ from datetime import date
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting
+from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting, RuleSet
 from tael_ledger.reasons import Reason
 from tael_ledger.tables import book as books
 from tael_ledger.tables import posting_rule, posting_rules_version
@@ -168,6 +168,11 @@ def rules(connection: Connection, book_id: str, version: int) -> list[PostingRul
         )
         found.setdefault(key, []).append(posting)
     return [PostingRule(key, tuple(postings)) for key, postings in found.items()]
+
+
+def rule_set(connection: Connection, book_id: str, version: int) -> RuleSet:
+    """A version ready to be asked."""
+    return RuleSet(version, rules(connection, book_id, version))
 
 
 def _insert(
