@@ -111,6 +111,12 @@ def admit(guards: Mapping[str, Guard], moves: Iterable[Move], *, closing: bool =
         guards[number].add(*total[1:])
 
 
+def check(connection: Connection, book_id: str, drafts: Drafts) -> None:
+    """Whether the accounts would take some entries as they stand. Raises what `Guard.check` does."""
+    moves = list(moves_of(drafts))
+    admit(read(connection, book_id, (number for number, *_ in moves)), moves)
+
+
 def moves_of(drafts: Drafts) -> Iterator[Move]:
     """What entries add to their accounts."""
     for draft in drafts:

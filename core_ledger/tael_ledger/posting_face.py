@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 
 from tael.ledger.v1 import ledger_pb2 as pb
-from tael_ledger import books, journal, messages, rules_store
+from tael_ledger import books, guards, journal, messages, rules_store
 from tael_ledger.chart import Chart
 from tael_ledger.columns import (
     OWNERS_LIMIT,
@@ -63,13 +63,14 @@ class Postings(Face):
     def PreviewEvents(
         self, request: pb.PreviewEventsRequest, context: grpc.ServicerContext
     ) -> pb.PreviewEventsResponse:
-        """What RecordEvents would post."""
+        """What RecordEvents would post, or its refusal."""
         chart = self.chart(request.book_id)
         events = messages.read_events(request.events)
         with self.database.read() as connection:
             book = books.get(connection, request.book_id)
             rules = rules_store.rule_set(connection, request.book_id, book.rules_version)
             drafts = drafts_at(Desk(connection, book, chart, rules, iter(())), events)
+            guards.check(connection, book.book_id, drafts)
         entries = [entry_of(book.book_id, 0, book.business_date, draft) for draft in drafts]
         return pb.PreviewEventsResponse(entries=messages.entries(entries, chart))
 

@@ -90,6 +90,31 @@ def test_an_account_without_credit_balance_is_never_overpaid(book: LedgerUnderTe
     post(book, entry(dr(CASH, 10), cr(loan, 10)))
 
 
+def test_a_preview_is_refused_for_what_the_accounts_refuse(book: LedgerUnderTest) -> None:
+    deposit = "2011.01:CUSTOMER:C1"
+    disbursed = book.event("LOAN_DISBURSED", principal=60)
+
+    def preview(*events: pb.BusinessEvent) -> pb.PreviewEventsResponse:
+        request = pb.PreviewEventsRequest(book_id=book.book_id, events=events)
+        return book.ledger.PreviewEvents(request)
+
+    def refused_alike(*events: pb.BusinessEvent) -> str:
+        reason = refused(lambda: preview(*events))
+        assert refused(lambda: book.record(*events)) == reason
+        return reason
+
+    post(book, pay_out(100, deposit))
+    limit(book, deposit, no_credit_balance=True)
+    assert refused_alike(disbursed, disbursed) == "ACCOUNT_LIMIT"
+    assert len(preview(disbursed).entries) == 1
+    turn(book, "Freeze", deposit)
+    assert refused_alike(disbursed) == "ACCOUNT_FROZEN"
+    turn(book, "Unfreeze", deposit)
+    post(book, pay_in(100, deposit))
+    turn(book, "Close", deposit)
+    assert refused_alike(disbursed) == "ACCOUNT_CLOSED"
+
+
 def test_a_floor_allows_an_overdraft_down_to_it_on_either_normal_side(
     book: LedgerUnderTest,
 ) -> None:
