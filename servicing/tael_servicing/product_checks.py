@@ -14,7 +14,7 @@ from tael_client.values import to_date, to_decimal, yuan
 from tael_runtime.errors import InvalidFields
 from tael_servicing import caps
 from tael_servicing.arithmetic.schedules import Schedule, build_schedule
-from tael_servicing.arithmetic.terms import Method, Terms, Unit
+from tael_servicing.arithmetic.terms import Frequency, Method, Terms, Unit
 from tael_servicing.caps import Limit
 from tael_servicing.terms import PARTS, frequency_of, loan_terms
 
@@ -273,6 +273,8 @@ def _dates(terms: pb.ProductTerms) -> Iterator[Violation]:
         yield "schedule.frequency.days", "are two different days of a month"
     if given.repay_day and not (months or half):
         yield "schedule.repay_day", "periods of days or weeks have no day of the month"
+    if not _on_due_day(frequency, given.repay_day):
+        yield "schedule.repay_day", "is one of the frequency's days"
     if rolls and not months:
         yield "schedule.month_end", "ROLL is for periods of whole months"
     if rolls and shifted:
@@ -284,6 +286,10 @@ def _dates(terms: pb.ProductTerms) -> Iterator[Violation]:
             "cost_method",
             "MONTHLY_IRR counts months; UNIT_PERIOD or XIRR is right for other periods",
         )
+
+
+def _on_due_day(frequency: Frequency, repay_day: int) -> bool:
+    return not (repay_day and frequency.days) or repay_day in frequency.days
 
 
 def _interest(terms: pb.ProductTerms) -> Iterator[Violation]:
@@ -453,6 +459,9 @@ def _chosen(terms: pb.ProductTerms, choices: pb.LoanChoices, start: date) -> Ite
         offered = [frequency_of(each) for each in terms.choices.frequencies]
         if frequency_of(choices.frequency) not in offered:
             yield "choices.frequency", "is none of those the product offers"
+    own = choices.frequency if choices.HasField("frequency") else terms.schedule.frequency
+    if not _on_due_day(frequency_of(own), choices.repay_day or terms.schedule.repay_day):
+        yield "choices.repay_day", "is one of the frequency's days"
     yield from _optional("choices.down_payment", choices.down_payment, Decimal(0), Decimal("0.99"))
     if choices.HasField("first_due_date"):
         try:

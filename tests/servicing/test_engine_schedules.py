@@ -338,6 +338,33 @@ def test_interest_free_days_begin_on_the_first_day() -> None:
     assert (only.period.days, only.interest) == (61, 3100)
 
 
+HALVES = Terms(
+    Method.INTEREST_ONLY,
+    4,
+    Decimal("0.12"),
+    frequency=Frequency(Unit.HALF_MONTH, days=(1, 15)),
+)
+
+
+@pytest.mark.parametrize(
+    ("start", "first_due", "due"),
+    [
+        ("2026-01-10", None, ["02-01", "02-15", "03-01", "03-15"]),
+        ("2026-01-20", None, ["02-15", "03-01", "03-15", "04-01"]),
+        ("2026-01-15", None, ["02-01", "02-15", "03-01", "03-15"]),
+        ("2026-01-10", "2026-01-20", ["01-20", "02-01", "02-15", "03-01"]),
+    ],
+)
+def test_half_months_fall_due_on_the_days_given_whatever_the_day_of_disbursement(
+    start: str, first_due: str | None, due: list[str]
+) -> None:
+    terms = replace(HALVES, first_due=date.fromisoformat(first_due) if first_due else None)
+    plan = build_schedule(terms, 1_000_000, date.fromisoformat(start))
+    assert [row.due_date.isoformat()[5:] for row in plan.instalments] == due
+    with pytest.raises(ValueError, match="repay_day is one of"):
+        replace(HALVES, repay_day=10)
+
+
 @pytest.mark.parametrize("basis", Basis)
 def test_interest_free_days_end_on_their_day_in_whatever_period_it_lies(basis: Basis) -> None:
     """45 days from 15 January end on 1 March: 14 nights of the second month bear 3.33 each."""

@@ -58,11 +58,12 @@ def tables(draw: st.DrawFn) -> tuple[pb.ProductTerms, Table, date, Fraction, int
     rate = Fraction(draw(st.integers(0, 3_600)), 10_000)
     unit = draw(st.sampled_from(["MONTH", "MONTH", "HALF_MONTH", "WEEK", "DAY"]))
     every = draw(st.sampled_from({"MONTH": [1, 1, 3, 6], "DAY": [10, 15, 30]}.get(unit, [1, 2])))
-    roll, days = unit == "MONTH" and draw(st.booleans()), ()
+    roll, days, repay_day = unit == "MONTH" and draw(st.booleans()), (), 0
     if unit == "HALF_MONTH":
         low = draw(st.integers(1, 15))
         every, days = 1, (low, draw(st.integers(low + 13, 31)))
         start = paper.in_month(start.year, start.month, draw(st.sampled_from(days)))
+        repay_day = draw(st.sampled_from([0, *days]))
         due_dates = paper.twice_a_month(start, days, count)
     elif unit == "MONTH":
         due_dates = paper.monthly(start, every, count, roll=roll)
@@ -89,7 +90,7 @@ def tables(draw: st.DrawFn) -> tuple[pb.ProductTerms, Table, date, Fraction, int
     level = table.method == "EQUAL_INSTALMENT"
     schedule = {
         "frequency": {"unit": f"FREQUENCY_UNIT_{unit}", "every": every, "days": list(days)},
-        "repay_day": days[0] if days else 0,
+        "repay_day": repay_day,
         "month_end": "MONTH_END_ROLL" if roll else "MONTH_END_CLAMP",
         "rounding": f"ROUNDING_{table.mode}",
         "principal_rounding": f"ROUNDING_{table.principal_mode}",

@@ -70,6 +70,7 @@ def interest(**given: Any) -> dict[str, Any]:
     return {"interest": pb.InterestTerms(**given)}
 
 
+FIRST_AND_15TH = pb.Frequency(unit=pb.FREQUENCY_UNIT_HALF_MONTH, days=[1, 15])
 CARRIED: dict[str, dict[str, Any]] = {
     "method": {"method": pb.REPAYMENT_METHOD_FLAT},
     "frequency": schedule(frequency=pb.Frequency(unit=pb.FREQUENCY_UNIT_DAY, every=15)),
@@ -251,6 +252,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
         schedule(frequency=pb.Frequency(unit=pb.FREQUENCY_UNIT_HALF_MONTH, days=[15])),
         "schedule.frequency.days",
     ),
+    (schedule(frequency=FIRST_AND_15TH, repay_day=10), "schedule.repay_day"),
     (
         {
             "cost_method": pb.COST_METHOD_MONTHLY_IRR,
@@ -354,6 +356,9 @@ def test_a_loan_has_only_what_its_product_leaves_open() -> None:
     for no_first in (START, START + timedelta(days=5 * 366 + 1), date.max):
         found = wanted(plain, 100_000, 6, first_due_date=from_date(no_first))
         assert found == {"choices.first_due_date"}
+    halves = product(**schedule(frequency=FIRST_AND_15TH))
+    assert wanted(halves, 100_000, 6, repay_day=15) == set()
+    assert wanted(halves, 100_000, 6, repay_day=10) == {"choices.repay_day"}
     quarter = pb.Frequency(every=3)
     opened = product(
         choices=pb.ChoiceTerms(

@@ -107,14 +107,16 @@ def later(frequency: Frequency, start: date, count: int, anchor: int, rule: Mont
         return months_after(start, count * frequency.every, anchor, rule)
     if frequency.unit is Unit.HALF_MONTH:
         days = half_month_days(frequency, anchor)
-        begins = start == months_after(start, 0, days[1], rule)
-        months, which = divmod(begins + count * frequency.every, 2)
+        passed = sum(months_after(start, 0, day, rule) <= start for day in days)
+        months, which = divmod(passed - 1 + count * frequency.every, 2)
         return months_after(start, months, days[which], rule)
     return start + timedelta(days=frequency.unit.days * frequency.every * count)
 
 
 def half_month_days(frequency: Frequency, anchor: int) -> tuple[int, int]:
-    """The two due days of a month, the lower one first: as given, or the anchor and 15 days from it."""
+    """The two due days of a month, the lower one first: as given where the anchor is one of them, or
+    the anchor and 15 days from it.
+    """
     if anchor in frequency.days:
         return frequency.days[0], frequency.days[1]
     return (anchor, anchor + 15) if anchor <= 15 else (anchor - 15, anchor)
@@ -151,7 +153,7 @@ def periods(terms: Terms, start: date) -> tuple[Period, ...]:
         end = later(terms.frequency, start, terms.periods, start.day, terms.month_end)
         return (Period(1, start, shifted(terms, terms.first_due or end), whole=False),)
     months = terms.frequency.by_name
-    anchor = (terms.repay_day if months else 0) or (terms.first_due or start).day
+    anchor = _anchor(terms, start)
     ends = due_dates(terms, _first_due(terms, start, anchor), terms.periods, anchor)
     # A first period is whole where it begins on its own due day, one period before its end.
     on_due_day = not months or start in _due_days(terms, start, anchor)
@@ -165,6 +167,16 @@ def periods(terms: Terms, start: date) -> tuple[Period, ...]:
         whole[-1] = whole[-1] and ends[-1] == maturity
         ends[-1] = maturity
     return chained(terms, start, ends, whole)
+
+
+def _anchor(terms: Terms, start: date) -> int:
+    """The day of the month that due days are found from: the repay day, or the day of the first due
+    date or of disbursement; of half months, one of the days given.
+    """
+    repay_day = terms.repay_day if terms.frequency.by_name else 0
+    anchor = repay_day or (terms.first_due or start).day
+    days = terms.frequency.days
+    return anchor if not days or anchor in days else days[0]
 
 
 def chained(

@@ -149,8 +149,8 @@ def spread(
     `closed`: interest of the first rows, which are paid whole: what more their periods bear is asked
     with the row after them. `held`: the share of the first other row where that stays as large as it
     was, and only the later ones' is found anew. `lent`: what flat interest, and fees on what was lent,
-    are reckoned on; the balance where not given. `begun`: when the loan was paid out; the first of the
-    days where not given. `grown`: the loan was changed since it began, and what was agreed for its first
+    are reckoned on; the balance where not given. `begun`: when it was paid out, where not on the first
+    day of the periods. `grown`: the loan was changed since it began, and what was agreed for its first
     schedule alone (a given instalment) holds no more.
     """
     task = _Task(

@@ -366,6 +366,10 @@ class Terms:
                 or (len(days) == 2 and 0 < days[0] < days[1] < 32),
                 "frequency's days are two of a month, 1–31, the lower one first",
             ),
+            (
+                not days or self.repay_day in (0, *days),
+                "repay_day is one of the frequency's days, where they are given",
+            ),
             (0 <= self.repay_day <= 31, "repay_day is 1–31, or 0 for the day of disbursement"),
             (self.penalty_multiplier >= 0, "penalty_multiplier is at least 0"),
             (self.grace_days >= 0, "grace_days is at least 0"),
