@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from hashlib import sha256
 from importlib.resources import files
 
 from sqlalchemy import Connection, select
@@ -92,6 +93,24 @@ def on(rates: Sequence[Lpr], day: date) -> Lpr:
     if not index:
         raise NoRateKnown(f"no loan prime rate is known of {day}")
     return rates[index - 1]
+
+
+def changes(rates: Sequence[Lpr], day: date) -> list[Lpr]:
+    """Those published up to a day that are not what was published before them."""
+    made: list[Lpr] = []
+    for each in rates[: bisect_right(rates, day, key=lambda each: each.published)]:
+        if not made or replace(made[-1], published=each.published) != each:
+            made.append(each)
+    return made
+
+
+def digest(rates: Iterable[Lpr]) -> str:
+    """The same of the same rates, and of no others."""
+    told = (
+        f"{each.published}:{each.one_year.normalize()}:{each.five_years.normalize()}"
+        for each in rates
+    )
+    return sha256(" ".join(told).encode()).hexdigest()
 
 
 def floating(

@@ -10,29 +10,42 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, extract, select, true
+from sqlalchemy import ColumnElement, Connection, extract, select, true, update
 
 from tael.servicing.v1 import product_pb2 as pb
 from tael_servicing import products, rates
 from tael_servicing.arithmetic.events import Repriced
 from tael_servicing.arithmetic.terms import Keep
+from tael_servicing.enacting import enact, standing_on
 from tael_servicing.loans import Contract, Held
 from tael_servicing.rates import Lpr
-from tael_servicing.tables import RUNNING, instalment, loan_state
+from tael_servicing.tables import RUNNING, book_day, instalment, loan_state
 from tael_servicing.tables import loan as loans
 from tael_servicing.tables import product as versions
 
 DAY = timedelta(days=1)
 
 
-def candidates(transaction: Connection, book_id: str, day: date) -> list[str]:
-    """Loans that take another rate on a day, if there is another."""
-    lprs = rates.known(transaction)
+def take_news(transaction: Connection, book_id: str, day: date) -> bool:
+    """Whether a prime rate came, was corrected or came into force since the book's last night, which
+    from now on is this one.
+    """
+    now = rates.digest(rates.changes(rates.known(transaction), day))
+    taken = transaction.execute(
+        update(book_day)
+        .where(book_day.c.book_id == book_id, book_day.c.lprs != now)
+        .values(lprs=now)
+    )
+    return taken.rowcount > 0
+
+
+def candidates(transaction: Connection, book_id: str, day: date, *, news: bool = True) -> list[str]:
+    """Loans that take another rate on a day, if there is another; `news`: as `take_news` says."""
     found: set[str] = set()
     for version in _floating(transaction, book_id):
         terms = products.get(transaction, version.code, version.version).terms
-        whose = turn(terms.floating_rate.reprice, lprs, day)
-        if whose is Turn.NONE:
+        whose = turn(terms.floating_rate.reprice, day)
+        if (whose is Turn.NEWS and not news) or whose is Turn.NONE:
             continue
         rows = transaction.execute(
             select(loan_state.c.loan_id)
@@ -65,10 +78,11 @@ class Turn(Enum):
     ALL = "all"
     ANNIVERSARIES = "those disbursed on that day of an earlier year"
     DUE = "those of which an instalment falls due"
+    NEWS = "all, where there is another prime rate than on the last night"
 
 
-def turn(mode: int, lprs: Sequence[Lpr], day: date) -> Turn:
-    """Whose turn it is on a day, by the mode of the product; a prime rate's day where it has none."""
+def turn(mode: int, day: date) -> Turn:
+    """Whose turn it is on a day, by the mode of the product."""
     if mode == pb.REPRICE_MODE_ANNIVERSARY:
         return Turn.ANNIVERSARIES
     if mode == pb.REPRICE_MODE_NEXT_DUE_DATE:
@@ -77,7 +91,7 @@ def turn(mode: int, lprs: Sequence[Lpr], day: date) -> Turn:
         return Turn.ALL if (day.month, day.day) == (1, 1) else Turn.NONE
     if mode == pb.REPRICE_MODE_MONTHLY:
         return Turn.ALL if day.day == 1 else Turn.NONE
-    return Turn.ALL if any(each.published == day for each in lprs) else Turn.NONE
+    return Turn.NEWS
 
 
 def anniversary_days(day: date) -> list[int]:
@@ -102,13 +116,36 @@ def _takes(whose: Turn, day: date) -> ColumnElement[bool]:
     return true()
 
 
-def repriced(lprs: Sequence[Lpr], held: Held, terms: pb.ProductTerms, day: date) -> Repriced | None:
-    """The event by which a loan takes the rate of the day; None where it has it already."""
-    rate = rate_on(lprs, held.contract, terms, day)
-    if rate == held.loan.annual_rate:
-        return None
+def reprice(transaction: Connection, held: Held, day: date) -> Held:
+    """A locked loan whose turn a day may be takes the rates it has not taken, each worth the day on
+    which it should have, unless all was due by then.
+    """
+    contract, lprs = held.contract, rates.known(transaction)
+    terms = products.get(transaction, contract.product_code, contract.product_version).terms
     kept = terms.floating_rate.keep == pb.PREPAYMENT_RULE_KEEP_INSTALMENT
-    return Repriced(day, held.next_event_id, rate, Keep.INSTALMENT if kept else Keep.TERM)
+    keep = Keep.INSTALMENT if kept else Keep.TERM
+    for since in _days(lprs, contract, terms, day):
+        rate = rate_on(lprs, contract, terms, since)
+        if rate == held.loan.rate_of(since):
+            continue
+        then = standing_on(transaction, held, since)
+        if then.running and then.current is not None:
+            event = Repriced(since, held.next_event_id, rate, keep)
+            reference = f"LPR {rates.on(lprs, since).published}"
+            held = enact(transaction, held, event, day, reference=reference).after
+    return held
+
+
+def _days(
+    lprs: Sequence[Lpr], contract: Contract, terms: pb.ProductTerms, day: date
+) -> Sequence[date]:
+    """Those on which a loan takes a rate, the day of its turn the last: that one, or each on which a
+    prime rate came into force, however late it became known.
+    """
+    if turn(terms.floating_rate.reprice, day) is not Turn.NEWS:
+        return (day,)
+    first = contract.start_date
+    return sorted({max(each.published, first) for each in rates.changes(lprs, day)})
 
 
 def rate_on(lprs: Sequence[Lpr], contract: Contract, terms: pb.ProductTerms, day: date) -> Decimal:
@@ -118,8 +155,3 @@ def rate_on(lprs: Sequence[Lpr], contract: Contract, terms: pb.ProductTerms, day
     signed = rates.floating(lprs, floating, contract.start_date, months)
     now = rates.floating(lprs, floating, day, months)
     return max(contract.annual_rate + now - signed, Decimal(0))
-
-
-def last_published(lprs: Sequence[Lpr], day: date) -> date:
-    """The day of the prime rate that holds on a day."""
-    return rates.on(lprs, day).published

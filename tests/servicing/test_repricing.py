@@ -57,3 +57,51 @@ def test_a_floating_loan_takes_the_rate_of_the_day_when_its_mode_says(
     bank.end_days(taken)
     assert bank.loan(loan.loan_id).annual_rate.value == "0.119"
     bank.assert_books_agree()
+
+
+def test_a_prime_rate_known_only_on_its_own_day_holds_from_that_day_on(
+    new_bank: Callable[..., Bank],
+) -> None:
+    start, published = date(2026, 3, 10), date(2026, 3, 20)
+    bank = floating(new_bank, product_pb2.REPRICE_MODE_IMMEDIATELY, start=start)
+    publish(bank, start, "0.03")
+    loan = bank.lend()
+    bank.end_days(published)
+    publish(bank, published, "0.027")
+    bank.end_day()
+    steps = bank.loan(loan.loan_id).rates
+    assert [(step.since, step.annual_rate.value) for step in steps] == [
+        (from_date(start), "0.12"),
+        (from_date(published), "0.117"),
+    ]
+    night = [
+        each.amounts["interest"]
+        for each in bank.told(loan.loan_id)
+        if each.event == "INTEREST_ACCRUED" and each.value_date == from_date(published)
+    ]
+    assert sum(night) == 325, "10,000.00 × 11.7 % / 360, the night before it was known"
+    bank.assert_books_agree()
+
+
+def test_prime_rates_known_late_are_taken_each_from_its_day_and_a_rate_by_hand_stays(
+    new_bank: Callable[..., Bank],
+) -> None:
+    start = date(2026, 4, 10)
+    bank = floating(new_bank, product_pb2.REPRICE_MODE_IMMEDIATELY, start=start)
+    publish(bank, start, "0.03")
+    loan = bank.lend()
+    bank.end_days(date(2026, 5, 25))
+    publish(bank, date(2026, 4, 20), "0.026")
+    publish(bank, date(2026, 5, 20), "0.025")
+    bank.end_day()
+    publish(bank, date(2026, 4, 20), "0.0265")
+    bank.change("RepriceLoan", loan.loan_id, annual_rate=decimal("0.1"))
+    bank.end_days(date(2026, 5, 29))
+    steps = bank.loan(loan.loan_id).rates[1:]
+    assert [(step.since, step.annual_rate.value) for step in steps] == [
+        (from_date(date(2026, 4, 20)), "0.116"),
+        (from_date(date(2026, 4, 20)), "0.1165"),
+        (from_date(date(2026, 5, 20)), "0.115"),
+        (from_date(date(2026, 5, 26)), "0.1"),
+    ]
+    bank.assert_books_agree()

@@ -269,6 +269,10 @@ class Loan:
         """The rate that holds."""
         return self.rates[-1].annual_rate
 
+    def rate_of(self, night: date) -> Decimal:
+        """The rate that a night of the loan's life bears."""
+        return next(step.annual_rate for step in reversed(self.rates) if step.since <= night)
+
     @property
     def running(self) -> bool:
         """Still earns interest: neither closed nor written off."""

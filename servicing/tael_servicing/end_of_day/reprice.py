@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from tael_servicing import loan_store, products, rates, repricing
+from tael_servicing import loan_store, repricing
 from tael_servicing.bookings import Batch
-from tael_servicing.enacting import enact
 from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 
 
@@ -17,8 +16,14 @@ class Reprice(LoanStep):
 
     name = "reprice"
 
+    def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
+        """None of those that take a prime rate at once, where the night knows no new one."""
+        news = repricing.take_news(transaction, closing.book_id, closing.next_day)
+        chosen = repricing.candidates(transaction, closing.book_id, closing.next_day, news=news)
+        return self.payloads(chosen, closing)
+
     def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
-        """Loans whose day it is."""
+        """Loans whose day it may be."""
         return repricing.candidates(transaction, closing.book_id, closing.next_day)
 
     def work(
@@ -26,15 +31,9 @@ class Reprice(LoanStep):
     ) -> Summary:
         """Reprices those that have another rate."""
         del batch
-        summary, day = Summary(), closing.next_day
-        lprs = rates.known(transaction)
-        reference = f"LPR {repricing.last_published(lprs, day)}"
+        summary = Summary()
         for loan_id in members(payload):
             held = loan_store.lock(transaction, loan_id)
-            contract = held.contract
-            terms = products.get(transaction, contract.product_code, contract.product_version).terms
-            event = repricing.repriced(lprs, held, terms, day)
-            if event is not None:
-                enact(transaction, held, event, day, reference=reference)
-                summary.loans += 1
+            after = repricing.reprice(transaction, held, closing.next_day)
+            summary.loans += after is not held
         return summary

@@ -127,8 +127,11 @@ class LoanStep(OverLoans):
 
     def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
         """Its members but for those that are set aside."""
-        chosen = sorted(set(self.choose(transaction, closing)) - closing.aside)
-        return chunks(chosen, self.loans_a_chunk)
+        return self.payloads(self.choose(transaction, closing), closing)
+
+    def payloads(self, chosen: Sequence[str], closing: Closing) -> list[bytes]:
+        """The chunks of loans, but for those that are set aside."""
+        return chunks(sorted(set(chosen) - closing.aside), self.loans_a_chunk)
 
     def takes(self, transaction: Connection, closing: Closing, loan_id: str) -> bool:
         """Those that are listed."""

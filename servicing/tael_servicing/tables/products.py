@@ -16,6 +16,9 @@ book_day = Table(
     Column("business_date", Date, nullable=False),
     Column("accrued_to", Date, nullable=False, comment="nights before this date are accrued"),
     Column("closing", Boolean, nullable=False, server_default="false", comment="past the cut-off"),
+    Column(
+        "lprs", Text, nullable=False, server_default="", comment="those of the last night, digested"
+    ),
     comment="the book's business date as servicing has moved it; shared by what books online",
 )
 

@@ -60,6 +60,7 @@ def upgrade() -> None:
     sa.Column('business_date', sa.Date(), nullable=False),
     sa.Column('accrued_to', sa.Date(), nullable=False, comment='nights before this date are accrued'),
     sa.Column('closing', sa.Boolean(), server_default='false', nullable=False, comment='past the cut-off'),
+    sa.Column('lprs', sa.Text(), server_default='', nullable=False, comment='those of the last night, digested'),
     sa.PrimaryKeyConstraint('book_id'),
     comment="the book's business date as servicing has moved it; shared by what books online"
     )
