@@ -52,6 +52,7 @@ def book_facts(connection: Connection, book: Book) -> Mapping[str, Any]:
         "time_zone": book.time_zone,
         "lender_type": book.lender_type,
         "vat_mode": book.vat_mode,
+        "non_accrual_policy": book.non_accrual_policy,
         "first_date": str(book.first_date),
         "chart": hashlib.sha256(chart).hexdigest(),
     }

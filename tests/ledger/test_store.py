@@ -287,6 +287,12 @@ def test_an_account_keeps_its_identity(posted: LedgerUnderTest) -> None:
             posted.house.sql(statement, "ledger", write=True)
 
 
+@pytest.mark.parametrize("column", guards_002.BOOK_IDENTITY.split(", "))
+def test_a_book_keeps_what_it_was_opened_with(posted: LedgerUnderTest, column: str) -> None:
+    with pytest.raises(DBAPIError, match="UPDATE on book refused"):
+        posted.house.sql(f"UPDATE book SET {column} = {column}", "ledger", write=True)
+
+
 def insert_lines(book: LedgerUnderTest, *amounts: tuple[int, int, bool]) -> None:
     """Inserts lines of one entry past the ledger, in one statement: (debit, credit, memo)."""
     rows = ", ".join(

@@ -205,6 +205,10 @@ SHOWN = {
         {RECORDS},
     ),
     "the book's terms": ("UPDATE book SET vat_mode = 'GENERAL' WHERE {}", {RECORDS}),
+    "the book's policy of impaired loans": (
+        "UPDATE book SET non_accrual_policy = 'STAGE3_NET' WHERE {}",
+        {RECORDS},
+    ),
 }
 TAMPERINGS = {**LINES, **ENTRIES, **BATCHES, **ACCOUNTS, **SHOWN}
 

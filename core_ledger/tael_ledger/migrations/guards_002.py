@@ -33,6 +33,10 @@ KEPT = (
 )
 """Rows are never deleted."""
 ACCOUNT_IDENTITY = "book_id, account_id, batch_number, number, gl_code, owner_type, owner_id"
+BOOK_IDENTITY = (
+    "book_id, legal_entity, currency_code, time_zone, lender_type, vat_mode, non_accrual_policy, "
+    "first_date"
+)
 PARTITION = r"^line_\d{4}_\d{2}$"
 
 REFUSE_CHANGE = """
@@ -174,7 +178,8 @@ def guarding(schema: str) -> list[str]:
     """The statements that make the schema's functions and triggers."""
     functions = (REFUSE_CHANGE, CHECK_LINES, CHECK_OPEN_DAY, OPEN_MONTH)
     change, removal = "BEFORE UPDATE OR DELETE OR TRUNCATE ON", "BEFORE DELETE OR TRUNCATE ON"
-    identity = f"BEFORE UPDATE OF {ACCOUNT_IDENTITY} ON account"
+    account = f"BEFORE UPDATE OF {ACCOUNT_IDENTITY} ON account"
+    book = f"BEFORE UPDATE OF {BOOK_IDENTITY} ON book"
     fresh = "REFERENCING NEW TABLE AS fresh"
     return [
         *(each.replace("{schema}", schema) for each in functions),
@@ -184,7 +189,8 @@ def guarding(schema: str) -> list[str]:
             for table in JOURNAL
         ),
         *(_trigger(f"{table}_stays", f"{removal} {table}", "refuse_change") for table in KEPT),
-        _trigger("account_identity", identity, "refuse_change"),
+        _trigger("account_identity", account, "refuse_change"),
+        _trigger("book_identity", book, "refuse_change"),
         _trigger("line_balance", f"AFTER INSERT ON line {fresh}", "check_lines"),
         _trigger("entry_open_day", f"AFTER INSERT ON entry {fresh}", "check_open_day"),
     ]
