@@ -74,11 +74,11 @@ class DayEnds:
         if run.state == "DONE":
             return run.run_id
         with self._changed:
-            working = day_end_key(book_id, day) in self._working
-        if not working:
+            if day_end_key(book_id, day) in self._working:
+                return run.run_id
             with self._db.begin() as transaction:
                 work.set_run_state(transaction, run.run_id, "RUNNING")
-        self._join(book_id, day, run)
+            self._begin(book_id, day, run)
         return run.run_id
 
     def watch(self, run_id: UUID, going: Any) -> Iterator[pb.EndOfDayRun]:
@@ -121,31 +121,32 @@ class DayEnds:
             transaction, DAY_END, day_end_key(book_id, day), [step.name for step in STEPS]
         )
 
-    def _join(self, book_id: str, day: date, run: Run) -> None:
+    def _begin(self, book_id: str, day: date, run: Run) -> None:
         name = day_end_key(book_id, day)
-        with self._changed:
-            if name in self._working:
-                return
-            closing = Closing(self._desk, book_id, day)
-            worker = threading.Thread(
-                target=self._work, args=(closing, run.run_id), name=f"eod-{name}", daemon=True
-            )
-            self._working[name] = worker
+        closing = Closing(self._desk, book_id, day)
+        worker = threading.Thread(
+            target=self._work, args=(closing, run.run_id), name=f"eod-{name}", daemon=True
+        )
+        self._working[name] = worker
         worker.start()
 
     def _work(self, closing: Closing, run_id: UUID) -> None:
+        error = self._attempt(Worker(closing, run_id, self._me, self._tell))
+        # In one, so that whoever sees a day blocked and resumes it begins it anew.
+        with self._changed:
+            del self._working[day_end_key(closing.book_id, closing.day)]
+            self._changed.notify_all()
+            if error is not None:
+                self._block(run_id, error)
+
+    def _attempt(self, worker: Worker) -> Exception | None:
+        """Works until the day is ended, the ledger given time; else what stopped it."""
         end = time.monotonic() + PATIENCE_SECONDS
-        worker = Worker(closing, run_id, self._me, self._tell)
-        try:
-            while (error := worker.attempt()) is not None:
-                if not outgoing.passes(error) or time.monotonic() > end:
-                    self._block(run_id, error)
-                    return
-                time.sleep(0.2)
-        finally:
-            with self._changed:
-                del self._working[day_end_key(closing.book_id, closing.day)]
-            self._tell()
+        while (error := worker.attempt()) is not None:
+            if not outgoing.passes(error) or time.monotonic() > end:
+                return error
+            time.sleep(0.2)
+        return None
 
     def _tell(self) -> None:
         """Wakes who watches."""
