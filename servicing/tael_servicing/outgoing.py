@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, Protocol
 
 import grpc
@@ -56,6 +58,9 @@ STALE_SECONDS = 1.0
 
 
 ROWS_AT_ONCE = 100
+LANES_AT_ONCE = 8
+"""Postings of a lane go one after the other; those of different lanes do not wait for each other."""
+LANES_A_PASS = 1000
 
 Vouchers = dict[str, list[int]]
 """Entry sequences by source; "*" for all of a batch."""
@@ -126,19 +131,26 @@ def undelivered(book_id: Any) -> Any:
     return (outgoing_posting.c.book_id == book_id) & (outgoing_posting.c.state != "DELIVERED")
 
 
-BOOK = (
-    select(outgoing_posting)
-    .where(undelivered(bindparam("book")))
-    .order_by(outgoing_posting.c.number)
-    .limit(ROWS_AT_ONCE)
+def _lane(book_id: Any) -> Select[Any]:
+    """What waits in a lane, the oldest first."""
+    return (
+        select(outgoing_posting)
+        .where(undelivered(book_id), outgoing_posting.c.lane == bindparam("lane"))
+        .order_by(outgoing_posting.c.number)
+        .limit(ROWS_AT_ONCE)
+    )
+
+
+LANE = _lane(bindparam("book"))
+LANE_OF_LOAN = _lane(
+    select(loan.c.book_id).where(loan.c.loan_id == bindparam("lane")).scalar_subquery()
 )
-LANE = BOOK.where(outgoing_posting.c.lane == bindparam("lane"))
-BOOK_OF = select(loan.c.book_id).where(loan.c.loan_id == bindparam("lane")).scalar_subquery()
-LANE_OF_LOAN = (
-    select(outgoing_posting)
-    .where(undelivered(BOOK_OF), outgoing_posting.c.lane == bindparam("lane"))
-    .order_by(outgoing_posting.c.number)
-    .limit(ROWS_AT_ONCE)
+LANES = (
+    select(outgoing_posting.c.lane)
+    .where(undelivered(bindparam("book")))
+    .group_by(outgoing_posting.c.lane)
+    .order_by(func.min(outgoing_posting.c.number))
+    .limit(LANES_A_PASS)
 )
 SETTLE = text(
     """
@@ -195,14 +207,15 @@ class Sender:
         Raises as `deliver` does.
         """
         end = time.monotonic() + patience
-        while rows := self._waiting(BOOK, {"book": book_id}):
-            try:
-                for row in rows:
-                    self._send(row)
-            except grpc.RpcError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.2)
+        with ThreadPoolExecutor(LANES_AT_ONCE, "drain") as couriers:
+            while lanes := self._lanes(book_id):
+                try:
+                    for _ in couriers.map(partial(self.deliver, book_id), lanes):
+                        pass
+                except grpc.RpcError:
+                    if time.monotonic() > end:
+                        raise
+                    time.sleep(0.2)
 
     def run(self, stop: threading.Event) -> None:
         """The loop that delivers what a crash, or a ledger that was away, left behind."""
@@ -227,6 +240,11 @@ class Sender:
         )
         with self._db.engine.connect() as connection:
             return [(row.book_id, row.lane) for row in connection.execute(query)]
+
+    def _lanes(self, book_id: str) -> Sequence[str]:
+        """Lanes of a book in which something waits, the one that waits longest first."""
+        with self._db.engine.connect() as connection:
+            return connection.execute(LANES, {"book": book_id}).scalars().all()
 
     def _waiting(self, query: Select[Any], values: dict[str, str]) -> Sequence[Row[Any]]:
         with self._db.engine.connect() as connection:
