@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from select import POLLIN, poll
+from typing import IO, Any
 
 import structlog
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, MetaData, Select, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -27,6 +27,8 @@ REPEATABLE = ("08", "57P", "40001", "40P01", "55P03")
 failure, deadlock, lock not available."""
 
 
+COPIED_TO = "tael_copied_to"
+"""The option of a query whose rows are copied out."""
 EVENTS = "tael_events"
 """Marks a connection whose transaction wrote to the outbox."""
 
@@ -90,6 +92,11 @@ class Database:
         self.engine.dispose()
 
 
+def copy_out(connection: Connection, query: Select[Any], sink: IO[bytes]) -> None:
+    """Writes the rows of a query as CSV, as the store copies them out: none becomes an object."""
+    connection.execute(query, execution_options={COPIED_TO: sink})
+
+
 def is_lost(error: BaseException) -> bool:
     """Whether the store went away or asks to be asked again, rather than refused."""
     if not isinstance(error, DBAPIError):
@@ -134,8 +141,19 @@ def _engine(url: Any, search_path: str = "", **pool: Any) -> Engine:
         options += f" -c search_path={search_path}"
     engine = create_engine(url, connect_args={"options": options}, hide_parameters=True, **pool)
     _check_when_taken(engine)
+    event.listen(engine, "do_execute", _copy)
     later.install(engine)
     return engine
+
+
+def _copy(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Executes what is copied out; False of what is not."""
+    sink = context.execution_options.get(COPIED_TO) if context else None
+    if sink is None:
+        return False
+    query = cursor.mogrify(statement, parameters).decode()
+    cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv)", sink)
+    return True
 
 
 def _check_when_taken(engine: Engine) -> None:
@@ -155,9 +173,9 @@ def _check_when_taken(engine: Engine) -> None:
 
 
 def _readable(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    looking = poll()
+    looking.register(descriptor, POLLIN)
+    return bool(looking.poll(0))
 
 
 def _ensure_database(admin: Engine, name: str) -> None:

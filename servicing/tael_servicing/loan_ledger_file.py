@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
-from sqlalchemy import ColumnElement, Connection, case, literal, select
-from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy import ColumnElement, Connection, Select, case, literal, select
 
+from tael_runtime.database import copy_out
 from tael_runtime.embedded_postgres import sync_folder
 from tael_servicing import buckets
 from tael_servicing.snapshots import Ledger
@@ -33,9 +33,6 @@ from tael_servicing.tables import BALANCES
 LOANS_A_GROUP = 50_000
 """Of a row group: bounds the memory that writing takes."""
 CHUNK = 256 * 1024
-PLAIN = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy's own
-"""No driver reads the statement: it doubles no sign for one."""
-
 TEXT, INT = pa.string(), pa.int32()
 SCHEMA = pa.schema(
     [
@@ -125,31 +122,26 @@ def _write(connection: Connection, ledger: Ledger, file: IO[bytes]) -> Written:
 
 def _groups(connection: Connection, ledger: Ledger) -> Iterator[pa.Table]:
     """The rows by loan, a row group at a time."""
-    after = ""
-    while text := _copied(connection, ledger, after):
+    after, more = "", True
+    while more:
+        copied = io.BytesIO()
+        copy_out(connection, _group(ledger, after), copied)
+        if not copied.tell():
+            return
         table = csv.read_csv(
-            io.BytesIO(text),
+            pa.BufferReader(copied.getbuffer()),
             read_options=csv.ReadOptions(column_names=SCHEMA.names, use_threads=False),
             convert_options=csv.ConvertOptions(column_types=SCHEMA, null_values=[""]),
         )
         yield table
-        after = table["loan_id"][-1].as_py()
+        after, more = table["loan_id"][-1].as_py(), table.num_rows == LOANS_A_GROUP
 
 
-def _copied(connection: Connection, ledger: Ledger, after: str) -> bytes:
-    """A group's rows as the store copies them out: no object a value is made of them."""
+def _group(ledger: Ledger, after: str) -> Select[Any]:
+    """The rows that follow a loan's."""
     rows = ledger.rows.c
     columns = [_bucket(ledger) if name == "bucket" else rows[name] for name in SCHEMA.names]
-    query = select(*columns).where(rows.loan_id > after).order_by(rows.loan_id).limit(LOANS_A_GROUP)
-    statement = query.compile(
-        dialect=PLAIN,
-        compile_kwargs={"literal_binds": True},
-    )
-    text = io.BytesIO()
-    store: Any = connection.connection
-    with store.cursor() as cursor:
-        cursor.copy_expert(f"COPY ({statement}) TO STDOUT (FORMAT csv)", text)
-    return text.getvalue()
+    return select(*columns).where(rows.loan_id > after).order_by(rows.loan_id).limit(LOANS_A_GROUP)
 
 
 def _bucket(ledger: Ledger) -> ColumnElement[str]:
