@@ -97,24 +97,27 @@ def hold(transaction: Connection, run_id: UUID) -> None:
     transaction.execute(row.with_for_update())
 
 
+_COUNTED = (
+    select(
+        work_chunk.c.step,
+        func.count().label("chunks"),
+        func.sum(work_chunk.c.done).label("done"),
+    )
+    .where(work_chunk.c.run_id == bindparam("run"))
+    .group_by(work_chunk.c.step)
+    .subquery()
+)
+LIST_STEPS = (
+    select(work_step, _COUNTED.c.chunks, _COUNTED.c.done)
+    .outerjoin(_COUNTED, _COUNTED.c.step == work_step.c.step)
+    .where(work_step.c.run_id == bindparam("run"))
+    .order_by(work_step.c.step)
+)
+
+
 def list_steps(transaction: Connection, run_id: UUID) -> list[Step]:
     """The steps in order, with their chunks counted."""
-    counted = (
-        select(
-            work_chunk.c.step,
-            func.count().label("chunks"),
-            func.sum(work_chunk.c.done).label("done"),
-        )
-        .where(work_chunk.c.run_id == run_id)
-        .group_by(work_chunk.c.step)
-        .subquery()
-    )
-    rows = transaction.execute(
-        select(work_step, counted.c.chunks, counted.c.done)
-        .outerjoin(counted, counted.c.step == work_step.c.step)
-        .where(work_step.c.run_id == run_id)
-        .order_by(work_step.c.step)
-    )
+    rows = transaction.execute(LIST_STEPS, {"run": run_id})
     return [
         Step(
             row.step,

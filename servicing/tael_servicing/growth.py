@@ -20,6 +20,7 @@ from sqlalchemy import (
     Subquery,
     Table,
     and_,
+    bindparam,
     case,
     cast,
     func,
@@ -142,13 +143,18 @@ LINE = ("kind", "on_balance", "since", "carry", "per_night", "denominator", "pos
 
 def totals(connection: Connection, book_id: str) -> dict[str, int]:
     """What all loans of a book owe by ledger account after the nights that it has accrued."""
-    stood = [_whole(func.sum(loan_balance.c[name])).label(name) for name in BALANCES]
-    rows = connection.execute(select(*stood).where(loan_balance.c.book_id == book_id))
-    found = rows.one()._asdict()
-    of_book = LINES.select_from(standing(accrual_position)).where(
-        accrual_position.c.book_id == book_id
-    )
-    grew = connection.execute(_added(of_book.subquery("line"))).one()
-    for name, amount in grew._asdict().items():
+    book = {"book": book_id}
+    found = connection.execute(STOOD, book).one()._asdict()
+    for name, amount in connection.execute(GREW, book).one()._asdict().items():
         found[name] += amount
     return found
+
+
+STOOD = select(*(_whole(func.sum(loan_balance.c[name])).label(name) for name in BALANCES)).where(
+    loan_balance.c.book_id == bindparam("book")
+)
+GREW = _added(
+    LINES.select_from(standing(accrual_position))
+    .where(accrual_position.c.book_id == bindparam("book"))
+    .subquery("line")
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -29,14 +31,14 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import BYTEA
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
 
 from tael_servicing import books, growth
 from tael_servicing.arithmetic.vat import EARNED
 from tael_servicing.bookings import Batch, Columns, part_of, post_columns
-from tael_servicing.end_of_day.step import Closing, OverLoans, Summary
+from tael_servicing.end_of_day.step import Closing, OverLoans, Summary, payload_of
 from tael_servicing.positions import ACCRUED
-from tael_servicing.tables import accrual_position, loan_set_aside, night_posting
+from tael_servicing.tables import SORTED, accrual_position, loan_set_aside, night_posting
 
 LINES_A_CHUNK = 20_000
 
@@ -65,8 +67,8 @@ class Accrue(OverLoans):
 
     def takes(self, transaction: Connection, closing: Closing, loan_id: str) -> bool:
         """A loan with a line that has this night to grow."""
-        of_loan = and_(accrual_position.c.loan_id == loan_id, _have_night(closing))
-        return bool(transaction.execute(select(exists().where(of_loan))).scalar())
+        asked = payload_of([loan_id])
+        return bool(self.members(transaction, closing, asked))
 
     def plan(self, transaction: Connection, closing: Closing) -> list[bytes]:
         """Every such loan, as ranges of their ids."""
@@ -79,15 +81,16 @@ class Accrue(OverLoans):
 
     def members(self, transaction: Connection, closing: Closing, payload: bytes) -> list[str]:
         """The loans of a range."""
-        return _loans(transaction, _chosen(closing, payload))
+        of, values = _chosen(closing, payload)
+        return list(transaction.execute(of.loans, values).scalars())
 
     def work(
         self, transaction: Connection, closing: Closing, payload: bytes, batch: Batch
     ) -> Summary:
         """Posts the night of the chunk's loans."""
         summary = Summary()
-        night = _night(closing, _chosen(closing, payload))
-        groups = sorted(transaction.execute(night), key=lambda row: row[:2])
+        of, values = _chosen(closing, payload)
+        groups = sorted(transaction.execute(of.night, values), key=lambda row: row[:2])
         for number, group in enumerate(groups, 1):
             columns = _columns(closing, group)
             part = part_of(batch, f"c{number}")
@@ -103,44 +106,42 @@ class Accrue(OverLoans):
         books.accrued(transaction, closing.book_id, closing.next_day)
 
 
-def _have_night(closing: Closing) -> ColumnElement[bool]:
-    """Lines of the book that began before the night."""
-    line = accrual_position.c
-    return and_(line.book_id == closing.book_id, line.since <= closing.day)
+NIGHT, MORNING = bindparam("night", type_=Date), bindparam("morning", type_=Date)
+LINE = accrual_position.c
+HAVE_NIGHT = and_(LINE.book_id == bindparam("book"), LINE.since <= NIGHT)
+"""Lines of the book that began before the night."""
+SET_ASIDE = exists().where(
+    loan_set_aside.c.book_id == bindparam("book"),
+    loan_set_aside.c.business_date == NIGHT,
+    loan_set_aside.c.loan_id == LINE.loan_id,
+    or_(loan_set_aside.c.cured.is_(False), loan_set_aside.c.accrued_to > NIGHT),
+)
+"""Lines of a loan whose night is not its chunk's, for it is posted alone or was already."""
 
 
-def _set_aside(closing: Closing) -> ColumnElement[bool]:
-    """Lines of a loan whose night is not this chunk's, for it is posted alone or was already."""
-    line, aside = accrual_position.c, loan_set_aside.c
-    return exists().where(
-        aside.book_id == closing.book_id,
-        aside.business_date == closing.day,
-        aside.loan_id == line.loan_id,
-        or_(aside.cured.is_(False), aside.accrued_to > closing.day),
-    )
+@dataclass(frozen=True)
+class _Statements:
+    """What is asked of some lines."""
 
-
-def _chosen(closing: Closing, payload: bytes) -> ColumnElement[bool]:
-    """The lines of a range of loans, or of those that are named."""
-    chosen, line = json.loads(payload), accrual_position.c
-    if isinstance(chosen, list):
-        return and_(line.loan_id == func.any(chosen), _have_night(closing))
-    within = and_(line.loan_id > chosen["after"], line.loan_id <= chosen["last"])
-    return and_(within, _have_night(closing), ~_set_aside(closing))
-
-
-def _loans(transaction: Connection, lines: ColumnElement[bool]) -> list[str]:
-    loan_id = accrual_position.c.loan_id
-    query = select(loan_id).where(lines).distinct().order_by(loan_id)
-    return list(transaction.execute(query).scalars())
-
-
-def _night(closing: Closing, lines: ColumnElement[bool]) -> Select[Any]:
-    """What loans post, those of a product on one side of the balance sheet together.
-
-    Ids one a line; amounts as packed big-endian integers.
+    loans: Select[tuple[str]]
+    """Whose they are."""
+    night: Select[Any]
+    """What loans post, those of a product on one side of the balance sheet together: ids one a line,
+    amounts as packed big-endian integers.
     """
-    loan = _by_loan(closing, lines)
+
+
+def _chosen(closing: Closing, payload: bytes) -> tuple[_Statements, dict[str, Any]]:
+    """What is asked of a range of loans, or of those that are named, and with what values."""
+    chosen = json.loads(payload)
+    day = {"book": closing.book_id, "night": closing.day, "morning": closing.next_day}
+    if isinstance(chosen, list):
+        return OF_NAMED, day | {"loan_ids": chosen}
+    return OF_RANGE, day | chosen
+
+
+def _statements(lines: ColumnElement[bool]) -> _Statements:
+    loan = _by_loan(lines)
     group = (loan.c.product_code, loan.c.on_balance)
     ids = func.string_agg(loan.c.loan_id, "\n").label("loan_ids")
     amounts = [*(_grown(loan, name) for name in EARNED), *(_vat(loan, name) for name in EARNED)]
@@ -149,7 +150,10 @@ def _night(closing: Closing, lines: ColumnElement[bool]) -> Select[Any]:
         for name, amount in zip(NAMES, amounts, strict=True)
     ]
     grows = or_(*(loan.c[f"{name}_after"] != loan.c[f"{name}_before"] for name in EARNED))
-    return select(*group, ids, *packed).where(grows).group_by(*group)
+    return _Statements(
+        select(LINE.loan_id).where(lines).distinct().order_by(LINE.loan_id),
+        select(*group, ids, *packed).where(grows).group_by(*group),
+    )
 
 
 NAMES = (*EARNED, *(f"{name}_vat" for name in EARNED))
@@ -158,19 +162,18 @@ SAME = ("product_code", "on_balance", "vat_numerator", "vat_denominator")
 WHEN = ("before", "after", "earned")
 
 
-def _by_loan(closing: Closing, lines: ColumnElement[bool]) -> Subquery:
+def _by_loan(lines: ColumnElement[bool]) -> Subquery:
     """By kind what has grown before and after the night, and what was earned when the lines began.
 
     A loan has one line of interest; only those of its charges have to be added up.
     """
-    line = accrual_position.c
     steps = select(
         accrual_position,
-        growth.grown(accrual_position, literal(closing.day, Date)).label("before"),
-        growth.grown(accrual_position, literal(closing.next_day, Date)).label("after"),
+        growth.grown(accrual_position, NIGHT).label("before"),
+        growth.grown(accrual_position, MORNING).label("after"),
     ).where(lines)
-    interest = steps.where(line.kind == "INTEREST").subquery("interest")
-    step = steps.where(line.kind != "INTEREST").subquery("step")
+    interest = steps.where(LINE.kind == "INTEREST").subquery("interest")
+    step = steps.where(LINE.kind != "INTEREST").subquery("step")
     sums = [
         (func.max if when == "earned" else func.sum)(step.c[when])
         .filter(step.c.kind == kind.upper())
@@ -217,6 +220,19 @@ def _vat(loan: FromClause, name: str) -> ColumnElement[int]:
         return vat
 
     return case((numerator > 0, of("after") - of("before")), else_=0)
+
+
+OF_RANGE = _statements(
+    and_(
+        LINE.loan_id > bindparam("after"),
+        LINE.loan_id <= bindparam("last"),
+        HAVE_NIGHT,
+        ~SET_ASIDE,
+    )
+)
+OF_NAMED = _statements(
+    and_(LINE.loan_id == func.any(bindparam("loan_ids", type_=ARRAY(SORTED))), HAVE_NIGHT)
+)
 
 
 def _columns(closing: Closing, group: Any) -> Columns:
