@@ -279,8 +279,8 @@ def _dates(terms: pb.ProductTerms) -> Iterator[Violation]:
         yield "schedule.month_end", "ROLL is for periods of whole months"
     if rolls and shifted:
         yield "schedule.month_end", "ROLL and a holiday shift would move a due date twice"
-    if terms.first_period > pb.FIRST_PERIOD_ODD_DAYS and not (months or half):
-        yield "first_period", "periods of days or weeks are never odd"
+    if terms.first_period == pb.FIRST_PERIOD_FULL_MONTH and not (months or half):
+        yield "first_period", "FULL_MONTH: periods of days or weeks bear their days"
     if terms.cost_method == pb.COST_METHOD_MONTHLY_IRR and not months:
         yield (
             "cost_method",

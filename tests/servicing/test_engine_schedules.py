@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import numpy_financial
 import pytest
@@ -336,6 +337,30 @@ def test_interest_free_days_begin_on_the_first_day() -> None:
     (only,) = build_schedule(terms, 500_000, date(2026, 9, 1)).instalments
     # 61 nights less 30; 1.00 a day.
     assert (only.period.days, only.interest) == (61, 3100)
+
+
+@pytest.mark.parametrize(
+    ("said", "first_due", "factors"),
+    [
+        ({"frequency": Frequency(Unit.WEEK)}, date(2026, 2, 5), [21, *[7] * 5]),
+        (
+            {"frequency": Frequency(Unit.WEEK), "first_period": FirstPeriod.EQUAL},
+            *(date(2026, 2, 5), [21, *[7] * 5]),
+        ),
+        ({"frequency": Frequency(Unit.DAY, 10)}, date(2026, 1, 17), [2, *[10] * 5]),
+        ({"annuity": Annuity.PERIODS}, date(2026, 3, 10), [54, *[30] * 5]),
+    ],
+)
+def test_an_instalment_found_by_what_each_period_bears_is_the_odd_first_ones_too(
+    said: dict[str, Any], first_due: date, factors: list[int]
+) -> None:
+    """12 %/360 a night; 30 nights' of a whole month."""
+    terms = Terms(Method.EQUAL_INSTALMENT, 6, Decimal("0.12"), first_due=first_due, **said)
+    bears = [Fraction(days * 12, 36_000) for days in factors]
+    share = half_up(level(1_000_000, bears))
+    plan = build_schedule(terms, 1_000_000, date(2026, 1, 15))
+    assert rows(plan) == repaid(1_000_000, bears, share)
+    assert abs(plan.instalments[-1].amount - share) <= len(factors), "but for rounding"
 
 
 HALVES = Terms(

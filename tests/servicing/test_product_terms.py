@@ -70,6 +70,7 @@ def interest(**given: Any) -> dict[str, Any]:
     return {"interest": pb.InterestTerms(**given)}
 
 
+WEEKLY = pb.Frequency(unit=pb.FREQUENCY_UNIT_WEEK)
 FIRST_AND_15TH = pb.Frequency(unit=pb.FREQUENCY_UNIT_HALF_MONTH, days=[1, 15])
 CARRIED: dict[str, dict[str, Any]] = {
     "method": {"method": pb.REPAYMENT_METHOD_FLAT},
@@ -272,6 +273,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"method": pb.REPAYMENT_METHOD_BULLET, "first_period": pb.FIRST_PERIOD_EQUAL},
         "first_period",
     ),
+    ({"first_period": pb.FIRST_PERIOD_FULL_MONTH, **schedule(frequency=WEEKLY)}, "first_period"),
     (
         {"method": pb.REPAYMENT_METHOD_INTEREST_ONLY, **schedule(grace_principal=1)},
         "schedule.grace_principal",
@@ -296,6 +298,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("terms", "field"), BAD)
 def test_a_bad_term_is_refused_with_its_field(terms: dict[str, Any], field: str) -> None:
     assert field in refused(product(**terms))
+
+
+def test_the_first_of_weekly_instalments_may_be_as_large_as_the_others() -> None:
+    assert refused(product(first_period=pb.FIRST_PERIOD_EQUAL, **schedule(frequency=WEEKLY))) == {}
 
 
 def fee(at: int, **given: Any) -> pb.FeeTerms:

@@ -93,7 +93,7 @@ def level_instalment(
     top.
     """
     with decimal.localcontext(_WIDE):
-        if terms.level_by is Annuity.PERIODS or not terms.frequency.by_name:
+        if terms.level_by is Annuity.PERIODS:
             factors = [interest_factor(terms, annual_rate, each, free_until) for each in over]
             total, end = _present([first or factors[0], *factors[1:]])
         else:

@@ -20,11 +20,11 @@ from tael_servicing.arithmetic.factors import (
 )
 from tael_servicing.arithmetic.rounding import Ratio, Rounding, ratio_of, rounded, share
 from tael_servicing.arithmetic.terms import (
+    Annuity,
     Basis,
     Fee,
     FeeAt,
     FeeOn,
-    FirstPeriod,
     Method,
     Residue,
     Terms,
@@ -332,7 +332,8 @@ def _principal(
     if period.number <= terms.grace_principal:
         return 0
     if terms.method is Method.EQUAL_INSTALMENT:
-        if terms.basis is Basis.NOMINAL and not period.whole and not _equal(terms):
+        by_name = terms.basis is Basis.NOMINAL and terms.level_by is not Annuity.PERIODS
+        if by_name and not period.whole:
             factor = nominal(terms, annual_rate)
             interest = rounded(balance * factor[0], factor[1], terms.rounding)
         return max(share_ - interest - early, 0)
@@ -342,10 +343,6 @@ def _principal(
             return max(balance - share_ * (terms.periods - terms.grace_principal - 1), 0)
         return max(share_ - early, 0)
     return 0
-
-
-def _equal(terms: Terms) -> bool:
-    return terms.first_period is FirstPeriod.EQUAL
 
 
 def _share(task: _Task, balance: int, index: int, last: int) -> int:

@@ -405,11 +405,13 @@ class Terms:
 
     @cached_property
     def level_by(self) -> Annuity:
-        """The rate by which the level instalment is found."""
-        if self.annuity is not None:
-            return self.annuity
-        real = self.basis is Basis.REAL_DAYS or self.first_period is FirstPeriod.EQUAL
-        return Annuity.PERIODS if real else Annuity.NOMINAL
+        """The rate by which the level instalment is found: what each period really bears where it has
+        no rate by name, or the first one is to be as large as the others.
+        """
+        if not self.frequency.by_name or self.first_period is FirstPeriod.EQUAL:
+            return Annuity.PERIODS
+        real = self.basis is Basis.REAL_DAYS
+        return self.annuity or (Annuity.PERIODS if real else Annuity.NOMINAL)
 
     @cached_property
     def by_name(self) -> bool:
