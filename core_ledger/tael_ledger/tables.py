@@ -24,7 +24,16 @@ from sqlalchemy import (
 
 from tael_runtime.tables import APPEND_ONLY, EVENT_TRIGGERS, KEPT, with_floor
 
-own = MetaData(info={EVENT_TRIGGERS: ("ledger_keeps_journal", "ledger_keeps_tables")})
+own = MetaData(
+    info={
+        EVENT_TRIGGERS: (
+            "ledger_keeps_journal",
+            "ledger_keeps_tables",
+            "ledger_keeps_rows",
+            "ledger_keeps_partitions",
+        )
+    }
+)
 
 TURNOVER_LIMIT = 4 * 10**18
 """Minor units, either sign: any change from one total to another still fits the store's 64 bits."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg2
 import pytest
+from ledger.chain_page import address
 from ledger.ledger_case import LedgerUnderTest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -73,6 +76,60 @@ def test_a_partition_stays_attached_and_keeps_its_triggers(
 ) -> None:
     with pytest.raises(DBAPIError, match=r"refused|cannot drop"):
         posted.house.sql(statement.format(partition), "ledger", write=True)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE line DETACH PARTITION line_2026_01 CONCURRENTLY",
+        "alter table ledger.line\n detach -- a\n partition ledger.line_2026_01\tconcurrently ;",
+        'ALTER TABLE"line"DETACH/* /* b */ */PARTITION"line_2026_01"Concurrently',
+        'ALTER TABLE line DETACH PARTITION U&"line_\\0032026_01" CONCURRENTLY',
+    ],
+)
+def test_a_partition_is_not_detached_concurrently_in_any_spelling(
+    posted: LedgerUnderTest, statement: str
+) -> None:
+    with closing(
+        psycopg2.connect(**address(posted), options="-c search_path=ledger")
+    ) as connection:
+        connection.autocommit = True  # it runs in no transaction, and commits before it ends
+        with (
+            connection.cursor() as cursor,
+            pytest.raises(psycopg2.errors.RestrictViolation, match="would be lost"),
+        ):
+            cursor.execute(statement)
+    pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending"
+    assert posted.house.sql(pending, "ledger") == [(0,)]
+    assert posted.house.sql("SELECT count(*) > 0 FROM line", "ledger") == [(True,)]
+
+
+def test_other_tables_are_detached_concurrently_as_ever(posted: LedgerUnderTest) -> None:
+    with closing(psycopg2.connect(**address(posted))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE public.other (day date) PARTITION BY LIST (day)")
+            cursor.execute("CREATE TABLE public.one PARTITION OF public.other FOR VALUES IN (NULL)")
+            cursor.execute("ALTER TABLE public.other DETACH PARTITION public.one CONCURRENTLY")
+            cursor.execute("DROP TABLE public.one, public.other")
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("entry", "ALTER COLUMN narrative TYPE text USING 'forged'"),
+        ("line", "ALTER COLUMN debit TYPE bigint USING debit * 2"),
+        ("line_2026_01", "SET UNLOGGED"),
+        ("record", "ADD COLUMN odd float DEFAULT random()"),
+        ("gl_account", "ALTER COLUMN normal_side TYPE text USING 'CREDIT'"),
+        ("account", "ALTER COLUMN debits_posted TYPE bigint USING 0"),
+    ],
+)
+def test_no_table_of_the_ledger_is_rewritten(
+    posted: LedgerUnderTest, table: str, change: str
+) -> None:
+    with pytest.raises(DBAPIError, match="it rewrites"):
+        posted.house.sql(f"ALTER TABLE {table} {change}", "ledger", write=True)
 
 
 def test_every_months_partition_has_the_triggers_of_the_first(posted: LedgerUnderTest) -> None:

@@ -4,9 +4,9 @@ Every function names the schema it was made for and looks there before a session
 which PostgreSQL would otherwise look through first.
 
 A later migration adds tables, columns, constraints and indexes as any does. What the event triggers
-refuse (dropping, renaming or moving something of the journal) it does between
-`ALTER EVENT TRIGGER ledger_keeps_journal DISABLE` and `… ENABLE`, of both triggers, within its one
-transaction; a table it adds to the journal it names in the functions of `keeping`, replaced.
+refuse (dropping, renaming, moving or rewriting something of the journal) it does between
+`ALTER EVENT TRIGGER ledger_keeps_journal DISABLE` and `… ENABLE`, of each of EVENT_TRIGGERS, within its
+one transaction; a table it adds to the journal it names in the functions of `keeping`, replaced.
 """
 
 JOURNAL = (
@@ -167,7 +167,51 @@ BEGIN
 END $$
 """
 
-EVENT_TRIGGERS = {"ledger_keeps_journal": "sql_drop", "ledger_keeps_tables": "ddl_command_end"}
+# ALTER TABLE … ALTER COLUMN … TYPE … USING gives every row another value, and no trigger of rows knows.
+KEEP_ROWS = """
+CREATE FUNCTION public.ledger_keeps_rows() RETURNS event_trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    rewritten text;
+BEGIN
+    SELECT relname INTO rewritten FROM pg_class
+    WHERE oid = pg_event_trigger_table_rewrite_oid() AND relnamespace = to_regnamespace('{schema}')
+        AND (relname = ANY ('{{{journal},{kept}}}') OR relname ~ '{partition}');
+    IF FOUND THEN
+        RAISE EXCEPTION 'the journal is never changed: % refused, it rewrites %', tg_tag, rewritten
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+END $$
+"""
+
+# DETACH … CONCURRENTLY commits before the command ends, so it is refused before it begins, where there
+# is nothing to see but its text. That is of one statement, as it runs in no transaction block, and has
+# its two words as they are, whatever stands between them: a keyword cannot be quoted or escaped. The
+# partition's name can be, as U&"…".
+KEEP_PARTITIONS = """
+CREATE FUNCTION public.ledger_keeps_partitions() RETURNS event_trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    asked text := (regexp_match(lower(current_query() COLLATE "C"), 'detach(.*)concurrently'))[1];
+    detached text;
+BEGIN
+    SELECT relname INTO detached FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+    WHERE inhparent = to_regclass('{schema}.line')
+        AND (strpos(asked, relname) > 0 OR strpos(asked, 'u&"') > 0)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the journal is never changed: % refused, % would be lost to it',
+            tg_tag, detached USING ERRCODE = 'restrict_violation';
+    END IF;
+END $$
+"""
+
+EVENT_TRIGGERS = {
+    "ledger_keeps_journal": "sql_drop",
+    "ledger_keeps_tables": "ddl_command_end",
+    "ledger_keeps_rows": "table_rewrite",
+    "ledger_keeps_partitions": "ddl_command_start WHEN TAG IN ('ALTER TABLE')",
+}
 
 
 def _trigger(name: str, when: str, calls: str) -> str:
@@ -197,7 +241,7 @@ def guarding(schema: str) -> list[str]:
 
 
 def keeping(schema: str) -> list[str]:
-    """The statements, a superuser's to run, that keep tables, columns, triggers and partitions.
+    """The statements, a superuser's to run, that keep tables, columns, rows, triggers and partitions.
 
     The functions stand outside the schema, so that dropping it does not take them away first.
     """
@@ -208,9 +252,9 @@ def keeping(schema: str) -> list[str]:
         "partition": PARTITION,
     }
     return [
-        *(each.format(**own) for each in (KEEP_JOURNAL, KEEP_TABLES)),
+        *(each.format(**own) for each in (KEEP_JOURNAL, KEEP_TABLES, KEEP_ROWS, KEEP_PARTITIONS)),
         *(
-            f"CREATE EVENT TRIGGER {name} ON {event} EXECUTE FUNCTION public.{name}()"
-            for name, event in EVENT_TRIGGERS.items()
+            f"CREATE EVENT TRIGGER {name} ON {when} EXECUTE FUNCTION public.{name}()"
+            for name, when in EVENT_TRIGGERS.items()
         ),
     ]
