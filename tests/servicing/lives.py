@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -284,6 +284,31 @@ def customers(draw: st.DrawFn) -> Life:
     return Life(
         terms, tuple(events), events[-1].value_date + timedelta(days=draw(st.integers(0, 60)))
     )
+
+
+@st.composite
+def replanned(draw: st.DrawFn) -> Life:
+    """A loan that asks interest later than it is earned, is paid when due or late, and whose plan is
+    changed time and again: from any of the rows to come on.
+    """
+    terms = draw(any_terms(8).filter(lambda each: each.grace_interest or each.parts))
+    events: list[LoanEvent] = [draw(lent)]
+    for number in range(1, draw(st.integers(1, 5)) + 1):
+        day = events[-1].value_date + timedelta(days=draw(st.integers(0, 50)))
+        loan = replay(terms, events, day).loan
+        if loan.amount_due and draw(st.booleans()):
+            events.append(happened.Repaid(day, f"{number:03}", loan.amount_due, Excess.PARK))
+            continue
+        kind = draw(st.sampled_from([happened.Rescheduled, happened.Rescheduled, *REPLANNING]))
+        values = {name: draw(each) for name, each in FIELDS[kind].items()}
+        if kind is happened.Rescheduled:
+            ahead = [row.due_date for row in loan.rows[loan.due_count :]]
+            values["plan"] = replace(values["plan"], from_due=draw(st.sampled_from([None, *ahead])))
+        events.append(kind(value_date=day, event_id=f"{number:03}", **values))
+    return Life(terms, tuple(events), events[-1].value_date)
+
+
+REPLANNING = (happened.Repriced, happened.Disbursed, happened.Prepaid, happened.CurrentPaid)
 
 
 def _as_asked(terms: Terms, loan: Loan, event_id: str) -> st.SearchStrategy[LoanEvent]:

@@ -291,6 +291,27 @@ def test_re_ageing_spreads_overdue_principal_and_asks_interest_and_charges_with_
     assert (loan.days_past_due, loan.overdue_principal) == (0, 0)
 
 
+def test_interest_that_rows_before_a_later_change_do_not_ask_falls_due_after_it() -> None:
+    """1 % a month of what is left: in grace for three months, and of parts and of an instalment that
+    do not cover it.
+    """
+    level_six = Terms(Method.EQUAL_INSTALMENT, 6, Decimal("0.12"))
+    for terms, from_due, more in (
+        (replace(level_six, grace_interest=3), date(2026, 3, 15), 2),
+        (replace(level_six, grace_interest=4), date(2026, 4, 15), 1),
+        (replace(level_six, parts=(300_000, 0, 0, 200_000, 200_000)), date(2026, 5, 15), 1),
+        (replace(level_six, instalment=5_000), date(2026, 5, 15), 1),
+    ):
+        plan = Plan(from_due=from_due, more_periods=more)
+        loan = loan_on(START, happened.Rescheduled(START, "01", plan), terms=terms)
+        balance = earned = 0
+        for row in reversed(loan.rows):
+            balance += row.due[Part.PRINCIPAL]
+            earned += half_up(balance * MONTH)
+        assert balance == 1_000_000
+        assert sum(row.due[Part.INTEREST] for row in loan.rows) == earned
+
+
 def test_acceleration_makes_everything_due_with_interest_to_the_day() -> None:
     day = date(2026, 2, 25)
     loan = loan_on(day, PAID_FIRST, happened.Accelerated(day, "02"))

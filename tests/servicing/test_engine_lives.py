@@ -23,7 +23,17 @@ from servicing.ledger_oracle import (
     loan_balances,
     received,
 )
-from servicing.lives import COMMON, FIELDS, START, Life, any_terms, customers, lives, principals
+from servicing.lives import (
+    COMMON,
+    FIELDS,
+    START,
+    Life,
+    any_terms,
+    customers,
+    lives,
+    principals,
+    replanned,
+)
 from servicing.stories import totals
 
 from tael_runtime.errors import FailedPrecondition
@@ -135,6 +145,19 @@ class Walk:
         while self.loan.business_date < to:
             self.loan, posted = fold.end_day(self.terms, self.loan)
             self.book(posted)
+
+    def pay_to_the_end(self) -> None:
+        """All that is due is paid on the day, until nothing is."""
+        for number in range(500, 900):
+            if not self.loan.running:
+                return
+            due = self.loan.amount_due
+            if due:
+                day = self.loan.business_date
+                self.take(Repaid(day, f"{number:03}", due, Excess.PARK))
+            else:
+                self.nights(fold.opens_on(self.terms, self.loan) or date.max)
+        raise AssertionError("it never ends")
 
     def take(self, event: LoanEvent) -> None:
         kept = self.loan.copy()
@@ -274,6 +297,16 @@ def test_paying_the_payoff_closes_the_loan_and_leaves_nothing(life: Life) -> Non
     assert walked.loan.closure is not None
     left = max(quote.overpayment - quote.gross, 0)
     assert loan_balances(life.terms, walked.loan) == ({"overpayment": left} if left else {})
+
+
+@MANY
+@given(life=replanned())
+def test_a_loan_whose_plan_was_changed_is_paid_to_its_end_and_leaves_nothing(life: Life) -> None:
+    """What was earned is asked, some day, and nothing else is."""
+    walked = Walk(life, checked=True).walk(life.until)
+    walked.pay_to_the_end()
+    held = walked.loan.overpayment
+    assert walked.books.balances() == ({"overpayment": held} if held else {})
 
 
 @FEW

@@ -281,8 +281,13 @@ def _respread_tail(terms: Terms, loan: Loan, plan: Plan, first: int) -> None:
 def _respread(
     terms: Terms, loan: Loan, first: int, over: Sequence[Period], fixed_share: int | None
 ) -> None:
+    """Rows from one that has not begun on; interest that the rows before it earn and do not ask is
+    carried into them.
+    """
     rows = loan.rows[first:]
     balance = sum(row.principal_unpaid for row in rows)
+    before = [row.instalment for row in loan.rows[loan.due_count : first]]
+    carried = loan.deferred + sum(row.accrues - row.interest for row in before)
     early = [row.paid[Part.PRINCIPAL] for row in rows]
     made = spread(
         terms,
@@ -290,6 +295,7 @@ def _respread(
         balance,
         over,
         fixed_share=fixed_share,
+        carried=carried,
         early=early,
         closed=paid_whole(rows),
         lent=lent_in_rows(terms, loan),
@@ -379,6 +385,7 @@ def projected(terms: Terms, loan: Loan) -> Loan:
         periods,
         fixed_share=shown.share,
         running=_cut_today(terms, shown, current.instalment, lent),
+        carried=shown.deferred,
         early=[row.paid[Part.PRINCIPAL] for row in old],
         closed=paid_whole(old),
         lent=lent_in_rows(terms, loan),
@@ -397,4 +404,4 @@ def _cut_today(terms: Terms, loan: Loan, first: Instalment, lent: int) -> Runnin
         return None
     stands = first.accrues if terms.interest_on is InterestOn.PERIOD else None
     to_date = earned(terms, loan)
-    return Running(loan.business_date, to_date, lent, loan.deferred, accrues=stands)
+    return Running(loan.business_date, to_date, lent, accrues=stands)

@@ -139,13 +139,13 @@ def _spread(
     running = None
     if cut and begun:
         bears = _by_its_rates(terms, loan, periods[0])
-        running = Running(loan.business_date, stands, also, loan.deferred, bears)
+        running = Running(loan.business_date, stands, also, bears)
         if paid and terms.interest_on is InterestOn.PERIOD:
             running = replace(
                 running, since=first.since, before=first.before, accrues=first.accrues
             )
-    elif also or loan.deferred:
-        running = Running(first.since, first.before, also, loan.deferred)
+    elif also:
+        running = Running(first.since, first.before, also)
     early = [row.paid[Part.PRINCIPAL] for row in undue][: len(periods)]
     balance = loan.undue_principal - lent
     base = lent_in_rows(terms, loan)
@@ -160,6 +160,7 @@ def _spread(
         fixed_share=fixed_share,
         held=first.share if holds else None,
         running=running,
+        carried=loan.deferred,
         early=early,
         closed=paid_whole(undue),
         lent=base,

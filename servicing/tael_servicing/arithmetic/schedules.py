@@ -105,8 +105,6 @@ class Running:
     """Interest earned by then, minor units."""
     also: int = 0
     """Principal that bears interest with the balance: overdue, and still at the contract rate."""
-    carried: int = 0
-    """Interest of earlier periods that falls due with the first one that pays interest."""
     bears: Ratio | None = None
     """What the whole period bears by its rates, where another one came in the midst of it."""
     accrues: int | None = None
@@ -137,6 +135,7 @@ def spread(
     fixed_share: int | None = None,
     held: int | None = None,
     running: Running | None = None,
+    carried: int = 0,
     early: Sequence[int] = (),
     closed: Sequence[int] = (),
     lent: int | None = None,
@@ -145,6 +144,7 @@ def spread(
 ) -> Schedule:
     """`balance` minor units spread over the periods; ends early where a given share repays sooner.
 
+    `carried`: interest of earlier periods that falls due with the first one that pays interest.
     `early`: principal already paid of each period's row, on top of the balance; a row is never less.
     `closed`: interest of the first rows, which are paid whole: what more their periods bear is asked
     with the row after them. `held`: the share of the first other row where that stays as large as it
@@ -159,6 +159,7 @@ def spread(
         balance,
         tuple(over),
         running,
+        carried,
         tuple(early[: len(over)]),
         tuple(closed),
         balance if lent is None else lent,
@@ -180,6 +181,7 @@ class _Task(NamedTuple):
     balance: int
     over: tuple[Period, ...]
     running: Running | None
+    carried: int
     early: tuple[int, ...]
     closed: tuple[int, ...]
     lent: int
@@ -229,7 +231,7 @@ def _rows(task: _Task, share_: int | None) -> Schedule:
     ahead, on_top = sum(early), balloon(terms, lent)
     by_name = nominal(terms, annual_rate) if terms.by_name else None
     exact: Ratio = (0, 1)
-    carried = running.carried if running else 0
+    carried = task.carried
     for index, period in enumerate(over):
         since, before = interest_from(period, task.free_until), 0
         if running is not None and index == 0:
