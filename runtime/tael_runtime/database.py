@@ -238,7 +238,7 @@ def _warn_of_missing(owner: Engine, service: str, metadata: MetaData) -> None:
         found = set(connection.scalars(text(there)))
     if missing := sorted(set(wanted) - found):
         log.warning(
-            "the store lets its owner drop, rename, rewrite and detach tables: event triggers are missing",
+            "the store lets its owner drop, rename, rewrite and detach tables: it lacks event triggers",
             service=service,
             missing=missing,
         )

@@ -214,6 +214,17 @@ def test_no_table_leaves_its_place_to_be_dropped_elsewhere(
         posted.house.sql(statement.format(table), "ledger", write=True)
 
 
+@pytest.mark.parametrize("kind", ["TABLE", "VIEW"])  # which renames a table's column as well
+@pytest.mark.parametrize(
+    ("table", "column"), [("line", "debit"), ("posting_batch", "digest"), ("account", "lowest")]
+)
+def test_no_column_gives_its_name_to_another(
+    posted: LedgerUnderTest, kind: str, table: str, column: str
+) -> None:
+    with pytest.raises(DBAPIError, match=f"refused, a column of {table} would be lost"):
+        posted.house.sql(f"ALTER {kind} {table} RENAME {column} TO other", "ledger", write=True)
+
+
 @pytest.mark.parametrize(
     "statement",
     [

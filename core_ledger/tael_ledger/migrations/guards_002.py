@@ -139,7 +139,8 @@ END $$
 
 # After whatever DDL, as ALTER INDEX renames a table too: every table is in its place under its name,
 # and so are the partitions, or the next DROP would pass. Only ALTER TABLE detaches; elsewhere a table
-# that is no partition is one about to be attached.
+# that is no partition is one about to be attached. What is renamed of a column is the column: two could
+# change places.
 KEEP_TABLES = """
 CREATE FUNCTION public.ledger_keeps_tables() RETURNS event_trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
@@ -159,6 +160,11 @@ BEGIN
         SELECT relname FROM pg_class
         WHERE tg_tag = 'ALTER TABLE' AND relnamespace = own AND relkind = 'r'
             AND relname ~ '{partition}' AND NOT relispartition
+        UNION ALL
+        SELECT 'a column of ' || relname
+        FROM pg_event_trigger_ddl_commands() JOIN pg_class ON pg_class.oid = objid
+        WHERE object_type = 'table column' AND starts_with(command_tag, 'ALTER')
+            AND relnamespace = own AND relname = ANY ('{{{journal},{kept}}}')
     ) AS astray LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'the journal is never changed: % refused, % would be lost to it',
