@@ -10,9 +10,10 @@ import time
 from contextlib import closing
 from io import BytesIO
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from bench.house import BOOK, Ledger
+from tael_ledger.rows import array_text
 
 SETTLED = ("line", "account")
 
@@ -81,13 +82,13 @@ class Floor:
         return rows
 
     def _update(self) -> bytes:
-        """The UPDATE of every account that the lines touch, its arrays already in the statement."""
+        """The UPDATE of every account that the lines touch, its arrays already in the statement, as the ledger writes them."""
         totals = self._ledger.rows(
             f"SELECT account_id, sum(debit)::bigint, sum(credit)::bigint FROM {self._partition} "
             "WHERE sequence > %s GROUP BY account_id ORDER BY account_id",
             (self._sequence,),
         )
-        columns: list[Any] = [list(column) for column in zip(*totals, strict=True)]
+        columns = [array_text(column) for column in zip(*totals, strict=True)]
         with self._connection.cursor() as cursor:
             statement: bytes = cursor.mogrify(
                 "UPDATE bench_floor.account AS a SET debits_posted = a.debits_posted + t.debits, "
