@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
+from servicing.lives import WEEKENDS
 from servicing.stories import HARD, START, amounts, day_after, half_up, level, owed, repaid, totals
 
 from tael_servicing.arithmetic import events as happened
@@ -33,10 +34,12 @@ from tael_servicing.arithmetic.terms import (
     FeeOn,
     Frequency,
     Keep,
+    Maturity,
     Method,
     Overdue,
     Part,
     Partial,
+    Residue,
     Shift,
     Terms,
     Unit,
@@ -310,6 +313,103 @@ def test_interest_that_rows_before_a_later_change_do_not_ask_falls_due_after_it(
             earned += half_up(balance * MONTH)
         assert balance == 1_000_000
         assert sum(row.due[Part.INTEREST] for row in loan.rows) == earned
+
+
+def extended(terms: Terms, plan: Plan, start: date = START, lent: int = 900_000) -> Loan:
+    """On the day it was paid out."""
+    born = Disbursed(start, "00", lent)
+    return loan_on(start, happened.Rescheduled(start, "01", plan), terms=terms, lent=born)
+
+
+def test_equal_parts_spread_anew_before_the_first_due_date_leave_the_rest_in_the_first() -> None:
+    """10,000.00 in ten parts, and in seven of which 3,000.00 is prepaid and the parts are kept."""
+    terms = Terms(Method.EQUAL_PRINCIPAL, 7, Decimal("0.12"), residue=Residue.FIRST)
+    loan = extended(terms, Plan(more_periods=3), lent=1_000_000)
+    assert [row.due[0] for row in loan.rows] == [100_000] * 10
+    loan = extended(terms, Plan(more_periods=2), lent=1_000_000)
+    assert [row.due[0] for row in loan.rows] == [111_112] + [111_111] * 8
+    prepaid = loan_on(START, Prepaid(START, "01", 300_000, Keep.INSTALMENT), terms=terms)
+    assert [row.due[0] for row in prepaid.rows] == [142_857] * 4 + [128_572]
+    none = Plan(grace_principal=2)
+    assert [row.due[0] for row in extended(terms, none, lent=1_000_000).rows] == [0, 0] + [
+        200_000
+    ] * 5
+
+
+def test_a_bullet_that_is_extended_bears_its_days_to_its_new_end() -> None:
+    """15 July to 15 September: 62 nights of 10,000.00."""
+    terms = Terms(Method.BULLET, 1, Decimal("0.12"))
+    loan = extended(terms, Plan(more_periods=1), date(2026, 7, 15), 1_000_000)
+    assert [(row.due_date, row.due[:2]) for row in loan.rows] == [
+        (date(2026, 9, 15), [1_000_000, half_up(1_000_000 * NIGHT * 62)])
+    ]
+
+
+def test_an_extension_goes_on_from_the_due_day_and_leaves_the_rows_that_were_there() -> None:
+    parts = Terms(Method.EQUAL_PRINCIPAL, 3, Decimal("0.12"))
+    born, paid = date(2026, 1, 31), [Repaid(date(2026, 3, 31), "01", 615_000, Excess.PARK)]
+    today = date(2026, 4, 5)
+    more = happened.Rescheduled(today, "02", Plan(more_periods=3))
+    loan = loan_on(today, *paid, more, terms=parts, lent=Disbursed(born, "00", 900_000))
+    ends = [date(2026, 4, 30), date(2026, 5, 31), date(2026, 6, 30), date(2026, 7, 31)]
+    assert [row.due_date for row in loan.rows[2:]] == ends
+    moved = replace(parts, shift=Shift.FOLLOWING, holidays=WEEKENDS)
+    ends = [date(2026, 5, 14), date(2026, 6, 15), date(2026, 7, 14)]
+    loan = extended(moved, Plan(more_periods=3), date(2026, 1, 14))
+    assert [row.due_date for row in loan.rows[3:]] == ends
+    later = happened.Rescheduled(date(2026, 4, 1), "02", Plan(more_periods=2))
+    day = happened.Rescheduled(START, "01", Plan(repay_day=31))
+    loan = loan_on(date(2026, 4, 1), day, later, terms=parts)
+    ends = [date(2026, 4, 30), date(2026, 5, 31), date(2026, 6, 30)]
+    assert [row.due_date for row in loan.rows[2:]] == ends
+
+
+def test_an_odd_last_period_stays_odd_when_the_loan_is_extended() -> None:
+    """Repay day 25, from 20 January for three months: 26 nights to 20 April, and then whole months."""
+    terms = Terms(Method.INTEREST_ONLY, 3, Decimal("0.12"), repay_day=25, maturity=Maturity.EXACT)
+    loan = extended(terms, Plan(more_periods=2), date(2026, 1, 20), 1_000_000)
+    assert [(row.due_date, row.due[1]) for row in loan.rows[2:]] == [
+        (date(2026, 4, 20), half_up(1_000_000 * NIGHT * 26)),
+        (date(2026, 5, 20), 10_000),
+        (date(2026, 6, 20), 10_000),
+    ]
+
+
+def test_an_instalment_that_is_kept_when_the_rate_rises_is_paid_as_often_as_it_takes() -> None:
+    """860.66 at 6 %; at 18 % once more, and less; for interest it does not cover one is found."""
+    terms = Terms(Method.EQUAL_INSTALMENT, 12, Decimal("0.06"))
+
+    def at(rate: str) -> Loan:
+        raised = happened.Repriced(START, "01", Decimal(rate), Keep.INSTALMENT)
+        return loan_on(START, raised, terms=terms)
+
+    factors = [Fraction(15, 1000)] * 12
+    kept = repaid(1_000_000, factors, 86_066)
+    left = kept[-2][2] - (86_066 - kept[-1][1])
+    assert ahead(at("0.18"))[:11] == kept[:11]
+    assert ahead(at("0.18"))[12:] == [(left, half_up(left * factors[0]), 0)]
+    assert at("0.18").rows[-1].due_date == date(2027, 2, 15)
+    assert ahead(at("0.02"))[0][0] == 86_066 - 1_667
+    share = half_up(level(1_000_000, [Fraction(12, 100)] * 12))
+    assert ahead(at("1.44")) == repaid(1_000_000, [Fraction(12, 100)] * 12, share)
+
+
+def test_another_rate_is_borne_by_the_instalments_before_the_first_that_changes_too() -> None:
+    """12 % for ten nights, then 24 %: of 31 nights, and of the whole second month."""
+    day = date(2026, 1, 25)
+    plan = Plan(from_due=date(2026, 4, 15), annual_rate=Decimal("0.24"), more_periods=1)
+    loan = loan_on(day, happened.Rescheduled(day, "01", plan), terms=PLAIN)
+    own = half_up(1_000_000 * NIGHT * 10) + half_up(1_000_000 * 2 * NIGHT * 21)
+    left = 1_000_000 - (88_849 - own)
+    second = half_up(left * 2 * MONTH)
+    assert ahead(loan)[:2] == [
+        (88_849 - own, own, left),
+        (88_849 - second, second, left - (88_849 - second)),
+    ]
+    later = replay(PLAIN, [LENT, happened.Rescheduled(day, "01", plan)], date(2026, 2, 14)).loan
+    assert payoff(PLAIN, later).interest_to_date == half_up(1_000_000 * NIGHT * 10) + half_up(
+        1_000_000 * 2 * NIGHT * 20
+    )
 
 
 def test_acceleration_makes_everything_due_with_interest_to_the_day() -> None:

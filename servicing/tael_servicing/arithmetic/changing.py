@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from itertools import pairwise
+from itertools import chain, count, dropwhile, islice, pairwise, takewhile
 from math import lcm
+from typing import NamedTuple
 
-from tael_servicing.arithmetic.dates import DAY, Period, later, shifted
+from tael_servicing.arithmetic.dates import (
+    DAY,
+    Period,
+    chained,
+    due_dates_after,
+    later,
+    latest_end,
+    shifted,
+)
 from tael_servicing.arithmetic.loan import Loan, Owed, RateStep, charge_rate, current_accrual
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import (
@@ -23,12 +32,14 @@ from tael_servicing.arithmetic.replanning import (
 )
 from tael_servicing.arithmetic.schedules import (
     Instalment,
+    Relief,
     Running,
+    balloon,
     build_schedule,
     down_payment,
     spread,
 )
-from tael_servicing.arithmetic.terms import InterestOn, Keep, Part, Terms
+from tael_servicing.arithmetic.terms import InterestOn, Keep, Method, Part, Terms
 from tael_servicing.arithmetic.vat import Vat
 
 
@@ -115,11 +126,14 @@ def reprice(terms: Terms, loan: Loan, journal: Journal, annual_rate: Decimal, ke
     """Another rate from this night on: the running period is split by its days at both rates, and
     the instalment found anew over the term that is left, or kept.
     """
-    stands = earned(terms, loan)
+    if loan.current is None:
+        return
+    stands, beyond = earned(terms, loan), _beyond(terms, loan)
     loan.rates.append(RateStep(loan.business_date, annual_rate))
     _rescale_charges(loan, charge_rate(terms, annual_rate))
-    fixed = loan.share if keep is Keep.INSTALMENT else None
-    replan(terms, loan, journal, fixed_share=fixed, cut=True, stands=stands)
+    periods = [row.instalment.period for row in loan.rows[loan.due_count :]]
+    replanned = _Replanned(loan.due_count, stands, current_accrual(terms, loan), beyond)
+    _keep(terms, loan, journal, keep, periods, replanned)
 
 
 def _rescale_charges(loan: Loan, rate: tuple[int, int]) -> None:
@@ -141,6 +155,8 @@ class Plan:
     given."""
     more_periods: int = 0
     """Added at the end (展期)."""
+    instalments: int = 0
+    """So many change, and the last of them ends the loan sooner; 0 = all that are left."""
     skip_periods: int = 0
     """Due dates left out from the first changed one on, and added at the end: a holiday."""
     repay_day: int = 0
@@ -149,6 +165,8 @@ class Plan:
     """Of the changed instalments, as agreed; those after them follow from the last of these."""
     grace_principal: int = 0
     """Periods from the first changed one on that repay no principal."""
+    grace_interest: int = 0
+    """Periods from the first changed one on whose interest falls due with the first after them."""
     annual_rate: Decimal | None = None
     """Another rate from today on."""
     re_age: bool = False
@@ -159,7 +177,7 @@ class Plan:
 
 def reschedule(terms: Terms, loan: Loan, journal: Journal, plan: Plan) -> None:
     """Another plan for what is not yet due, and with `re_age` for the arrears."""
-    stands = earned(terms, loan)
+    stands, beyond = earned(terms, loan), _beyond(terms, loan)
     if plan.annual_rate is not None:
         loan.rates.append(RateStep(loan.business_date, plan.annual_rate))
         _rescale_charges(loan, charge_rate(terms, plan.annual_rate))
@@ -167,14 +185,34 @@ def reschedule(terms: Terms, loan: Loan, journal: Journal, plan: Plan) -> None:
         _append_period(terms, loan)
     if plan.re_age:
         _re_age(loan, journal)
+    if plan.annual_rate is not None and plan.from_due is not None:
+        # The instalments that stay as they are bear it too.
+        replan(terms, loan, journal, fixed_share=loan.share, cut=True, stands=stands)
     first = _first_changed(loan, plan)
-    if first > loan.due_count:
-        _respread_tail(terms, loan, plan, first)
-    else:
-        was = current_accrual(terms, loan)
-        over = _periods(terms, loan, first, plan)
-        _with_grace(terms, loan, journal, plan, over, stands, was)
+    _end_sooner(loan, first, plan.instalments)
+    over = _periods(terms, loan, first, plan)
+    before = over[0].number - 1
+    loan.relief = Relief(
+        max(loan.relief.principal, before + plan.grace_principal if plan.grace_principal else 0),
+        max(loan.relief.interest, before + plan.grace_interest if plan.grace_interest else 0),
+    )
+    keep = Keep.TERM if plan.grace_principal else plan.keep
+    replanned = _Replanned(first, stands, current_accrual(terms, loan), beyond)
+    _keep(terms, loan, journal, keep, over, replanned)
     loan.restructured = loan.business_date
+
+
+def _end_sooner(loan: Loan, first: int, count: int) -> None:
+    """So many rows from one on are left, and no fewer than are paid already; the last of them takes
+    what the others ask, and what was paid of them.
+    """
+    changed = loan.rows[first:]
+    count = max(count, sum(row.closed for row in changed) + 1) if count else len(changed)
+    for row in changed[count:]:
+        last = changed[count - 1]
+        last.due = [here + more for here, more in zip(last.due, row.due, strict=True)]
+        last.paid = [here + more for here, more in zip(last.paid, row.paid, strict=True)]
+    loan.rows[first:] = changed[:count]
 
 
 def _first_changed(loan: Loan, plan: Plan) -> int:
@@ -186,32 +224,53 @@ def _first_changed(loan: Loan, plan: Plan) -> int:
 
 def _periods(terms: Terms, loan: Loan, first: int, plan: Plan) -> list[Period]:
     """The periods from a row on, with some left out, some added and another due day; none falls due
-    before tomorrow.
+    before tomorrow. One that is as it was bears what it did; a bullet's last one is the longer for
+    those that are added.
     """
-    periods = [row.instalment.period for row in loan.rows[first:]]
-    count = len(periods) + plan.more_periods
-    seed = periods[0].end
-    anchor = plan.repay_day or max(period.end.day for period in periods)
-    months = terms.frequency.by_name
-    ends = [
-        later(terms.frequency, seed, index + plan.skip_periods, anchor, terms.month_end)
-        if months and plan.repay_day
-        else _later(terms, periods, index + plan.skip_periods)
-        for index in range(count)
-    ]
-    begins = max(periods[0].start, loan.business_date)
+    old = [row.instalment.period for row in loan.rows[first:]]
+    count = len(old) + plan.more_periods
+    begins = max(old[0].start, loan.business_date)
+    if terms.frequency.by_name:
+        agreed = plan.due_dates[-1].day if plan.due_dates else 0
+        loan.due_day = plan.repay_day or agreed or loan.due_day
     if plan.due_dates:
-        return _as_agreed(terms, periods[0], begins, plan.due_dates, count)
-    while shifted(terms, ends[0]) <= begins:
-        ends = [later(terms.frequency, end, 1, anchor, terms.month_end) for end in ends]
-    changed = bool(plan.skip_periods or plan.repay_day)
-    made, start = [], periods[0].start
-    for index, end in enumerate(ends):
-        whole = periods[0].whole and not changed if index == 0 else True
-        day = shifted(terms, end)
-        made.append(Period(periods[0].number + index, start, day, whole))
-        start = day
+        return _as_agreed(terms, old[0], begins, plan.due_dates, count)
+    dates = islice(_dates(terms, loan, old, plan.repay_day, begins), plan.skip_periods, None)
+    ends = list(islice(dates, count))
+    if terms.method is Method.BULLET:
+        ends[len(old) - 1 :] = [ends[-1]._replace(whole=False)]
+    made, start = [], old[0].start
+    if ends[0].day != old[0].end:
+        ends[0] = _End(ends[0].day, _is_whole(terms, start, ends[0].day))
+    for number, (end, whole) in enumerate(ends, old[0].number):
+        made.append(Period(number, start, end, whole))
+        start = end
     return made
+
+
+class _End(NamedTuple):
+    """Of a period."""
+
+    day: date
+    whole: bool
+    """It is, where it begins with the one before."""
+
+
+def _dates(
+    terms: Terms, loan: Loan, old: Sequence[Period], repay_day: int, begins: date
+) -> Iterator[_End]:
+    """Where periods end from the first of the old ones on, without end."""
+    if repay_day and terms.frequency.by_name:
+        numbers = (
+            later(terms.frequency, old[0].end, k, repay_day, terms.month_end) for k in count()
+        )
+        moved = (shifted(terms, day) for day in numbers)
+        return (_End(day, whole=True) for day in dropwhile(lambda day: day <= begins, moved))
+    after = due_dates_after(terms, loan.begun, old[-1].end, loan.due_day)
+    return chain(
+        (_End(period.end, period.whole) for period in old),
+        (_End(day, whole=True) for day in after),
+    )
 
 
 def _as_agreed(
@@ -232,50 +291,86 @@ def _as_agreed(
 
 
 def _is_whole(terms: Terms, start: date, end: date) -> bool:
-    """One period by its frequency lies between the days."""
-    return later(terms.frequency, start, 1, max(start.day, end.day), terms.month_end) == end
+    """One period by its frequency lies between the days; a bullet's is of days."""
+    return (
+        terms.method is not Method.BULLET
+        and later(terms.frequency, start, 1, max(start.day, end.day), terms.month_end) == end
+    )
 
 
-def _later(terms: Terms, periods: Sequence[Period], index: int) -> date:
-    """The due date of a row, or of one that would follow the last."""
-    if index < len(periods):
-        return periods[index].end
-    last = periods[-1].end
-    anchor = max(period.end.day for period in periods)
-    return later(terms.frequency, last, index - len(periods) + 1, anchor, terms.month_end)
+class _Replanned(NamedTuple):
+    """From where on rows are spread anew, and of the running period …"""
+
+    first: int
+    stands: int
+    """… what it has earned …"""
+    was: int
+    """… and had accrued before the change."""
+    beyond: int
+    """What the last row asked more than its equal part then."""
 
 
-def _with_grace(
+def _keep(
     terms: Terms,
     loan: Loan,
     journal: Journal,
-    plan: Plan,
+    keep: Keep,
     over: Sequence[Period],
-    stands: int,
-    was: int,
+    replanned: _Replanned,
 ) -> None:
-    grace = min(plan.grace_principal, len(over) - 1)
-    if not grace:
-        fixed = loan.share if plan.keep is Keep.INSTALMENT else None
-        replan(terms, loan, journal, fixed_share=fixed, cut=True, over=over, stands=stands, was=was)
+    """Spreads what is left over the periods in an instalment that is found anew; or in the one that is
+    kept, and over as many periods as it takes: where those that the law allows are too few (贷款通则
+    §12), it is found anew.
+    """
+    if keep is Keep.INSTALMENT:
+        rounding = 2 * terms.periods * terms.multiple
+        for periods in (over, [*over, *_allowed_after(terms, loan, over[-1])]):
+            tried = loan.copy()
+            _spread_anew(terms, tried, Journal(), periods, loan.share, replanned)
+            if _beyond(terms, tried) <= max(replanned.beyond, 0) + rounding:
+                _spread_anew(terms, loan, journal, periods, loan.share, replanned)
+                return
+    _spread_anew(terms, loan, journal, over, None, replanned)
+
+
+def _allowed_after(terms: Terms, loan: Loan, last: Period) -> Sequence[Period]:
+    """The periods that follow one, as far as the law lets the loan be extended."""
+    latest = latest_end(terms, loan.begun)
+    after = due_dates_after(terms, loan.begun, last.end, loan.due_day)
+    ends = list(takewhile(lambda end: end <= latest, after))
+    return chained(terms, last.end, ends, [True] * len(ends), last.number + 1)
+
+
+def _beyond(terms: Terms, loan: Loan) -> int:
+    """What the last row asks more than the level instalment and what was agreed for it."""
+    if terms.method is not Method.EQUAL_INSTALMENT or terms.parts or terms.instalment:
+        return 0
+    last = loan.rows[-1]
+    agreed = balloon(terms, lent_in_rows(terms, loan) or 0)
+    return last.principal_unpaid + last.instalment.accrues - agreed - loan.share
+
+
+def _spread_anew(
+    terms: Terms,
+    loan: Loan,
+    journal: Journal,
+    over: Sequence[Period],
+    fixed_share: int | None,
+    replanned: _Replanned,
+) -> None:
+    if replanned.first > loan.due_count:
+        _respread(terms, loan, replanned.first, over, fixed_share)
         return
-    head, tail = over[:grace], over[grace:]
     replan(
-        terms, loan, journal, fixed_share=0, cut=True, over=[*head, *tail], stands=stands, was=was
+        terms,
+        loan,
+        journal,
+        fixed_share=fixed_share,
+        cut=True,
+        over=over,
+        stands=replanned.stands,
+        was=replanned.was,
     )
-    _respread(terms, loan, loan.due_count + len(head), tail, None)
-
-
-def _respread_tail(terms: Terms, loan: Loan, plan: Plan, first: int) -> None:
-    """Rows from one that has not begun on, over the periods of the plan."""
-    over = _periods(terms, loan, first, plan)
-    fixed = loan.share if plan.keep is Keep.INSTALMENT else None
-    grace = min(plan.grace_principal, len(over) - 1)
-    if grace:
-        _respread(terms, loan, first, over, 0)
-        _respread(terms, loan, first + grace, over[grace:], None)
-        return
-    _respread(terms, loan, first, over, fixed)
 
 
 def _respread(
@@ -300,6 +395,7 @@ def _respread(
         closed=paid_whole(rows),
         lent=lent_in_rows(terms, loan),
         begun=loan.begun,
+        relief=loan.relief,
         grown=True,
     )
     fresh = [Owed.of(instalment) for instalment in made.instalments]
@@ -390,6 +486,7 @@ def projected(terms: Terms, loan: Loan) -> Loan:
         closed=paid_whole(old),
         lent=lent_in_rows(terms, loan),
         begun=loan.begun,
+        relief=loan.relief,
     )
     fresh = [Owed.of(instalment) for instalment in made.instalments]
     for row, was in zip(fresh, old, strict=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -154,7 +155,7 @@ def periods(terms: Terms, start: date) -> tuple[Period, ...]:
         return (Period(1, start, shifted(terms, terms.first_due or end), whole=False),)
     months = terms.frequency.by_name
     anchor = _anchor(terms, start)
-    ends = due_dates(terms, _first_due(terms, start, anchor), terms.periods, anchor)
+    ends = list(itertools.islice(due_dates(terms, start), terms.periods))
     # A first period is whole where it begins on its own due day, one period before its end.
     on_due_day = not months or start in _due_days(terms, start, anchor)
     aligned = on_due_day and ends[0] == later(terms.frequency, start, 1, anchor, terms.month_end)
@@ -187,15 +188,43 @@ def chained(
     return tuple(map(Period, itertools.count(first_number), [start, *moved], moved, whole))
 
 
-def due_dates(terms: Terms, first: date, count: int, anchor: int) -> list[date]:
-    """Due dates from the first on, each found from the first and not from the one before."""
+def due_dates(terms: Terms, start: date) -> Iterator[date]:
+    """Due dates of a loan from `start`, without end, each found from the first and not from the one
+    before; none moved.
+    """
     frequency, rule = terms.frequency, terms.month_end
+    anchor = _anchor(terms, start)
+    first = _first_due(terms, start, anchor)
     # A first due date that rolled over belongs to the month it rolled from.
     rolled = frequency.unit is Unit.MONTH and rule is MonthEnd.ROLL and first.day != anchor
     seed = first - DAY if rolled and first.day == 1 else first
-    if terms.first_due is not None and first.day != anchor and not rolled:
-        return [first, *(later(frequency, seed, k, anchor, rule) for k in range(1, count))]
-    return [later(frequency, seed, k, anchor, rule) for k in range(count)]
+    as_agreed = terms.first_due is not None and first.day != anchor and not rolled
+    yield first if as_agreed else later(frequency, seed, 0, anchor, rule)
+    for count in itertools.count(1):
+        yield later(frequency, seed, count, anchor, rule)
+
+
+def due_dates_after(terms: Terms, start: date, end: date, due_day: int = 0) -> Iterator[date]:
+    """The due dates that follow one of a loan from `start`, on working days: those of its terms, or of
+    another due day, where it is one of them; else so many periods after it.
+    """
+    frequency, rule = terms.frequency, terms.month_end
+    if due_day:
+        dates = due_dates(replace(terms, repay_day=due_day, first_due=None), start)
+    elif terms.method is Method.BULLET or terms.maturity is Maturity.EXACT:
+        dates = (later(frequency, start, k, start.day, rule) for k in itertools.count(1))
+    else:
+        dates = due_dates(terms, start)
+    before, moved = start, (shifted(terms, day) for day in dates)
+    for day in moved:
+        if day > end:
+            break
+        before = day
+    if before == end:
+        return itertools.chain([day], moved)
+    on_it = due_day and later(frequency, end, 0, due_day, rule) == end
+    anchor = due_day if on_it else end.day
+    return (shifted(terms, later(frequency, end, k, anchor, rule)) for k in itertools.count(1))
 
 
 def shifted(terms: Terms, day: date) -> date:

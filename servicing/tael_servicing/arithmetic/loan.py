@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tael_servicing.arithmetic.recognised import Recognised
 from tael_servicing.arithmetic.rounding import Ratio
-from tael_servicing.arithmetic.schedules import Instalment, accrued_by
+from tael_servicing.arithmetic.schedules import NO_RELIEF, Instalment, Relief, accrued_by
 from tael_servicing.arithmetic.terms import Overdue, Part, Terms
 from tael_servicing.arithmetic.vat import Vat
 
@@ -238,6 +238,9 @@ class Loan:
     overpayment: int = 0
     restructured: date | None = None
     """When it was last rescheduled."""
+    due_day: int = 0
+    """Of the month, as a rescheduling has it; 0 = as the terms do."""
+    relief: Relief = NO_RELIEF
     pause: Pause | None = None
     """The one that runs."""
     last_event: EventOrder = NO_EVENT

@@ -165,6 +165,7 @@ def _spread(
         closed=paid_whole(undue),
         lent=base,
         begun=loan.begun,
+        relief=loan.relief,
         grown=True,
     )
 

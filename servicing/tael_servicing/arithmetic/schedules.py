@@ -111,6 +111,18 @@ class Running:
     """All its interest, where that stands whatever is paid within it."""
 
 
+class Relief(NamedTuple):
+    """What a rescheduling put off, beside the terms' own grace: numbers of the last periods …"""
+
+    principal: int = 0
+    """… that repay none …"""
+    interest: int = 0
+    """… and whose interest falls due with the first one after them."""
+
+
+NO_RELIEF = Relief()
+
+
 def build_schedule(terms: Terms, principal: int, start: date) -> Schedule:
     """The schedule of a loan of `principal` minor units, at least 1, disbursed on `start`."""
     down = down_payment(terms, principal)
@@ -140,6 +152,7 @@ def spread(
     closed: Sequence[int] = (),
     lent: int | None = None,
     begun: date | None = None,
+    relief: Relief = NO_RELIEF,
     grown: bool = False,
 ) -> Schedule:
     """`balance` minor units spread over the periods; ends early where a given share repays sooner.
@@ -150,8 +163,8 @@ def spread(
     with the row after them. `held`: the share of the first other row where that stays as large as it
     was, and only the later ones' is found anew. `lent`: what flat interest, and fees on what was lent,
     are reckoned on; the balance where not given. `begun`: when it was paid out, where not on the first
-    day of the periods. `grown`: the loan was changed since it began, and what was agreed for its first
-    schedule alone (a given instalment) holds no more.
+    day of the periods. `relief`: beside the terms' own grace. `grown`: the loan was changed since it
+    began, and what was agreed for its first schedule alone (a given instalment) holds no more.
     """
     task = _Task(
         terms,
@@ -165,6 +178,8 @@ def spread(
         balance if lent is None else lent,
         held,
         interest_free_until(terms, begun or over[0].start),
+        max(terms.grace_principal, relief.principal),
+        max(terms.grace_interest, relief.interest),
         grown,
     )
     made = _rows(task, fixed_share)
@@ -188,6 +203,8 @@ class _Task(NamedTuple):
     held: int | None
     free_until: date
     """The first night that bears interest."""
+    grace_principal: int
+    grace_interest: int
     grown: bool
 
 
@@ -259,8 +276,9 @@ def _rows(task: _Task, share_: int | None) -> Schedule:
                     share_ = _share(task, balance + ahead + paid, index, on_top)
                 part = _given(terms, period) if share_ == GIVEN else share_
             interest = _asked(task, period, carried, part)
-            within = accrues if terms.grace_interest else carried
-            principal = _principal(terms, annual_rate, balance, period, within, part, paid)
+            within = accrues if task.grace_interest else carried
+            whole = part + _residue(task, index, balance + ahead + paid, part)
+            principal = _principal(task, period, balance, within, whole, paid)
         carried -= interest
         if period is last or principal > balance:
             principal = balance
@@ -293,7 +311,7 @@ def _asked(task: _Task, period: Period, carried: int, part: int) -> int:
     terms = task.terms
     if period is task.over[-1]:
         return carried
-    if period.number <= terms.grace_interest:
+    if period.number <= task.grace_interest:
         return 0
     agreed = terms.parts or terms.instalment
     if agreed and not task.grown and terms.method is Method.EQUAL_INSTALMENT:
@@ -321,28 +339,29 @@ def _plugs(terms: Terms, differs: int) -> bool:
     return level and abs(differs) <= 2 * terms.periods * terms.multiple
 
 
+def _residue(task: _Task, index: int, balance: int, share_: int) -> int:
+    """What rounding leaves of a balance beside equal parts from a row on, where that row takes it."""
+    terms, over = task.terms, task.over[index:]
+    if terms.residue is not Residue.FIRST or over[0].number != task.grace_principal + 1:
+        return 0
+    left = balance - share_ * len(over)
+    return left if abs(left) < terms.multiple * len(over) else 0
+
+
 def _principal(
-    terms: Terms,
-    annual_rate: Decimal,
-    balance: int,
-    period: Period,
-    interest: int,
-    share_: int,
-    early: int,
+    task: _Task, period: Period, balance: int, interest: int, share_: int, early: int
 ) -> int:
     """A row's principal beyond what was paid of it early, where it is not the last."""
-    if period.number <= terms.grace_principal:
+    terms = task.terms
+    if period.number <= task.grace_principal:
         return 0
     if terms.method is Method.EQUAL_INSTALMENT:
         by_name = terms.basis is Basis.NOMINAL and terms.level_by is not Annuity.PERIODS
         if by_name and not period.whole:
-            factor = nominal(terms, annual_rate)
+            factor = nominal(terms, task.annual_rate)
             interest = rounded(balance * factor[0], factor[1], terms.rounding)
         return max(share_ - interest - early, 0)
     if terms.method in (Method.EQUAL_PRINCIPAL, Method.FLAT):
-        first = terms.residue is Residue.FIRST and period.number == terms.grace_principal + 1
-        if first:
-            return max(balance - share_ * (terms.periods - terms.grace_principal - 1), 0)
         return max(share_ - early, 0)
     return 0
 
@@ -352,7 +371,7 @@ def _share(task: _Task, balance: int, index: int, last: int) -> int:
     on top of it.
     """
     terms, over = task.terms, task.over[index:]
-    paying = [period for period in over if period.number > terms.grace_principal] or over[-1:]
+    paying = [period for period in over if period.number > task.grace_principal] or over[-1:]
     if terms.parts and not task.grown:
         return GIVEN
     if terms.method is Method.EQUAL_INSTALMENT:
