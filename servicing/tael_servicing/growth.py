@@ -25,6 +25,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    or_,
     select,
     union_all,
 )
@@ -37,6 +38,7 @@ from tael_servicing.tables import (
     book_day,
     loan_balance,
     loan_set_aside,
+    loan_state,
 )
 
 GROWS = {
@@ -79,11 +81,14 @@ def _whole(total: Any) -> Number:
 
 
 def charges_of(loan_id: ColumnElement[str], day: date) -> Number:
-    """What penalty and compound of a loan have grown by, since it was written, when a day opens."""
+    """What is due of a loan of `loan_state` has grown by, since it was written, when a day opens: its
+    penalty and compound, and interest where nothing runs any more.
+    """
     line = accrual_position.c
     grew = func.sum(grown(accrual_position, literal(day, Date)))
-    of_loan = select(_whole(grew)).where(line.loan_id == loan_id, line.kind != "INTEREST")
-    return of_loan.scalar_subquery()
+    is_due = or_(line.kind != "INTEREST", loan_state.c.next_due.is_(None))
+    of_loan = select(_whole(grew)).where(line.loan_id == loan_id, is_due)
+    return of_loan.correlate(loan_state).scalar_subquery()
 
 
 ACCRUED_TO: ColumnElement[date] = func.coalesce(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from tael_servicing.arithmetic.day import charges_compound, charges_penalty
+from tael_servicing.arithmetic.day import bears_matured, charges_compound, charges_penalty
 from tael_servicing.arithmetic.loan import DAY, Loan, current_accrual
 from tael_servicing.arithmetic.postings import Posting
 from tael_servicing.arithmetic.rounding import Rounding, rounded
@@ -67,11 +67,15 @@ def positions(terms: Terms, loan: Loan) -> Iterator[Position]:
             place = loan.due_count + 1
             yield _line(terms, loan, Part.INTEREST, place, (rest * nights, rest, span, posted))
     numerator, denominator = loan.charge
-    penalty, compound = charges_penalty(terms), charges_compound(terms, loan)
+    if matured := bears_matured(terms, loan) * numerator:
+        asked = sum(row.matured for row in loan.rows)
+        line = (loan.matured_exact, matured, denominator, asked)
+        yield _line(terms, loan, Part.INTEREST, len(loan.rows), line)
+    penalty, compound = charges_penalty(terms), charges_compound(terms)
     for place, owed in enumerate(loan.arrears, loan.settled_count + 1):
         bases = (
             (Part.PENALTY, owed.penalty_exact, owed.principal_unpaid * penalty),
-            (Part.COMPOUND, owed.compound_exact, owed.interest_unpaid * compound),
+            (Part.COMPOUND, owed.compound_exact, owed.compounds * compound),
         )
         for part, exact, base in bases if owed.overdue and not loan.paused else ():
             if base * numerator:

@@ -180,6 +180,8 @@ class Life:
     """A period's number, and two days in it."""
     level: Callable[[int, int], int]
     """The instalment of a balance from a period on."""
+    night: Fraction
+    """What a night bears once all is due."""
     early: str = "PRINCIPAL"
     keeps_term: bool = True
     balance: int = 0
@@ -199,6 +201,8 @@ class Life:
     interest_ahead: dict[int, int] = field(default_factory=dict)
     whole: set[int] = field(default_factory=set)
     """Periods paid whole."""
+    matured: Fraction = Fraction(0)
+    """What was borne once all was due; in whole minor units the last instalment asks it."""
 
     def __post_init__(self) -> None:
         self.balance, self.since = self.principal, self.start
@@ -240,6 +244,11 @@ class Life:
             self.carried, self.accrued = earned - asked, 0
             self.since, self.period = self.due_dates[self.period], self.period + 1
             self.held = self._pay_due(self.held)
+        if self.due and not self.runs and day > self.since:
+            before = rounded(self.matured, "HALF_EVEN")
+            self.matured += self.late * self.night * (day - self.since).days
+            self.due[-1].interest += rounded(self.matured, "HALF_EVEN") - before
+            self.since = day
 
     def plan(self, bearing: int | None = None) -> list[Due]:
         """What the periods to come ask; `bearing`: until the next due date, where not the balance."""

@@ -21,7 +21,7 @@ from tael_servicing.arithmetic.balances import balances
 from tael_servicing.arithmetic.changing import Plan
 from tael_servicing.arithmetic.events import Disbursed, LoanEvent, Repaid
 from tael_servicing.arithmetic.fold import replay
-from tael_servicing.arithmetic.loan import Loan
+from tael_servicing.arithmetic.loan import Closure, Loan
 from tael_servicing.arithmetic.postings import Step
 from tael_servicing.arithmetic.prepaying import payoff
 from tael_servicing.arithmetic.schedules import build_schedule
@@ -147,14 +147,56 @@ def test_with_rest_by_period_what_is_late_bears_interest_of_whole_periods() -> N
 def test_unpaid_interest_compounds_at_the_contract_rate_where_overdue_principal_bears_that() -> (
     None
 ):
-    """100.00 of interest, 20 nights late, at 12 %/360: 0.67; nothing after maturity."""
+    """100.00 of interest, 20 nights late, at 12 %/360: 0.67; what grows after maturity bears none."""
     terms = replace(PLAIN, overdue=Overdue.CONTRACT, compound_enabled=True, nonaccrual_dpd=900)
     loan = lived(terms, day_after(FIRST_DUE, 20)).loan
     assert loan.rows[0].due[Part.COMPOUND] == half_up(10_000 * NIGHT * 20)
     assert loan.rows[0].due[Part.PENALTY] == 0
     end = loan.rows[-1].due_date
     matured, later = (lived(terms, day_after(end, days)).loan for days in (0, 50))
-    assert [row.due for row in later.rows] == [row.due for row in matured.rows]
+    last, after = matured.rows[-1].due, later.rows[-1].due
+    assert after[Part.INTEREST] - last[Part.INTEREST] == half_up(PRINCIPAL * NIGHT * 50)
+    assert after[Part.COMPOUND] == half_up(last[Part.INTEREST] * NIGHT * 50)
+
+
+BORROWED = Terms(Method.BULLET, 1, Decimal("0.12"), overdue=Overdue.CONTRACT, nonaccrual_dpd=10_000)
+"""10,000.00 from 15 January, due with 103.33 on 15 February; 3.33 a night."""
+
+
+def test_principal_that_is_late_bears_contract_interest_after_maturity_until_it_is_paid() -> None:
+    for days, bore in ((0, 0), (30, 10_000), (60, 20_000)):
+        loan = lived(BORROWED, day_after(FIRST_DUE, days)).loan
+        assert loan.amount_due == payoff(BORROWED, loan).total == 1_010_333 + bore
+    until, half = day_after(FIRST_DUE, 60), day_after(FIRST_DUE, 30)
+    paid = Repaid(half, "01", 20_333 + 500_000)
+    step = lived(BORROWED, until, paid)
+    assert amounts(step.postings, "REPAYMENT_RECEIVED") == [
+        {"interest_due": 20_333, "principal_overdue": 500_000}
+    ]
+    assert step.loan.amount_due == 500_000 + half_up(500_000 * NIGHT * 30)
+    closed = lived(BORROWED, until, paid, Repaid(until, "02", step.loan.amount_due)).loan
+    assert closed.closure is Closure.PAID_OVERDUE
+
+
+def test_all_that_was_called_in_bears_contract_interest_from_that_day() -> None:
+    terms, day = replace(PLAIN, overdue=Overdue.CONTRACT), day_after(START, 10)
+    called = happened.Accelerated(day, "01")
+    at_once, later = (
+        lived(terms, day_after(day, days), called).loan.amount_due for days in (0, 30)
+    )
+    assert later - at_once == half_up(PRINCIPAL * NIGHT * 30)
+
+
+def test_interest_after_maturity_that_is_given_up_does_not_come_back() -> None:
+    day = day_after(FIRST_DUE, 30)
+    waived = happened.Waived(day, "01", interest=15_000)
+    later = lived(BORROWED, day_after(day, 30), waived)
+    assert later.loan.amount_due == 1_000_000 + 5_333 + 10_000
+    assert owed(BORROWED, later.loan) == {
+        "principal_overdue": 1_000_000,
+        "interest_due": 5_333,
+        "interest_accrued": 10_000,
+    }
 
 
 def test_a_late_fee_that_is_a_penalty_is_due_paid_and_posted_as_one() -> None:

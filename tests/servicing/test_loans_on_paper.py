@@ -163,7 +163,7 @@ def on_paper(
         factor = rate * 30 / 365 if days else rate / 12
         return paper.rounded(paper.annuity(balance, [factor] * (count - number)), "HALF_EVEN")
 
-    return Life(principal, start, due_dates, bears, level, early, keeps_term)
+    return Life(principal, start, due_dates, bears, level, rate / 365, early, keeps_term)
 
 
 def rows_of(terms: Terms, loan: Loan) -> list[tuple[date, int, int, int, int]]:

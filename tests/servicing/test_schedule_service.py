@@ -121,7 +121,7 @@ def test_what_is_to_come_is_told_as_if_the_overdue_were_paid_today(
 ) -> None:
     """3,000.00 at 12 % by ACT/360, 1,000.00 every ten days: 10.00, 6.67 and 3.33 if paid when due.
 
-    Six days late with the first, 1,000.00 bears 2.00 more.
+    Six days late with the first, 1,000.00 bears 2.00 more; where nothing is paid, all does to the end.
     """
     every = pb.Frequency(unit=pb.FREQUENCY_UNIT_DAY, every=10)
     terms = {
@@ -138,4 +138,18 @@ def test_what_is_to_come_is_told_as_if_the_overdue_were_paid_today(
     assert told == [(100_000, 1_000), (100_000, 867), (100_000, 333)]
     as_of = loan_pb2.GetLoanAsOfRequest(loan_id=loan_id, date=from_date(bank.day))
     assert list(bank.loans.GetLoanAsOf(as_of).instalments) == rows(bank, loan_id)
+    bank.assert_books_agree()
+    bank.end_days(START + timedelta(days=50))
+    owed = bank.loan(loan_id).amount_past_due
+    assert owed == 300_000 + 5_000, "1.00 a night, the 20 after maturity too"
+    past_due = [
+        standing.amount_past_due
+        for event in bank.events()
+        for standing in event.loans_overdue.loans
+        if standing.loan_id == loan_id
+    ]
+    assert past_due[-1] == owed
+    bank.assert_books_agree()
+    bank.repay(loan_id, owed)
+    assert bank.loan(loan_id).state == loan_pb2.LOAN_STATE_CLOSED_OVERDUE
     bank.assert_books_agree()

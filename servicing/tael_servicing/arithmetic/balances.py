@@ -83,7 +83,8 @@ def balances(terms: Terms, loan: Loan) -> Balances:
         compound += ahead.unpaid(Part.COMPOUND)
         fee += ahead.unpaid(Part.FEE) - ahead.instalment.fee
     normal = due_principal - overdue + loan.undue_principal
-    accrued = interest_accrued(terms, loan)
+    accrued = interest_accrued(terms, loan) + loan.matured_accrued
+    due -= loan.matured_accrued
     held.fee = fee
     if loan.nonaccrual_since is None:
         held.principal_normal, held.principal_overdue = normal, overdue

@@ -20,6 +20,7 @@ from tael_servicing.arithmetic.dates import (
     shifted,
 )
 from tael_servicing.arithmetic.loan import Loan, Owed, RateStep, charge_rate, current_accrual
+from tael_servicing.arithmetic.paying import matured_falls_due
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import (
     ask_on_top,
@@ -108,7 +109,7 @@ def reopen(loan: Loan) -> None:
     if loan.closure is None:
         return
     loan.closure = loan.nonaccrual_since = loan.recognised = loan.cost = None
-    loan.deferred, loan.judged = 0, False
+    loan.deferred, loan.matured_accrued, loan.judged = 0, 0, False
     for row in loan.rows[loan.settled_count :]:
         row.due = row.paid.copy()
     loan.due_count = loan.settled_count = len(loan.rows)
@@ -143,6 +144,7 @@ def _rescale_charges(loan: Loan, rate: tuple[int, int]) -> None:
     for row in loan.rows[loan.settled_count : loan.due_count]:
         row.penalty_exact *= factor
         row.compound_exact *= factor
+    loan.matured_exact *= factor
     loan.charge = (rate[0] * (common // rate[1]), common)
 
 
@@ -417,6 +419,7 @@ def _re_age(loan: Loan, journal: Journal) -> None:
     """Arrears leave the due rows: overdue principal is normal again (LOAN_RESCHEDULED)."""
     current = loan.current
     assert current is not None
+    matured_falls_due(loan, journal)
     overdue = sum(row.principal_unpaid for row in loan.arrears if row.overdue)
     for row in loan.arrears:
         loan.rows[-1].due[Part.PRINCIPAL] += row.principal_unpaid

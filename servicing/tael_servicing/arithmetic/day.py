@@ -80,8 +80,8 @@ def _carry(terms: Terms, loan: Loan, row: Owed, nights: int) -> None:
     rate = loan.charge[0] * nights
     if charges_penalty(terms):
         row.penalty_exact += row.principal_unpaid * rate
-    if charges_compound(terms, loan):
-        row.compound_exact += row.interest_unpaid * rate
+    if charges_compound(terms):
+        row.compound_exact += row.compounds * rate
 
 
 def charges_penalty(terms: Terms) -> bool:
@@ -89,12 +89,10 @@ def charges_penalty(terms: Terms) -> bool:
     return terms.overdue is Overdue.PENALTY
 
 
-def charges_compound(terms: Terms, loan: Loan) -> bool:
+def charges_compound(terms: Terms) -> bool:
     """Unpaid due interest bears compound interest: at the penalty rate; at the contract rate where
-    overdue principal bears that, and as long.
+    overdue principal bears that.
     """
-    if terms.overdue is Overdue.CONTRACT and loan.current is None:
-        return False
     return terms.compound_enabled and terms.overdue is not Overdue.NOTHING
 
 
@@ -110,7 +108,7 @@ def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
         return
     before = current_accrual(terms, loan)
     penalty = compound = 0
-    penalised, compounds = charges_penalty(terms), charges_compound(terms, loan)
+    penalised, compounds = charges_penalty(terms), charges_compound(terms)
     if (penalised or compounds) and not loan.paused:
         for row in loan.arrears:
             if row.overdue:
@@ -119,6 +117,7 @@ def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
                 compound += grown[1]
     loan.business_date = until
     interest = current_accrual(terms, loan) - before
+    interest += _grow_matured(terms, loan, nights)
     journal.post(
         "INTEREST_ACCRUED",
         loan,
@@ -127,6 +126,26 @@ def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
         penalty=penalty,
         compound=compound,
     )
+
+
+def bears_matured(terms: Terms, loan: Loan) -> int:
+    """Principal that goes on bearing contract interest though all of the loan is due."""
+    return bearing_also(terms, loan) if loan.current is None else 0
+
+
+def _grow_matured(terms: Terms, loan: Loan, nights: int) -> int:
+    """Contract interest on it, asked with the last instalment: R(Σ exact) less what was before."""
+    base = bears_matured(terms, loan)
+    if not base:
+        return 0
+    loan.matured_exact += base * loan.charge[0] * nights
+    asked = sum(row.matured for row in loan.rows)
+    grown = rounded(loan.matured_exact, loan.charge[1], terms.rounding) - asked
+    row = loan.last_instalment
+    row.matured += grown
+    row.due[Part.INTEREST] += grown
+    loan.matured_accrued += grown
+    return grown
 
 
 def _grow(
@@ -144,7 +163,7 @@ def _grow(
         grown = rounded(row.penalty_exact, denominator, terms.rounding)
         penalty = grown - row.due[Part.PENALTY]
         row.due[Part.PENALTY] = grown
-    base = row.due[1] - row.paid[1] if compounds else 0
+    base = row.compounds if compounds else 0
     if base:
         row.compound_exact += base * rate
         grown = rounded(row.compound_exact, denominator, terms.rounding)

@@ -11,6 +11,7 @@ from tael_servicing.arithmetic.day import enter_nonaccrual
 from tael_servicing.arithmetic.loan import NO_ALLOWANCE, Allowance, Claim, Closure, Loan, Owed
 from tael_servicing.arithmetic.paying import (
     close_if_repaid,
+    matured_falls_due,
     pay_part,
     receive,
     show_recovered,
@@ -207,6 +208,7 @@ def refund_overpayment(terms: Terms, loan: Loan, journal: Journal, amount: int, 
 
 def waive(loan: Loan, journal: Journal, amounts: Mapping[Part, int]) -> None:
     """Gives up interest, penalty, compound or fees that are due, oldest first (INTEREST_WAIVED)."""
+    matured_falls_due(loan, journal)
     waived = dict.fromkeys(Part, 0)
     for part, amount in amounts.items():
         left = amount

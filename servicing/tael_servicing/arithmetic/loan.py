@@ -77,6 +77,8 @@ class Owed:
     row, whatever the schedule keeps fixed."""
     closed: bool = False
     """Paid whole before its due date: what its period bears after that is asked with a later row."""
+    matured: int = 0
+    """Of its interest, what principal bore after all of the loan was due; it bears no compound."""
     paused: int = 0
     """Days of pauses that are over, by which it is no older."""
 
@@ -133,6 +135,11 @@ class Owed:
     def interest_unpaid(self) -> int:
         """Contract interest still owed."""
         return self.due[1] - self.paid[1]
+
+    @property
+    def compounds(self) -> int:
+        """Contract interest still owed that may bear compound interest."""
+        return max(self.interest_unpaid - self.matured, 0)
 
     @property
     def owed(self) -> int:
@@ -220,6 +227,10 @@ class Loan:
     """Oldest due instalments that are settled: rows[:settled_count]."""
     deferred: int = 0
     """Interest earned in earlier periods that falls due with a later row."""
+    matured_exact: int = 0
+    """Numerator, over the denominator of the charge rate, of what principal bore after all was due."""
+    matured_accrued: int = 0
+    """Of that, in whole minor units, what its rows ask and nothing has made due in the books yet."""
     legal_costs: int = 0
     """Advanced for the debtor and owed."""
     nonaccrual_since: date | None = None
@@ -303,6 +314,11 @@ class Loan:
     def current(self) -> Owed | None:
         """The instalment whose period is running."""
         return self.rows[self.due_count] if self.due_count < len(self.rows) else None
+
+    @property
+    def last_instalment(self) -> Owed:
+        """The last row that is no fee by itself."""
+        return next(row for row in reversed(self.rows) if not row.charged)
 
     @property
     def undue_principal(self) -> int:

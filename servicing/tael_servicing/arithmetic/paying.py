@@ -125,11 +125,21 @@ def pay_arrears(
     terms: Terms, loan: Loan, journal: Journal, amount: int
 ) -> tuple[int, dict[str, int]]:
     """As `pay_due`; where principal that is late bore contract interest, the plan is made anew."""
+    matured_falls_due(loan, journal)
     stands, bore = earned_now(terms, loan), bearing_also(terms, loan)
     left, accounts = pay_due(terms, loan, amount)
     if bearing_also(terms, loan) < bore:
         after_early(terms, loan, journal, stands, at_once=False)
     return left, accounts
+
+
+def matured_falls_due(loan: Loan, journal: Journal) -> None:
+    """What principal bore after all was due is payable every day; in the books it falls due when money
+    pays it, or it is given up (INTEREST_DUE).
+    """
+    if loan.accruing:
+        journal.post("INTEREST_DUE", loan, interest=loan.matured_accrued)
+    loan.matured_accrued = 0
 
 
 def receive(

@@ -149,7 +149,7 @@ class Overdue(Enum):
     """What principal bears that is not paid when due."""
 
     PENALTY = "penalty interest (罚息) instead of contract interest"
-    CONTRACT = "contract interest as before, until maturity; no penalty"
+    CONTRACT = "contract interest as before, until it is paid; no penalty"
     NOTHING = "nothing"
 
 
