@@ -82,7 +82,7 @@ class Floor:
         return rows
 
     def _update(self) -> bytes:
-        """The UPDATE of every account that the lines touch, with its arrays as the ledger writes them."""
+        """The UPDATE of every account that the lines touch; its arrays are text, as the ledger's."""
         totals = self._ledger.rows(
             f"SELECT account_id, sum(debit)::bigint, sum(credit)::bigint FROM {self._partition} "
             "WHERE sequence > %s GROUP BY account_id ORDER BY account_id",
