@@ -113,7 +113,8 @@ def fee_basis(fee: Fee) -> str:
         parts.append(f"{percent(fee.rate)} {_of_what(fee)}")
     said = " and ".join(parts)
     if fee.at is FeeAt.PREPAYMENT:
-        return f"{said}, in the first {fee.until_month} months" if fee.until_month else said
+        until = f", in the first {fee.until_month} months" if fee.until_month else ""
+        return f"{said}{until}; instalments paid early in their turn are free"
     return f"{said}, {WHEN[fee.at]}"
 
 

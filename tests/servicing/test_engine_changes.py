@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from servicing.lives import WEEKENDS
 from servicing.stories import HARD, START, amounts, day_after, half_up, level, owed, repaid, totals
 
@@ -33,6 +34,7 @@ from tael_servicing.arithmetic.terms import (
     FeeAt,
     FeeOn,
     Frequency,
+    InterestOn,
     Keep,
     Maturity,
     Method,
@@ -625,6 +627,27 @@ def test_instalments_paid_before_their_day_with_all_their_interest_bear_what_the
     begins = date(2026, 6, 15)
     assert payoff(terms, replay(terms, [LENT, *paid, fourth], then).loan).interest_to_date == 0
     assert loan.rows[5].instalment.period.start == begins
+
+
+@pytest.mark.parametrize("interest_on", InterestOn)
+def test_money_that_pays_principal_out_of_its_turn_pays_the_prepayment_fee(
+    interest_on: InterestOn,
+) -> None:
+    """3 %: 4,000.00 pay 3,883.49 and 116.51; 3,870.97 where its interest to date is paid too."""
+    fee = Fee("early", FeeAt.PREPAYMENT, rate=Decimal("0.03"))
+    terms, day = replace(PLAIN, interest_on=interest_on, fees=(fee,)), date(2026, 1, 25)
+    for rule in Excess:
+        paid = Repaid(day, "01", 400_000, rule)
+        loan, posted = replay(terms, [LENT, paid], day)
+        moved = totals(posted)
+        principal = moved["REPAYMENT_RECEIVED", "principal_normal"]
+        charged = moved["REPAYMENT_RECEIVED", "prepayment_fee"]
+        if rule in (Excess.PRINCIPAL, Excess.LAST, Excess.SPREAD):
+            assert charged == half_up(principal * Fraction(3, 100)) > 11_000
+        else:
+            assert charged == 0
+        assert sum(amounts(posted, "REPAYMENT_RECEIVED")[0].values()) == 400_000
+        assert loan.overpayment <= (400_000 if rule is Excess.PARK else 1)
 
 
 def test_a_fee_is_late_from_the_day_it_was_charged_on_and_asks_no_fee_of_its_own() -> None:

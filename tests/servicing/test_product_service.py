@@ -220,7 +220,11 @@ def test_a_quote_shows_the_schedule_and_what_it_costs(bank: Bank) -> None:
         ("Interest", "12 % a year", False),
         ("Penalty interest", "18 % a year on overdue principal", True),
         ("Compound interest", "18 % a year on unpaid due interest", True),
-        ("Prepayment fee", "1 % of prepaid principal", True),
+        (
+            "Prepayment fee",
+            "1 % of prepaid principal; instalments paid early in their turn are free",
+            True,
+        ),
     ]
 
 

@@ -27,6 +27,8 @@ START = date(2026, 8, 3)
 CAP = Limit(Decimal("0.24"), "APR", "a rule")
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
+IN_TURN = "instalments paid early in their turn are free"
+
 
 def decimal(text: str) -> decimal_pb2.Decimal:
     return decimal_pb2.Decimal(value=text)
@@ -95,7 +97,12 @@ def test_a_quote_discloses_every_item_who_charges_it_and_what_only_a_breach_brin
             lender,
             True,
         ),
-        ("Prepayment fee", "1 % of prepaid principal, in the first 3 months", lender, True),
+        (
+            "Prepayment fee",
+            f"1 % of prepaid principal, in the first 3 months; {IN_TURN}",
+            lender,
+            True,
+        ),
     ]
     assert [item.amount for item in cost.items if not item.contingent] == [
         cost.total_interest,

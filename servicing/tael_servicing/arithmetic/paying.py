@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from itertools import product
 
 from tael_servicing.arithmetic.balances import by_account
+from tael_servicing.arithmetic.dates import months_after
 from tael_servicing.arithmetic.loan import Closure, Loan, Owed
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import bearing_also, earned, replan
+from tael_servicing.arithmetic.rounding import ratio_of, share
 from tael_servicing.arithmetic.terms import (
     Excess,
     Keep,
@@ -21,6 +23,8 @@ from tael_servicing.arithmetic.terms import (
 )
 
 GOODS_PAY = ("principal_normal", "principal_overdue", "interest_due", "interest_accrued")
+OUT_OF_TURN = (Excess.PRINCIPAL, Excess.LAST, Excess.SPREAD)
+"""What is more than due is a prepayment; instalments that come next are only paid sooner."""
 CHARGES = (Part.INTEREST, Part.PENALTY, Part.COMPOUND, Part.FEE)
 """What a claim's interest consists of."""
 
@@ -142,6 +146,25 @@ def matured_falls_due(loan: Loan, journal: Journal) -> None:
     loan.matured_accrued = 0
 
 
+def prepayment_fee(terms: Terms, loan: Loan, principal: int) -> int:
+    """The fee on principal prepaid today, minor units."""
+    total = 0
+    for fee in terms.prepayment_fees:
+        free_from = months_after(loan.begun, fee.until_month, loan.begun.day)
+        if principal and not (fee.until_month and loan.business_date >= free_from):
+            total += fee.amount + share(principal, ratio_of(fee.rate), terms.rounding)
+    return total
+
+
+def most_principal(loan: Loan, amount: int, cost: Callable[[int], int]) -> int:
+    """The largest principal not yet due that costs at most `amount` to prepay; 0 where none does."""
+    low, high = 0, min(amount, loan.undue_principal)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if cost(middle) <= amount else (low, middle - 1)
+    return low
+
+
 def receive(
     terms: Terms,
     loan: Loan,
@@ -151,18 +174,24 @@ def receive(
     event: str = "REPAYMENT_RECEIVED",
     excess: Excess | None = None,
 ) -> None:
-    """Money for what is due, oldest first; what is more goes where `excess`, or the terms, say."""
+    """Money for what is due, oldest first; what is more goes where `excess`, or the terms, say, with
+    the fee for prepaying where it pays principal out of its turn.
+    """
     left, accounts = pay_arrears(terms, loan, journal, amount)
     stands = earned_now(terms, loan)
     rule = excess or terms.excess
-    early = interest = 0
+    early = interest = fee = 0
     if left and rule is Excess.INSTALMENTS and loan.accruing:
         early, interest = pay_instalments(terms, loan, left)
-    elif left and rule is not Excess.PARK and loan.accruing:
+    elif left and rule in OUT_OF_TURN and loan.accruing:
+        most = most_principal(loan, left, lambda each: each + prepayment_fee(terms, loan, each))
+        fee = prepayment_fee(terms, loan, most)
+        early = pay_ahead(loan, most, rule)
+    elif left and rule is Excess.NEXT and loan.accruing:
         early = pay_ahead(loan, left, rule)
-    left -= early + interest
+    left -= early + interest + fee
     accounts["principal_normal"] = accounts.get("principal_normal", 0) + early
-    accounts["interest_accrued"] = interest
+    accounts |= {"interest_accrued": interest, "prepayment_fee": fee}
     loan.overpayment += left
     post_money(loan, journal, event, accounts, left)
     if early or interest:

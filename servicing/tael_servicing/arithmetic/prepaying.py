@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from datetime import date
 
 from tael_servicing.arithmetic.balances import by_account
-from tael_servicing.arithmetic.dates import Period, months_after
+from tael_servicing.arithmetic.dates import Period
 from tael_servicing.arithmetic.loan import Closure, Loan, Owed, current_accrual
 from tael_servicing.arithmetic.paying import (
     close_if_repaid,
+    most_principal,
     pay_ahead,
     pay_arrears,
     post_money,
+    prepayment_fee,
     principal_of_whole,
 )
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import earned, earned_on, replan
-from tael_servicing.arithmetic.rounding import ratio_of, share
 from tael_servicing.arithmetic.schedules import Instalment
 from tael_servicing.arithmetic.terms import (
     EarlyInterest,
@@ -103,16 +104,6 @@ def _running_fee(loan: Loan, current: Owed) -> int:
 def _fee_asked(current: Owed) -> int:
     """Of the running row's fee, what was due before and joined it: it is income already (FEE_DUE)."""
     return current.unpaid(Part.FEE) - current.instalment.fee
-
-
-def prepayment_fee(terms: Terms, loan: Loan, principal: int) -> int:
-    """The fee on principal prepaid today, minor units."""
-    total = 0
-    for fee in terms.prepayment_fees:
-        free_from = months_after(loan.begun, fee.until_month, loan.begun.day)
-        if principal and not (fee.until_month and loan.business_date >= free_from):
-            total += fee.amount + share(principal, ratio_of(fee.rate), terms.rounding)
-    return total
 
 
 def settle(terms: Terms, loan: Loan, journal: Journal, amount: int, *, event: str) -> None:
@@ -269,12 +260,7 @@ def _with_it(terms: Terms, loan: Loan, principal: int) -> int:
 
 def principal_for(terms: Terms, loan: Loan, amount: int) -> int:
     """The largest principal whose prepayment costs at most `amount`; 0 where there is none."""
-    low, high = 0, min(amount, loan.undue_principal)
-    while low < high:
-        middle = (low + high + 1) // 2
-        fits = cost_of(terms, loan, middle).total <= amount
-        low, high = (middle, high) if fits else (low, middle - 1)
-    return low
+    return most_principal(loan, amount, lambda each: cost_of(terms, loan, each).total)
 
 
 def prepay(
