@@ -126,7 +126,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     def WaiveLoan(
         self, request: pb.WaiveLoanRequest, context: grpc.ServicerContext
     ) -> pb.WaiveLoanResponse:
-        """Gives up what is due beside principal."""
+        """Gives up what is due."""
 
         def make(asked: Asked) -> LoanEvent:
             return happened.Waived(
@@ -136,6 +136,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
                 request.penalty,
                 request.compound,
                 request.fee,
+                request.principal,
             )
 
         return self._change("WaiveLoan", request, pb.WaiveLoanResponse, make)

@@ -182,6 +182,7 @@ FIELDS: dict[type[LoanEvent], dict[str, st.SearchStrategy[Any]]] = {
         "penalty": st.integers(0, 2_000),
         "compound": st.integers(0, 200),
         "fee": st.integers(0, 5_000),
+        "principal": st.sampled_from([0, 0, 0, 30_000]),
     },
     happened.Settled: {"amount": st.integers(1, 12_000_000)},
     happened.Accelerated: {},

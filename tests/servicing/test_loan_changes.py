@@ -333,6 +333,29 @@ def test_a_guarantor_pays_the_loan_off(bank: Bank) -> None:
     bank.assert_books_agree()
 
 
+def test_principal_given_up_in_a_settlement_is_lost_against_the_allowance(bank: Bank) -> None:
+    loan_id = bank.lend().loan_id
+    early = lambda: bank.change("WaiveLoan", loan_id, principal=1)  # noqa: E731  what is refused
+    assert refused(early) == "NOT_NON_ACCRUAL"
+    bank.change("TransferLoanStatus", loan_id, cause=loan_change_pb2.IMPAIRMENT_CAUSE_BANKRUPTCY)
+    assert refused(early) == "WAIVER_EXCEEDS_DUE"
+    bank.change("AccelerateLoan", loan_id)
+    bank.end_day()
+    bank.repay(loan_id, 400_000)
+    penalty = bank.loan(loan_id).balances.offbalance_penalty
+    loan = bank.change("WaiveLoan", loan_id, principal=600_000, penalty=penalty)
+    assert loan.state == loan_pb2.LOAN_STATE_CLOSED_OVERDUE
+    assert bank.owes(loan_id) == {}
+    lines = bank.vouchers(loan_id, "PRINCIPAL_WAIVED")
+    assert ("1304.03", "Dr", 600_000) in lines
+    assert ("1303.03", "Cr", 600_000) in lines
+    bank.assert_books_agree()
+    waived = bank.history(loan_id)[-1]
+    again = bank.change("ReverseLoanChange", loan_id, event_id=waived.event_id)
+    assert again.balances.principal_impaired == 600_000
+    bank.assert_books_agree()
+
+
 def test_a_loan_is_sold_with_all_it_owes(bank: Bank) -> None:
     loan_id = lend(bank, date(2026, 1, 30))
     bank.change("AdvanceLegalCosts", loan_id, amount=money(50_000))

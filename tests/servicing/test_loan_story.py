@@ -9,8 +9,11 @@ from decimal import Decimal
 import pytest
 from servicing.stories import ANNUITY, HARD, START, amounts, night_by_night, owed
 
+from tael_servicing.arithmetic.balances import balances
+from tael_servicing.arithmetic.checks import check
 from tael_servicing.arithmetic.events import (
     AllowanceAdjusted,
+    CostsAdvanced,
     Disbursed,
     LoanEvent,
     Parked,
@@ -18,10 +21,11 @@ from tael_servicing.arithmetic.events import (
     Recovered,
     Repaid,
     Settled,
+    Waived,
     WrittenOff,
 )
 from tael_servicing.arithmetic.fold import advance, end_day, happen, replay
-from tael_servicing.arithmetic.loan import Allowance, Closure, InstalmentState, Loan, Status
+from tael_servicing.arithmetic.loan import Allowance, Claim, Closure, InstalmentState, Loan, Status
 from tael_servicing.arithmetic.prepaying import payoff
 from tael_servicing.arithmetic.terms import Keep, Part
 
@@ -204,6 +208,30 @@ def test_a_recovery_takes_principal_first_and_no_more_than_the_claim() -> None:
     ]
     loan, posted = happen(HARD, loan, Recovered(day, "09", 29252))
     assert [each.amounts for each in posted] == [{"interest": 29251}, {"overpayment": 1}]
+    assert (loan.closure, loan.claim, loan.days_past_due) == (Closure.PAID_OVERDUE, None, 0)
+
+
+def test_principal_given_up_is_lost_against_the_allowance_and_bears_no_penalty_any_more() -> None:
+    day = date(2026, 6, 14)
+    before = replay(HARD, written_off()[:-1], day).loan
+    due = before.overdue_principal
+    given_up = Waived(day, "06", principal=due)
+    check(HARD, before, given_up)
+    loan, posted = replay(HARD, [*written_off()[:-1], given_up], day)
+    lost = amounts(posted, "PRINCIPAL_WAIVED")
+    assert (loan.overdue_principal, sum(each["principal_impaired"] for each in lost)) == (0, due)
+    undue = loan.undue_principal
+    assert balances(HARD, loan).principal_impaired == undue == before.undue_principal
+
+
+def test_costs_of_pursuing_a_claim_are_recovered_first_and_keep_it_open() -> None:
+    day = date(2026, 10, 1)
+    costs = CostsAdvanced(day, "07", 5_000)
+    check(HARD, replay(HARD, written_off(), day).loan, costs)
+    loan, _ = replay(HARD, [*written_off(), costs, Recovered(day, "08", 911_008)], day)
+    assert (loan.closure, loan.claim, loan.legal_costs) == (None, Claim(0, 5_000), 0)
+    loan, _ = happen(HARD, loan, Recovered(day, "09", 5_000))
+    assert loan.closure is Closure.PAID_OVERDUE
 
 
 def rows(loan: Loan) -> list[tuple[int, int, int]]:

@@ -228,6 +228,35 @@ def test_money_recovered_pays_the_loan_when_its_write_off_is_taken_back(bank: Ba
     bank.assert_books_agree()
 
 
+def test_a_claim_recovered_whole_ends_the_loan_until_the_recovery_is_taken_back(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(non_accrual=product_pb2.NonAccrualTerms(write_off_performing=True))
+    loan_id = bank.lend().loan_id
+    written_off = loan_pb2.WriteOffLoanRequest(request_id=rid(), loan_id=loan_id, approval="wo-1")
+    bank.loans.WriteOffLoan(written_off)
+    bank.end_day()
+    claim = bank.change("AdvanceLegalCosts", loan_id, amount=money(30_000), reference="court fee")
+    assert bank.owes(loan_id) == {"legal_costs": 30_000, "written_off_principal": 1_000_000}
+
+    paid = bank.repay(loan_id, 1_030_000)
+
+    assert paid.loan.state == loan_pb2.LOAN_STATE_CLOSED_OVERDUE
+    assert bank.owes(loan_id) == {}
+    certificate = bank.loans.GetSettlementCertificate(
+        loan_pb2.GetSettlementCertificateRequest(loan_id=loan_id)
+    ).certificate
+    assert (certificate.principal_paid, certificate.fees_paid) == (1_000_000, 30_000)
+    assert refused(lambda: bank.repay(loan_id, 1)) == "LOAN_CLOSED"
+    again = bank.lend(bank.grant(customer=claim.customer_id).line_id)
+    assert again.state == loan_pb2.LOAN_STATE_NORMAL, "who owes nothing may draw"
+    bank.assert_books_agree()
+    back = bank.reverse(loan_id, paid.repayment.repayment_id)
+    assert back.state == loan_pb2.LOAN_STATE_WRITTEN_OFF
+    assert bank.owes(loan_id) == {"legal_costs": 30_000, "written_off_principal": 1_000_000}
+    bank.assert_books_agree()
+
+
 def test_money_worth_a_day_after_the_write_off_is_a_recovery(new_bank: Callable[..., Bank]) -> None:
     bank = new_bank(non_accrual=product_pb2.NonAccrualTerms(write_off_performing=True))
     loan_id = bank.lend().loan_id

@@ -42,6 +42,12 @@ def _repaid(_terms: Terms, loan: Loan, event: happened.Repaid) -> None:
         check_payable(loan)
 
 
+def _costs_advanced(_terms: Terms, loan: Loan, _event: happened.CostsAdvanced) -> None:
+    """A claim is pursued at the debtor's cost too."""
+    if loan.closure is not None:
+        check_payable(loan)
+
+
 def check_prepayable(loan: Loan) -> None:
     """Raises where something due is unpaid, interest is off balance, or no payment is taken."""
     check_payable(loan)
@@ -96,11 +102,16 @@ def _settled(terms: Terms, loan: Loan, event: happened.Settled) -> None:
 
 def _waived(_terms: Terms, loan: Loan, event: happened.Waived) -> None:
     check_payable(loan)
+    if event.principal and loan.nonaccrual_since is None:
+        raise FailedPrecondition(
+            Reason.NOT_NON_ACCRUAL, f"the loan is {loan.status.name}: its principal is not given up"
+        )
     asked = {
         Part.INTEREST: event.interest,
         Part.PENALTY: event.penalty,
         Part.COMPOUND: event.compound,
         Part.FEE: event.fee,
+        Part.PRINCIPAL: event.principal,
     }
     for part, amount in asked.items():
         due = sum(row.unpaid(part) for row in loan.arrears)
@@ -217,6 +228,7 @@ CHECKS: Mapping[type[LoanEvent], Callable[[Terms, Loan, Any], None]] = {
     happened.Prepaid: _prepaid,
     happened.CurrentPaid: _current,
     happened.Settled: _settled,
+    happened.CostsAdvanced: _costs_advanced,
     happened.Waived: _waived,
     happened.WrittenOff: _written_off,
     happened.Recovered: _recovered,

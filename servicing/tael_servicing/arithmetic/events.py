@@ -84,8 +84,8 @@ class CostsAdvanced(LoanEvent):
 
 @dataclass(frozen=True, slots=True)
 class Waived(LoanEvent):
-    """Interest and charges given up, of what is due, oldest first: before any money of the day, which
-    then pays what is still asked, whichever came first.
+    """Given up of what is due, oldest first: before any money of the day, which then pays what is still
+    asked, whichever came first. Principal of an impaired loan only: its allowance bears it.
     """
 
     rank = 5
@@ -93,6 +93,7 @@ class Waived(LoanEvent):
     penalty: int = 0
     compound: int = 0
     fee: int = 0
+    principal: int = 0
 
 
 @dataclass(frozen=True, slots=True)

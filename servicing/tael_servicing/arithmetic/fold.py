@@ -217,14 +217,15 @@ def _costs(_terms: Terms, loan: Loan, journal: Journal, event: happened.CostsAdv
     journal.post("LEGAL_COSTS_ADVANCED", loan, legal_costs=event.amount)
 
 
-def _waived(_terms: Terms, loan: Loan, journal: Journal, event: happened.Waived) -> None:
+def _waived(terms: Terms, loan: Loan, journal: Journal, event: happened.Waived) -> None:
     parts = {
         Part.INTEREST: event.interest,
         Part.PENALTY: event.penalty,
         Part.COMPOUND: event.compound,
         Part.FEE: event.fee,
+        Part.PRINCIPAL: event.principal,
     }
-    leaving.waive(loan, journal, parts)
+    leaving.waive(terms, loan, journal, parts)
 
 
 def _accelerated(terms: Terms, loan: Loan, journal: Journal, _event: LoanEvent) -> None:

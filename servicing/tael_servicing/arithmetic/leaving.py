@@ -10,7 +10,10 @@ from tael_servicing.arithmetic.changing import ask_at_once, lend_on_a_claim, reo
 from tael_servicing.arithmetic.day import enter_nonaccrual
 from tael_servicing.arithmetic.loan import NO_ALLOWANCE, Allowance, Claim, Closure, Loan, Owed
 from tael_servicing.arithmetic.paying import (
+    after_early,
+    close,
     close_if_repaid,
+    earned_now,
     matured_falls_due,
     pay_part,
     receive,
@@ -18,7 +21,7 @@ from tael_servicing.arithmetic.paying import (
     skip_settled,
 )
 from tael_servicing.arithmetic.postings import Journal
-from tael_servicing.arithmetic.replanning import earned, replan
+from tael_servicing.arithmetic.replanning import bearing_also, earned, replan
 from tael_servicing.arithmetic.rounding import Rounding, rounded
 from tael_servicing.arithmetic.terms import ClaimInterest, Method, Part, Terms
 
@@ -123,7 +126,7 @@ def _ask_the_claim(terms: Terms, loan: Loan) -> int:
 
 def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
     """Money after the write-off: costs advanced since then, principal, interest; more is held for
-    the customer.
+    the customer. A claim of which nothing is left is closed as paid late.
 
     A loan that is on the books takes it as a repayment.
     """
@@ -143,6 +146,9 @@ def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
     journal.post(
         "RECOVERY_RECEIVED", loan, principal=principal, interest=interest, legal_costs=costs
     )
+    if loan.claim == Claim() and not loan.legal_costs:
+        loan.claim = None
+        close(loan, Closure.PAID_OVERDUE)
     park(loan, journal, left)
 
 
@@ -206,9 +212,15 @@ def refund_overpayment(terms: Terms, loan: Loan, journal: Journal, amount: int, 
         replan(terms, loan, journal, fixed_share=loan.share, cut=True, stands=to_date)
 
 
-def waive(loan: Loan, journal: Journal, amounts: Mapping[Part, int]) -> None:
-    """Gives up interest, penalty, compound or fees that are due, oldest first (INTEREST_WAIVED)."""
+def waive(terms: Terms, loan: Loan, journal: Journal, amounts: Mapping[Part, int]) -> None:
+    """Gives up what is due, oldest first: interest, penalty, compound and fees (INTEREST_WAIVED), and
+    principal, for which a loan that another past has accrue goes off balance (PRINCIPAL_WAIVED).
+    """
     matured_falls_due(loan, journal)
+    if amounts[Part.PRINCIPAL] and loan.nonaccrual_since is None:
+        enter_nonaccrual(terms, loan, journal)
+    on_books, stands = principal_on_books(loan), earned_now(terms, loan)
+    bore = bearing_also(terms, loan)
     waived = dict.fromkeys(Part, 0)
     for part, amount in amounts.items():
         left = amount
@@ -229,7 +241,31 @@ def waive(loan: Loan, journal: Journal, amounts: Mapping[Part, int]) -> None:
         }
     given_up = {name: waived[part] for name, part in named.items()}
     journal.post("INTEREST_WAIVED", loan, **given_up, fee=waived[Part.FEE])
+    _lose(loan, journal, waived[Part.PRINCIPAL], on_books)
+    if bearing_also(terms, loan) < bore:
+        after_early(terms, loan, journal, stands, at_once=False)
     close_if_repaid(loan)
+
+
+def _lose(loan: Loan, journal: Journal, principal: int, on_books: int) -> None:
+    """Principal is given up against the allowance, which is brought to as much; of a loan that was
+    bought first what its price did not pay for.
+    """
+    if not principal:
+        return
+    owed = loan.overdue_principal + loan.undue_principal + principal
+    claimed = min(principal, owed - on_books)
+    lost = principal - claimed
+    adjust_allowance(loan, journal, Allowance(stage3=sum(loan.allowance)))
+    more = max(lost - loan.allowance.stage3, 0)
+    journal.post(
+        "PRINCIPAL_WAIVED",
+        loan,
+        allowance_top_up=more,
+        principal_impaired=lost,
+        claimed_principal=claimed,
+    )
+    loan.allowance = Allowance(stage3=loan.allowance.stage3 + more - lost)
 
 
 def _give_up(loan: Loan, row: Owed, part: Part, amount: int) -> None:

@@ -113,16 +113,23 @@ def close_if_repaid(loan: Loan) -> None:
     ahead = loan.rows[loan.due_count :]
     if any(row.due != row.paid for row in ahead):
         return
+    late = any(row.overdue for row in loan.rows)
+    if late:
+        close(loan, Closure.PAID_OVERDUE)
+    else:
+        close(loan, Closure.PAID_EARLY if ahead else Closure.PAID_NORMAL)
+
+
+def close(loan: Loan, closure: Closure) -> None:
+    """Nothing is owed of the loan any more, now or later."""
+    ahead = loan.rows[loan.due_count :]
     for row in ahead:
         row.in_advance = sum(row.paid)
     # A row that money paid ahead left nothing to ask is none.
     loan.rows[loan.due_count :] = [row for row in ahead if any(row.due)]
     loan.due_count = loan.settled_count = len(loan.rows)
     loan.deferred = 0
-    if any(row.overdue for row in loan.rows):
-        loan.closure = Closure.PAID_OVERDUE
-    else:
-        loan.closure = Closure.PAID_EARLY if ahead else Closure.PAID_NORMAL
+    loan.closure = closure
 
 
 def pay_arrears(
