@@ -60,7 +60,7 @@ def balances(world: World, callers: Callers) -> None:
         worth_by = world.past_day()
         request.value_date.CopyFrom(from_date(worth_by))
     answer = insist(lambda: callers.ledger.GetBalances(request))
-    expected = [readings.balance(world.state, number, booked_by, worth_by) for number in numbers]
+    expected = readings.balances(world.state, numbers, booked_by, worth_by)
     same(answer, pb.GetBalancesResponse(balances=expected), request)
 
 
@@ -138,12 +138,12 @@ def statement(world: World, callers: Callers) -> None:
         request.to_booking_date.CopyFrom(from_date(last))
     expected = [
         line
-        for line in readings.statement(world.state, number)
+        for line in readings.statements(world.state, [number])[number]
         if first <= to_date(line.booking_date) <= last
     ]
-    opening = (
-        readings.balance(world.state, number, first - ONE_DAY).balance if first > date.min else 0
-    )
+    opening = 0
+    if first > date.min:
+        opening = readings.balances(world.state, [number], first - ONE_DAY)[0].balance
     found: list[pb.StatementLine] = []
     for answer in pages(callers.ledger.ListLines, request):
         before = found[-1].balance_after if found else opening

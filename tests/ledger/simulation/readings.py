@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 from ledger.simulation.state import Entry, Line, State
@@ -32,19 +32,36 @@ def code_of(number: str) -> str:
     return number.split(":", maxsplit=1)[0]
 
 
-def balance(state: State, number: str, booked_by: date = EVER, worth_by: date = EVER) -> pb.Balance:
-    """One account's balance."""
-    found = [ln for _, ln in lines_until(state, booked_by, worth_by) if ln.number == number]
-    debits, credits_ = sum(ln.debit for ln in found), sum(ln.credit for ln in found)
-    shown = state.on_normal_side(number, debits, credits_)
-    answer = pb.Balance(
-        account_number=number, debits_posted=debits, credits_posted=credits_, balance=shown
-    )
-    account = state.accounts.get(number)
-    if account is not None and booked_by == worth_by == EVER:
-        answer.debits_pending = account.debits_pending
-        answer.credits_pending = account.credits_pending
-    return answer
+def totals(state: State, booked_by: date = EVER, worth_by: date = EVER) -> dict[str, list[int]]:
+    """[debits, credits] of each account that was used by then."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for _, line in lines_until(state, booked_by, worth_by):
+        sums[line.number][0] += line.debit
+        sums[line.number][1] += line.credit
+    return sums
+
+
+def balances(
+    state: State, numbers: Iterable[str], booked_by: date = EVER, worth_by: date = EVER
+) -> list[pb.Balance]:
+    """The balances of some accounts, pending amounts told of now only."""
+    sums = totals(state, booked_by, worth_by)
+    now = booked_by == worth_by == EVER
+    found = []
+    for number in numbers:
+        debits, credits_ = sums[number]
+        account = state.accounts.get(number) if now else None
+        found.append(
+            pb.Balance(
+                account_number=number,
+                debits_posted=debits,
+                credits_posted=credits_,
+                balance=state.on_normal_side(number, debits, credits_),
+                debits_pending=account.debits_pending if account else 0,
+                credits_pending=account.credits_pending if account else 0,
+            )
+        )
+    return found
 
 
 def trial_balance(
@@ -52,9 +69,9 @@ def trial_balance(
 ) -> ac.TrialBalanceResponse:
     """Totals a GL code that was used by then."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for _, line in lines_until(state, booked_by, worth_by):
-        sums[code_of(line.number)][0] += line.debit
-        sums[code_of(line.number)][1] += line.credit
+    for number, (debits, credits_) in totals(state, booked_by, worth_by).items():
+        sums[code_of(number)][0] += debits
+        sums[code_of(number)][1] += credits_
     rows = [
         ac.TrialBalanceRow(
             account=state.chart[code],
@@ -71,15 +88,15 @@ def trial_balance(
     )
 
 
-def statement(state: State, number: str) -> list[pb.StatementLine]:
-    """An account's lines with the running balance; of lines of one entry, any order."""
-    debits = credits_ = 0
-    lines = []
+def statements(state: State, numbers: Iterable[str]) -> dict[str, list[pb.StatementLine]]:
+    """The lines of some accounts with the running balance."""
+    found: dict[str, list[pb.StatementLine]] = {number: [] for number in numbers}
+    running = dict.fromkeys(found, 0)
     for entry, line in lines_until(state):
-        if line.number != number:
+        if line.number not in found:
             continue
-        debits, credits_ = debits + line.debit, credits_ + line.credit
-        lines.append(
+        running[line.number] += state.on_normal_side(line.number, line.debit, line.credit)
+        found[line.number].append(
             pb.StatementLine(
                 sequence=entry.sequence,
                 event=entry.event,
@@ -87,12 +104,12 @@ def statement(state: State, number: str) -> list[pb.StatementLine]:
                 booking_date=from_date(entry.booking_date),
                 side=pb.SIDE_DEBIT if line.debit else pb.SIDE_CREDIT,
                 amount=line.debit or line.credit,
-                balance_after=state.on_normal_side(number, debits, credits_),
+                balance_after=running[line.number],
                 narrative=entry.narrative,
                 source=entry.source,
             )
         )
-    return lines
+    return found
 
 
 def is_result(state: State, code: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
-from ledger.simulation import queries
+from ledger.simulation import everything, queries
 from ledger.simulation.callers import Callers, insist
 from ledger.simulation.closing_requests import close
 from ledger.simulation.draws import World
@@ -178,9 +178,9 @@ class Episode:
             )
 
     def _compare_all(self) -> None:
-        for query in (queries.trial_balance, queries.entries, queries.prove):
-            for repetition in range(3):
-                query(self._world(f"end/{repetition}"), self.callers)
+        for place, (_, query) in enumerate(queries.QUERIES):
+            query(self._world(f"end/{place}"), self.callers)
+        everything.compare(self.state, self.callers)
         self._check_anchors()
 
     def _check_anchors(self) -> None:
