@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.simulation import readings
+from ledger.simulation import exports, readings
 from ledger.simulation.accounts import account_message
 from ledger.simulation.callers import Callers, insist
 from ledger.simulation.queries import pages, same
@@ -16,12 +16,13 @@ MOST = 1000
 
 
 def compare(state: State, callers: Callers) -> None:
-    """The trial balance, every entry, every account, its balance and its statement."""
+    """The trial balance, every entry, every account, its balance and its statement, Beancount."""
     trial_balance(state, callers)
     entries(state, callers)
     accounts(state, callers)
     balances(state, callers)
     statements(state, callers)
+    exports.beancount(state, callers)
 
 
 def trial_balance(state: State, callers: Callers) -> None:

@@ -40,9 +40,27 @@ def future(state: State, value_date: date_pb2.Date) -> set[str]:
 def record_events(state: State, operation: Operation) -> Accepted | set[str]:
     """All of them or none."""
     request: pb.RecordEventsRequest = operation.parts[0]
-    reasons = booking_reasons(state, request)
+    entries, refused = _record(state, request.events)
+    return booking_reasons(state, request) | refused or Accepted(
+        pb.RecordEventsResponse(entries=[state.entry_message(entry) for entry in entries])
+    )
+
+
+def preview_events(state: State, request: pb.PreviewEventsRequest) -> list[pb.Entry] | set[str]:
+    """What RecordEvents would answer now, its entries without sequences; nothing is posted."""
+    mark = state.mark()
+    entries, reasons = _record(state, request.events)
+    state.back_to(mark)
+    told = [state.entry_message(entry) for entry in entries]
+    for entry in told:
+        entry.sequence = 0
+    return reasons or told
+
+
+def _record(state: State, events: Iterable[pb.BusinessEvent]) -> tuple[list[Entry], set[str]]:
+    reasons: set[str] = set()
     drafts: list[Entry] = []
-    for event in request.events:
+    for event in events:
         reasons |= future(state, event.value_date)
         found = drafts_of(state, event, to_date(event.value_date))
         if isinstance(found, set):
@@ -50,9 +68,7 @@ def record_events(state: State, operation: Operation) -> Accepted | set[str]:
         else:
             drafts += found
     entries, refused = _post_all(state, drafts)
-    return reasons | refused or Accepted(
-        pb.RecordEventsResponse(entries=[state.entry_message(entry) for entry in entries])
-    )
+    return entries, reasons | refused
 
 
 def _post_all(state: State, drafts: Iterable[Entry]) -> tuple[list[Entry], set[str]]:

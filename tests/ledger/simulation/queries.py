@@ -10,11 +10,12 @@ from itertools import islice
 from typing import Any
 
 from google.protobuf.message import Message
-from ledger.simulation import closing, readings
+from ledger.simulation import closing, exports, posting_requests, readings
 from ledger.simulation.accounts import account_message
 from ledger.simulation.callers import Callers, ask_until_answered, insist
 from ledger.simulation.draws import CASH, HOT_INCOME, WALLETS, World
 from ledger.simulation.operations import bare, brief
+from ledger.simulation.posting import preview_events
 from ledger.simulation.readings import EVER, ONE_DAY
 from ledger.simulation.reservations import reservation_message
 from ledger.simulation.rule_versions import version_message
@@ -121,6 +122,34 @@ def entries(world: World, callers: Callers) -> None:
         if all(test(entry) for test in tests)
     ]
     same(pb.ListEntriesResponse(entries=found), pb.ListEntriesResponse(entries=expected), request)
+
+
+def one_entry(world: World, callers: Callers) -> None:
+    """GetEntry of any, or of one that is not there yet."""
+    held = world.state.entries
+    sequence = world.dice.randint(1, len(held) + 1)
+    request = pb.GetEntryRequest(book_id=world.book_id, sequence=sequence)
+    heard = ask_until_answered(lambda: callers.ledger.GetEntry(request))
+    if sequence in held:
+        assert not isinstance(heard, str), (brief(request), heard)
+        told = world.state.entry_message(held[sequence], now=True)
+        same(heard, pb.GetEntryResponse(entry=told), request)
+    else:
+        assert heard == "RESOURCE_NOT_FOUND", (brief(request), brief(heard))
+
+
+def preview(world: World, callers: Callers) -> None:
+    """PreviewEvents: what RecordEvents would post, or why it would not."""
+    events = [posting_requests.event(world) for _ in range(world.dice.choice((1, 1, 2, 4)))]
+    request = pb.PreviewEventsRequest(book_id=world.book_id, events=events)
+    heard = ask_until_answered(lambda: callers.ledger.PreviewEvents(request))
+    foretold = preview_events(world.state, request)
+    if isinstance(foretold, set):
+        assert isinstance(heard, str), (brief(request), brief(heard), foretold)
+        assert heard in foretold, (brief(request), heard, foretold)
+    else:
+        assert not isinstance(heard, str), (brief(request), heard)
+        same(heard, pb.PreviewEventsResponse(entries=foretold), request)
 
 
 def statement(world: World, callers: Callers) -> None:
@@ -324,6 +353,20 @@ def verify_against(world: World, callers: Callers, anchor: pb.Anchor) -> None:
     assert digest == answer.anchor.digest == anchor.digest, (brief(request), brief(answer))
 
 
+def books(world: World, callers: Callers) -> None:
+    """GetBook; ListBooks, which has it among others, by book_id."""
+    held = pb.Book()
+    held.CopyFrom(world.state.book)
+    held.business_date.CopyFrom(from_date(world.state.business_date))
+    one = pb.GetBookRequest(book_id=world.book_id)
+    same(insist(lambda: callers.ledger.GetBook(one)), pb.GetBookResponse(book=held), one)
+    request = pb.ListBooksRequest(page_size=world.dice.choice((0, 3, 500)))
+    found = [book for answer in pages(callers.ledger.ListBooks, request) for book in answer.books]
+    ids = [book.book_id for book in found]
+    assert ids == sorted(set(ids)), ids
+    assert held in found, (world.book_id, ids)
+
+
 def rules(world: World, callers: Callers) -> None:
     """The versions of the posting rules, and the one in force."""
     state = world.state
@@ -352,11 +395,15 @@ QUERIES: list[tuple[int, Query]] = [
     (4, balances),
     (3, trial_balance),
     (3, entries),
+    (1, one_entry),
+    (3, preview),
     (3, statement),
     (3, reports),
     (3, accounts),
     (2, reservations),
     (1, rules),
+    (1, books),
+    (1, exports.journal),
     (1, watch),
     (1, verify),
     (1, prove),
