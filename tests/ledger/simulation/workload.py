@@ -56,10 +56,20 @@ def draw_burst(world: World, *, most: int, fault_chance: float) -> Burst:
 
 
 def _tellable(operations: list[Operation]) -> list[Operation]:
-    """Without columns beside an approval: their answer does not tell whose rules they followed."""
-    if any(one.rpc == "ApprovePostingRules" for one in operations):
-        return [one for one in operations if one.rpc != "RecordEventColumns"]
-    return operations
+    """Without what no answer tells the order of: columns beside an approval (whose rules did they
+    follow?), and an account's limits set beside other limits of it (which of them stand?)."""
+    approving = any(one.rpc == "ApprovePostingRules" for one in operations)
+    limiting: dict[str, Operation] = {}
+    kept = []
+    for one in operations:
+        if one.rpc == "RecordEventColumns" and approving:
+            continue
+        if one.rpc == "SetAccountLimits":
+            number = one.parts[0].account_number
+            if limiting.setdefault(number, one) != one:
+                continue
+        kept.append(one)
+    return kept
 
 
 def _draw_fault(dice: random.Random) -> str:
