@@ -96,13 +96,16 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
             rate = None
             if request.HasField("annual_rate"):
                 rate = loan_changes.read_rate(asked.transaction, asked.held, request)
+            loan_changes.check_counts(asked.held, request)
             plan = Plan(
                 from_due=optional_date(request, "from_due_date"),
                 more_periods=request.more_periods,
+                instalments=request.instalments,
                 skip_periods=request.skip_periods,
                 repay_day=request.repay_day,
                 due_dates=loan_changes.read_due_dates(asked.held, request),
                 grace_principal=request.grace_principal,
+                grace_interest=request.grace_interest,
                 annual_rate=rate,
                 re_age=request.re_age,
                 keep=KEEPS[request.keeps],

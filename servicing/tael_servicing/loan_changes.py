@@ -15,7 +15,7 @@ from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from tael_runtime.fields import optional_date, read_date
 from tael_servicing import caps, loan_costs, loans, products
 from tael_servicing.arithmetic.changing import Plan
-from tael_servicing.arithmetic.dates import later, latest_end, most_more_periods
+from tael_servicing.arithmetic.dates import Period, later, latest_end, most_more_periods
 from tael_servicing.arithmetic.events import Rescheduled, Reversed, standing
 from tael_servicing.enacting import Enacted, enact
 from tael_servicing.loans import Held
@@ -58,17 +58,42 @@ def read_due_dates(held: Held, request: Any) -> tuple[date, ...]:
     )
     if not given:
         return ()
-    ahead = [row.instalment.period for row in held.loan.rows[held.loan.due_count :]]
-    first_due = optional_date(request, "from_due_date")
-    changed = [period for period in ahead if first_due is None or period.end >= first_due]
+    changed = _changed(held, optional_date(request, "from_due_date"))
     begins = max([held.loan.business_date, *(period.start for period in changed[:1])])
     for index, (before, day) in enumerate(pairwise([begins, *given])):
         if day <= before:
             raise InvalidArgument(f"due_dates[{index}]", f"is {day}; after {before} is right")
-    most = len(changed) + request.more_periods
+    most = request.instalments or len(changed) + request.more_periods
     if changed and len(given) > most:
         raise InvalidArgument("due_dates", f"are {len(given)}; {most} instalments change")
     return given
+
+
+def check_counts(held: Held, request: pb.RescheduleLoanRequest) -> None:
+    """Raises InvalidArgument where no fewer instalments are asked for than change, or where grace
+    leaves none of them.
+    """
+    changed = len(_changed(held, optional_date(request, "from_due_date")))
+    if not changed:
+        return
+    if request.instalments >= changed:
+        raise InvalidArgument(
+            "instalments",
+            f"are {request.instalments}; {changed} change, and fewer end the loan sooner; more_periods"
+            " end it later",
+        )
+    left = request.instalments or changed + request.more_periods
+    for name in ("grace_principal", "grace_interest"):
+        if (grace := getattr(request, name)) >= left:
+            raise InvalidArgument(
+                name, f"is {grace}; below the {left} instalments that change is right"
+            )
+
+
+def _changed(held: Held, first_due: date | None) -> list[Period]:
+    """The periods of the instalments that change, from the one due on a date on, or the running one."""
+    ahead = [row.instalment.period for row in held.loan.rows[held.loan.due_count :]]
+    return [period for period in ahead if first_due is None or period.end >= first_due]
 
 
 def read_pause(request: pb.PauseArrearsRequest, value_date: date) -> date:
@@ -110,11 +135,12 @@ def check_agreed_end(held: Held, plan: Plan) -> None:
     if not plan.due_dates or plan.re_age:
         return
     terms, agreed = held.terms, plan.due_dates
-    ahead = [row.due_date for row in held.loan.rows[held.loan.due_count :]]
-    changed = [day for day in ahead if plan.from_due is None or day >= plan.from_due]
-    follow = max(len(changed) + plan.more_periods - len(agreed), 0)
+    changed = _changed(held, plan.from_due)
+    count = plan.instalments or len(changed) + plan.more_periods
+    follow = max(count - len(agreed), 0)
     ends = later(terms.frequency, agreed[-1], follow, agreed[-1].day, terms.month_end)
-    most = max([latest_end(terms, held.contract.start_date), *ahead[-1:]])
+    today = [period.end for period in changed[-1:]]
+    most = max([latest_end(terms, held.contract.start_date), *today])
     if ends > most:
         raise FailedPrecondition(
             Reason.EXTENSION_TOO_LONG, f"the loan would end on {ends}; {most} or sooner is right"

@@ -92,7 +92,16 @@ def _entry(row: Row[Any], reversed_by: str) -> pb.LoanHistoryEntry:
     )
 
 
-COUNTS = frozenset(("more_periods", "skip_periods", "repay_day", "grace_principal"))
+COUNTS = frozenset(
+    (
+        "more_periods",
+        "instalments",
+        "skip_periods",
+        "repay_day",
+        "grace_principal",
+        "grace_interest",
+    )
+)
 """Whole numbers of an event that are no amounts."""
 
 

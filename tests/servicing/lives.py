@@ -152,12 +152,14 @@ plans = st.builds(
         st.none(), st.integers(0, 300).map(lambda days: START + timedelta(days=days))
     ),
     more_periods=st.integers(0, 3),
+    instalments=st.sampled_from([0, 0, 0, 1, 3]),
     skip_periods=st.integers(0, 2),
     repay_day=st.sampled_from([0, 0, 1, 20, 31]),
     due_dates=st.lists(st.integers(20, 400), max_size=3, unique=True).map(
         lambda days: tuple(START + timedelta(days=each) for each in sorted(days))
     ),
     grace_principal=st.integers(0, 2),
+    grace_interest=st.sampled_from([0, 0, 1, 3]),
     annual_rate=st.one_of(st.none(), rates),
     re_age=st.booleans(),
     keep=st.sampled_from(Keep),

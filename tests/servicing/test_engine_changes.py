@@ -396,6 +396,44 @@ def test_an_instalment_that_is_kept_when_the_rate_rises_is_paid_as_often_as_it_t
     assert ahead(at("1.44")) == repaid(1_000_000, [Fraction(12, 100)] * 12, share)
 
 
+def test_a_plan_puts_interest_off_for_a_time_and_whatever_changes_meanwhile_leaves_it_put_off() -> (
+    None
+):
+    """Of the second and third instalment; 1 % a month."""
+    plan = Plan(from_due=date(2026, 3, 15), grace_interest=2)
+    off = happened.Rescheduled(START, "01", plan)
+    loan = loan_on(START, off, terms=PLAIN)
+    bears = [row.instalment.accrues for row in loan.rows]
+    asks = [row.due[Part.INTEREST] for row in loan.rows]
+    assert asks[:5] == [bears[0], 0, 0, sum(bears[1:4]), bears[4]]
+    assert loan.rows[4].due[0] + asks[4] == 88_849
+    assert {row.due[0] + row.instalment.accrues for row in loan.rows[:-1]} == {88_849}
+    day = date(2026, 2, 20)
+    again = happened.Repriced(day, "03", Decimal("0.06"))
+    later = ahead(loan_on(day, off, PAID_FIRST, again, terms=PLAIN))
+    assert [interest for _, interest, _ in later[:2]] == [0, 0]
+    assert later[2][1] > 0
+
+
+def test_a_plan_of_fewer_instalments_ends_the_loan_sooner() -> None:
+    """Two of five after the first of six, of which the last is paid in part already."""
+    six = Terms(Method.EQUAL_PRINCIPAL, 6, Decimal("0.12"), excess=Excess.LAST)
+    early = Repaid(START, "01", 50_000)
+    plan = Plan(from_due=date(2026, 3, 15), instalments=2)
+    loan = loan_on(
+        START,
+        happened.Rescheduled(START, "02", plan),
+        early,
+        terms=six,
+        lent=Disbursed(START, "00", 600_000),
+    )
+    assert [(row.due_date, row.due[0], row.paid[0]) for row in loan.rows] == [
+        (FIRST_DUE, 100_000, 0),
+        (date(2026, 3, 15), 250_000, 0),
+        (date(2026, 4, 15), 250_000, 50_000),
+    ]
+
+
 def test_another_rate_is_borne_by_the_instalments_before_the_first_that_changes_too() -> None:
     """12 % for ten nights, then 24 %: of 31 nights, and of the whole second month."""
     day = date(2026, 1, 25)

@@ -168,6 +168,26 @@ def test_a_holiday_leaves_due_dates_out_and_interest_goes_on(bank: Bank) -> None
     bank.assert_books_agree()
 
 
+def test_interest_is_put_off_and_a_loan_ends_sooner_as_agreed(bank: Bank) -> None:
+    loan_id = lend(bank, START)
+    replan = lambda **plan: bank.change("RescheduleLoan", loan_id, **plan)  # noqa: E731  shorter
+    for plan, field in (
+        ({"instalments": 6}, "instalments"),
+        ({"instalments": 4, "grace_interest": 4}, "grace_interest"),
+        ({"grace_principal": 6}, "grace_principal"),
+    ):
+        with pytest.raises(grpc.RpcError) as error:
+            replan(**plan)
+        assert list(violations(error.value)) == [field]
+    replan(instalments=4, grace_interest=2)
+    rows = bank.schedule(loan_id)
+    assert [row.interest > 0 for row in rows] == [False, False, True, True]
+    assert rows[2].interest > 2 * rows[3].interest
+    assert sum(row.principal for row in rows) == 1_000_000
+    bank.end_days(date(2026, 2, 15))
+    bank.assert_books_agree()
+
+
 def test_another_due_day_moves_every_instalment_to_come(new_bank: Callable[..., Bank]) -> None:
     bank = new_bank()
     loan_id = bank.lend().loan_id
