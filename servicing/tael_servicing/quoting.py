@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from typing import TypeVar
 
 from tael.servicing.v1 import loan_pb2
@@ -325,6 +326,7 @@ class _Life:
     def _event(self, wish: Wish) -> LoanEvent:
         at = (wish.day, self._id())
         terms, loan = self.terms, self.loan
+        paid = partial(prepaying.due_paid, terms, loan)
         keep = wish.keep or terms.prepayment
         made: dict[Kind, Callable[[], LoanEvent]] = {
             Kind.DRAW: lambda: events.Disbursed(*at, wish.amount),
@@ -334,10 +336,10 @@ class _Life:
             Kind.REDATE: lambda: events.Rescheduled(*at, Plan(due_dates=wish.dates)),
             Kind.REPAY: lambda: events.Repaid(*at, wish.amount, wish.excess),
             Kind.PAY_CURRENT: lambda: events.CurrentPaid(
-                *at, loan.amount_due + prepaying.current_amount(terms, loan).total
+                *at, loan.amount_due + prepaying.current_amount(terms, paid()).total
             ),
             Kind.PREPAY: lambda: events.Prepaid(
-                *at, loan.amount_due + prepaying.cost_of(terms, loan, wish.amount).total, keep
+                *at, loan.amount_due + prepaying.cost_of(terms, paid(), wish.amount).total, keep
             ),
             Kind.PAYOFF: lambda: events.Settled(*at, prepaying.payoff(terms, loan).total),
             Kind.ACCELERATE: lambda: events.Accelerated(*at),

@@ -14,7 +14,7 @@ class Reason(ReasonEnum):
     STALE_ETAG = "Somebody changed it since it was read; read it again."
     LOAN_CLOSED = "The loan is closed; nothing can be paid on it."
     LOAN_WRITTEN_OFF = "The loan is written off; record the money as a recovery."
-    PREPAYMENT_WHILE_OVERDUE = "Something due is unpaid; pay it before prepaying."
+    PREPAYMENT_WHILE_OVERDUE = "Something is past due; pay it before prepaying."
     PREPAYMENT_WHILE_NON_ACCRUAL = "A non-accrual loan is repaid or settled, not prepaid in part."
     PREPAYMENT_NOT_PARTIAL = "It would repay all that is not yet due; settle the loan instead."
     PREPAYMENT_TOO_SMALL = (
@@ -27,7 +27,7 @@ class Reason(ReasonEnum):
     NOT_WRITTEN_OFF = "Only a written-off loan has recoveries."
     RECOVERY_EXCEEDS_CLAIM = "The recovery is more than the claim that is left."
     CURRENT_INSTALMENT_AMOUNT = (
-        "It does not pay the running instalment; the message says what does."
+        "It does not pay what is due and the running instalment; the message says what does."
     )
     MORE_THAN_OVERDUE = "It is more than what is due and unpaid."
     WAIVER_EXCEEDS_DUE = "More would be given up than is due and unpaid."

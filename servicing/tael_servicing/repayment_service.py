@@ -27,7 +27,7 @@ from tael_servicing import (
 from tael_servicing.arithmetic.checks import check_partial, check_payable
 from tael_servicing.arithmetic.events import OverpaymentRefunded, Prepaid
 from tael_servicing.arithmetic.fold import advance, happen
-from tael_servicing.arithmetic.prepaying import cost_of, payoff
+from tael_servicing.arithmetic.prepaying import cost_of, due_paid, payoff
 from tael_servicing.arithmetic.terms import Keep
 from tael_servicing.book_desk import book_of, lender_type_of, on_book
 from tael_servicing.books import BookDay
@@ -80,15 +80,17 @@ class Repayments(repayment_pb2_grpc.RepaymentServiceServicer):
             held = loan_store.get(connection, request.loan_id)
         loans.check_paid_out(held)
         check_partial(held.loan, request.principal_minor_units)
-        cost = cost_of(held.terms, held.loan, request.principal_minor_units)
-        term, instalment = (_after(held, cost.total, keep) for keep in (Keep.TERM, Keep.INSTALMENT))
-        whole = joint.whole(held.contract, cost.total)
+        paid = due_paid(held.terms, held.loan)
+        cost = cost_of(held.terms, paid, request.principal_minor_units)
+        total = held.loan.amount_due + cost.total
+        term, instalment = (_after(held, total, keep) for keep in (Keep.TERM, Keep.INSTALMENT))
+        whole = joint.whole(held.contract, total)
         return pb.QuotePrepaymentResponse(
             parts=pb.Allocation(
                 principal=cost.principal,
                 interest=cost.interest,
                 fee=cost.fee,
-                partner_share=whole - cost.total,
+                partner_share=whole - total,
             ),
             total=money(whole, held.contract.currency_code),
             keep_term=term,

@@ -113,13 +113,25 @@ def test_what_is_paid_too_much_is_parked_and_pays_the_next_instalment(bank: Bank
     bank.assert_books_agree()
 
 
-def test_a_prepayment_waits_until_what_is_due_is_paid(bank: Bank) -> None:
-    loan_id = bank.lend(card="card-due").loan_id
+def test_a_prepayment_pays_what_is_due_today_first_and_waits_for_what_is_past_due(
+    bank: Bank,
+) -> None:
+    bank.fails("card-due", times=30)
+    loan_id, late = (bank.lend(card="card-due").loan_id for _ in range(2))
     bank.end_days(date(2026, 2, 15))
+    quoted = bank.repayments.QuotePrepayment(
+        repayment_pb2.QuotePrepaymentRequest(loan_id=loan_id, principal_minor_units=300_000)
+    )
+    assert quoted.total.minor_units == 88_849 + 300_000 + quoted.parts.fee
+    bank.repay(loan_id, quoted.total.minor_units, "PREPAY_KEEP_TERM")
+    (paid,) = bank.posted(loan_id, "REPAYMENT_RECEIVED")
+    assert (paid["interest_due"], paid["principal_normal"]) == (10_000, 78_849 + 300_000)
+    assert list(bank.schedule(loan_id))[1:] == list(quoted.keep_term)
+    bank.end_day()
     with pytest.raises(grpc.RpcError) as refused:
-        bank.repay(loan_id, 300_000, "PREPAY_KEEP_TERM")
+        bank.repay(late, 300_000, "PREPAY_KEEP_TERM")
     assert refusal(refused.value) == ("FAILED_PRECONDITION", "PREPAYMENT_WHILE_OVERDUE")
-    assert bank.posted(loan_id, "REPAYMENT_RECEIVED") == []
+    assert bank.posted(late, "REPAYMENT_RECEIVED") == []
 
 
 def test_the_same_request_is_taken_once_and_answered_alike(bank: Bank) -> None:

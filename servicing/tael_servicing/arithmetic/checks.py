@@ -12,7 +12,7 @@ from tael_runtime.errors import FailedPrecondition
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.events import LoanEvent
 from tael_servicing.arithmetic.loan import Claim, Loan
-from tael_servicing.arithmetic.prepaying import current_amount, payoff, principal_for
+from tael_servicing.arithmetic.prepaying import current_amount, due_paid, payoff, principal_for
 from tael_servicing.arithmetic.terms import Part, Terms
 from tael_servicing.reasons import Reason
 
@@ -48,23 +48,25 @@ def _costs_advanced(_terms: Terms, loan: Loan, _event: happened.CostsAdvanced) -
         check_payable(loan)
 
 
-def check_prepayable(loan: Loan) -> None:
-    """Raises where something due is unpaid, interest is off balance, or no payment is taken."""
+def _check_accruing(loan: Loan) -> None:
+    """Raises where interest is off balance, or no payment is taken."""
     check_payable(loan)
     if not loan.accruing:
         raise FailedPrecondition(
             Reason.PREPAYMENT_WHILE_NON_ACCRUAL, f"non-accrual since {loan.nonaccrual_since}"
         )
-    if loan.arrears:
-        raise FailedPrecondition(
-            Reason.PREPAYMENT_WHILE_OVERDUE,
-            f"instalment {loan.settled_count + 1} is due and unpaid",
-        )
 
 
 def check_partial(loan: Loan, principal: int) -> None:
-    """Raises PREPAYMENT_NOT_PARTIAL where prepaying the principal would leave nothing."""
-    check_prepayable(loan)
+    """Raises where something is past due, interest is off balance, or no payment is taken; and
+    PREPAYMENT_NOT_PARTIAL where prepaying the principal would leave nothing.
+    """
+    _check_accruing(loan)
+    if loan.days_past_due > 0:
+        raise FailedPrecondition(
+            Reason.PREPAYMENT_WHILE_OVERDUE,
+            f"instalment {loan.settled_count + 1} is past due and unpaid",
+        )
     undue = loan.undue_principal
     if principal >= undue:
         raise FailedPrecondition(
@@ -73,21 +75,24 @@ def check_partial(loan: Loan, principal: int) -> None:
 
 
 def _prepaid(terms: Terms, loan: Loan, event: happened.Prepaid) -> None:
-    check_prepayable(loan)
-    principal = principal_for(terms, loan, event.amount)
+    check_partial(loan, 0)
+    due = loan.amount_due
+    principal = principal_for(terms, due_paid(terms, loan), event.amount - due)
     if not principal:
         raise FailedPrecondition(
-            Reason.PREPAYMENT_TOO_SMALL, f"{event.amount} prepays no principal"
+            Reason.PREPAYMENT_TOO_SMALL,
+            f"{event.amount} prepays no principal; {due} is due and paid first",
         )
     check_partial(loan, principal)
 
 
 def _current(terms: Terms, loan: Loan, event: happened.CurrentPaid) -> None:
-    check_prepayable(loan)
-    asked = current_amount(terms, loan).total
-    if loan.current is None or event.amount < asked:
+    _check_accruing(loan)
+    due, asked = loan.amount_due, current_amount(terms, due_paid(terms, loan)).total
+    if loan.current is None or event.amount < due + asked:
         raise FailedPrecondition(
-            Reason.CURRENT_INSTALMENT_AMOUNT, f"the running instalment costs {asked} today"
+            Reason.CURRENT_INSTALMENT_AMOUNT,
+            f"{due} is due, and the running instalment costs {asked} today",
         )
 
 

@@ -243,6 +243,14 @@ class Prepayment:
         return self.principal + self.interest + self.fee + self.penalty + self.compound
 
 
+def due_paid(terms: Terms, loan: Loan) -> Loan:
+    """The loan once what is due is paid, which money for anything else pays first."""
+    after = loan.copy()
+    if loan.anything_due:
+        pay_arrears(terms, after, Journal(), loan.amount_due)
+    return after
+
+
 def cost_of(terms: Terms, loan: Loan, principal: int) -> Prepayment:
     """Principal, the interest that is paid with it, and the fee."""
     return Prepayment(
