@@ -87,6 +87,12 @@ class Database:
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """For a query that stands alone: in no transaction, one round trip."""
+        with self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     def close(self) -> None:
         """Closes the pool."""
         self.engine.dispose()

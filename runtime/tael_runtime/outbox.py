@@ -78,6 +78,9 @@ PUBLISH = text(
 ).bindparams(most=PUBLISHED_AT_ONCE)
 
 
+WAITING = select(outbox.c.id).where(outbox.c.position.is_(None)).limit(1)
+
+
 def publish(database: Database) -> int:
     """Numbers the committed rows that have no position yet; 0 where another publisher is at it."""
     with database.engine.begin() as transaction:
@@ -94,17 +97,23 @@ def publisher(database: Database) -> Callable[[threading.Event], None]:
     """
 
     def run(stop: threading.Event) -> None:
+        more = True
         while not stop.is_set():
+            told = more or database.committed.wait(0.2)
             database.committed.clear()
-            published = publish(database)
-            if not published:
-                database.committed.wait(0.2)
-                continue
-            database.published.ring()
-            if published < PUBLISHED_AT_ONCE:
-                stop.wait(GATHER_SECONDS)
+            published = publish(database) if told or _waits(database) else 0
+            more = published == PUBLISHED_AT_ONCE
+            if published:
+                database.published.ring()
+                stop.wait(0 if more else GATHER_SECONDS)
 
     return run
+
+
+def _waits(database: Database) -> bool:
+    """Whether another process has left something to publish."""
+    with database.look() as connection:
+        return connection.execute(WAITING).first() is not None
 
 
 def watch(
@@ -116,7 +125,7 @@ def watch(
     """
     while going() and not database.closing.is_set():
         heard = database.published.rings
-        with database.engine.connect() as connection:
+        with database.look() as connection:
             rows = connection.execute(
                 select(outbox.c.position, outbox.c.payload)
                 .where(outbox.c.position > after)

@@ -36,6 +36,20 @@ ASK_AGAIN = (
     " - greatest(interval '1 second', least(interval '1 minute', (now() - sent_at) / 8)))"
 )
 """The longer nobody knows, the more seldom it is asked."""
+PAGE = (
+    select(*COLUMNS)
+    .join_from(direct_debit, debit_batch)
+    .where(direct_debit.c.state == "PREPARED", debit_batch.c.state == "SUBMITTED")
+    .order_by(direct_debit.c.touched_at, direct_debit.c.payment_id)
+    .limit(DEBITS_A_CALL)
+)
+UNANSWERED = (
+    select(*COLUMNS)
+    .where(direct_debit.c.state.in_(ASKED), text(ASK_AGAIN))
+    .order_by(direct_debit.c.touched_at)
+    .limit(QUERIES_A_PASS)
+)
+LOOK = select(PAGE.exists().label("waiting"), UNANSWERED.exists().label("unanswered"))
 
 
 class DebitSender:
@@ -50,11 +64,18 @@ class DebitSender:
     def run(self, stop: threading.Event) -> None:
         """The loop that sends what was submitted and learns what became of it."""
         while not stop.wait(0.1):
-            while not stop.is_set() and self._send_page():
+            waiting, unanswered = self._look()
+            while waiting and not stop.is_set() and self._send_page():
                 pass
-            for debit in self._unanswered():
+            for debit in self._unanswered() if unanswered else ():
                 if stop.is_set() or not self._ask(debit):
                     break
+
+    def _look(self) -> tuple[bool, bool]:
+        """Whether debits wait to be sent, and whether some are to be asked after."""
+        with self._db.look() as connection:
+            found = connection.execute(LOOK).one()
+        return found.waiting, found.unanswered
 
     def _send_page(self) -> bool:
         """Sends the oldest; False where there are none, or the channel is silent."""
@@ -93,15 +114,8 @@ class DebitSender:
         Whoever repays one of the loans waits until this is committed, or has committed before it:
         nothing is asked that was paid when it is sent.
         """
-        waiting = (
-            select(*COLUMNS)
-            .join_from(direct_debit, debit_batch)
-            .where(direct_debit.c.state == "PREPARED", debit_batch.c.state == "SUBMITTED")
-            .order_by(direct_debit.c.touched_at, direct_debit.c.payment_id)
-            .limit(DEBITS_A_CALL)
-        )
         with self._db.begin() as transaction:
-            found = [Debit(*row) for row in transaction.execute(waiting)]
+            found = [Debit(*row) for row in transaction.execute(PAGE)]
             if not found:
                 return []
             loan_ids = sorted({debit.loan_id for debit in found})
@@ -130,10 +144,8 @@ class DebitSender:
         return page
 
     def _unanswered(self) -> list[Debit]:
-        query = select(*COLUMNS).where(direct_debit.c.state.in_(ASKED), text(ASK_AGAIN))
-        query = query.order_by(direct_debit.c.touched_at).limit(QUERIES_A_PASS)
-        with self._db.engine.connect() as connection:
-            return [Debit(*row) for row in connection.execute(query)]
+        with self._db.look() as connection:
+            return [Debit(*row) for row in connection.execute(UNANSWERED)]
 
     def _ask(self, debit: Debit, *, refused: bool = False) -> bool:
         """Asks what became of one; False where the channel is silent."""
