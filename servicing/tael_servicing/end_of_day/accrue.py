@@ -123,7 +123,7 @@ SET_ASIDE = exists().where(
 class _Statements:
     """What is asked of some lines."""
 
-    loans: Select[tuple[str]]
+    loans: Select[str]
     """Whose they are."""
     night: Select[Any]
     """What loans post, those of a product on one side of the balance sheet together: ids one a line,
