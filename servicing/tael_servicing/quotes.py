@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from tael.servicing.v1 import loan_pb2 as pb
 from tael.servicing.v1 import product_pb2
-from tael_client.values import from_decimal, to_decimal
+from tael_client.values import from_decimal, to_decimal, yuan
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
 from tael_runtime.fields import optional_date, read_amount
 from tael_servicing import books, caps, disclosures, holidays, messages, products, rates
@@ -93,12 +93,16 @@ def quote(
 ) -> pb.QuoteScheduleResponse:
     """The schedule and the cost table of a loan of `principal` minor units.
 
-    Raises InvalidArgument where its instalment never repays; FailedPrecondition COST_OVER_CAP.
+    Raises InvalidArgument where its instalment never repays, or its parts are nothing;
+    FailedPrecondition COST_OVER_CAP.
     """
     try:
         schedule = build_schedule(terms, principal, start)
     except ValueError as error:
         raise InvalidArgument("start_date", f"makes no plan: {error}") from error
+    if not schedule.share and not repays(terms, schedule):
+        what = f"{terms.periods} parts that round to nothing in units of {yuan(terms.multiple)}"
+        raise InvalidArgument("principal", f"makes {what}: lend more, or over fewer periods")
     if not repays(terms, schedule):
         raise InvalidArgument(
             "choices.instalment" if terms.instalment else "principal",

@@ -145,8 +145,18 @@ def test_an_instalment_that_never_repays_is_refused() -> None:
     with pytest.raises(InvalidArgument) as refused:
         quoted(schedule=pb.ScheduleTerms(instalment=20_000))
     assert "never repays" in refused.value.message
-    with pytest.raises(InvalidArgument):
-        quoted(principal=40_000, periods=360, schedule=pb.ScheduleTerms(multiple=1_000_000))
+
+
+@pytest.mark.parametrize(
+    "method", [pb.REPAYMENT_METHOD_EQUAL_INSTALMENT, pb.REPAYMENT_METHOD_EQUAL_PRINCIPAL]
+)
+def test_parts_that_round_to_nothing_are_refused_as_that(
+    method: pb.RepaymentMethod.ValueType,
+) -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"round to nothing in units of 10,000\.00: lend more"
+    ):
+        quoted(40_000, 360, method=method, schedule=pb.ScheduleTerms(multiple=1_000_000))
 
 
 def test_a_long_first_period_may_take_a_whole_instalment_for_its_interest() -> None:
