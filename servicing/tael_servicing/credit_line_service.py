@@ -46,7 +46,7 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
             if product:
                 products.check_lent(product, book.business_date)
             parent = lines.lock(transaction, above) if above else None
-            line = line_requests.granted(request, parent, product, book)
+            line = line_requests.granted(transaction, request, parent, product, book)
             line = line_changes.grant(transaction, line, book.business_date)
             return pb.GrantCreditLineResponse(line=line.message())
 
@@ -86,7 +86,7 @@ class CreditLines(credit_line_pb2_grpc.CreditLineServiceServicer):
         def change(transaction: Connection, line: CreditLine, book: BookDay) -> CreditLine:
             today = book.business_date
             product = None if line.overall else products.get(transaction, line.product_code)
-            after = line_requests.adjusted(request, line, product, today)
+            after = line_requests.adjusted(transaction, request, line, product, today)
             why = request.reason, request.approval
             return line_changes.adjust(transaction, line, after, today, *why)
 

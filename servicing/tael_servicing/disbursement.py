@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import grpc
@@ -103,6 +104,7 @@ def _contract(
     choices = choices_of(request.choices, request.repay_day)
     check_loan(product.terms, whole, request.periods, choices, day)
     off = holidays.of_loan(transaction, product.terms, day, request.periods)
+    annual_rate, spread = _priced(transaction, line, product, request.periods, day)
     return Contract(
         loan_id=new_id("ln"),
         customer_id=line.customer_id,
@@ -112,7 +114,7 @@ def _contract(
         product_version=product.version,
         currency_code=book.currency_code,
         principal=whole - partner_principal,
-        annual_rate=line.annual_rate,
+        annual_rate=annual_rate,
         periods=request.periods,
         repay_day=request.repay_day,
         start_date=book.business_date,
@@ -122,7 +124,23 @@ def _contract(
         holidays=tuple(sorted(off)),
         partner_id=request.joint.partner_id,
         partner_principal=partner_principal,
+        spread=spread,
     )
+
+
+def _priced(
+    transaction: Connection, line: CreditLine, product: Product, periods: int, day: date
+) -> tuple[Decimal, Decimal | None]:
+    """The rate of a drawdown and its spread: a floating one bears the prime rate of its day, whatever
+    that was when the line was priced.
+    """
+    terms = product.terms
+    if not terms.HasField("floating_rate"):
+        return line.annual_rate, None
+    spread = line.spread
+    if spread is None:  # priced while the product's rate was fixed
+        spread = line.annual_rate - rates.prime(rates.known(transaction), terms, day, periods)
+    return rates.floating(rates.known(transaction), terms, spread, day, periods), spread
 
 
 def _opened(transaction: Connection, contract: Contract, product: Product) -> Held:

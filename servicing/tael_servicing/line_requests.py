@@ -8,12 +8,14 @@ from datetime import date
 from decimal import Decimal
 
 from google.type import decimal_pb2
+from sqlalchemy import Connection
 
 from tael.servicing.v1 import credit_line_pb2 as pb
 from tael_client.values import to_decimal
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
 from tael_runtime.fields import optional_date, read_amount, read_date
 from tael_runtime.ids import new_id
+from tael_servicing import rates
 from tael_servicing.arithmetic.loan import charge_rate
 from tael_servicing.books import BookDay
 from tael_servicing.line_tree import DEEPEST, CreditLine, raise_until, regrant
@@ -45,6 +47,7 @@ def check_shape(request: pb.GrantCreditLineRequest) -> None:
 
 
 def granted(
+    transaction: Connection,
     request: pb.GrantCreditLineRequest,
     parent: CreditLine | None,
     product: Product | None,
@@ -60,6 +63,8 @@ def granted(
     limit = read_amount("limit", request.limit, book.currency_code)
     valid_from, valid_to = _validity(request, book.business_date)
     line_id = new_id("cl")
+    drawn = None if request.overall else product
+    annual_rate = _priced(request.annual_rate, limit, drawn)
     return CreditLine(
         line_id=line_id,
         path=(*(parent.path if parent else ()), line_id),
@@ -75,7 +80,8 @@ def granted(
         credit_limit=limit,
         used=0,
         reserved=0,
-        annual_rate=_priced(request.annual_rate, limit, None if request.overall else product),
+        annual_rate=annual_rate,
+        spread=_spread(transaction, drawn, annual_rate, book.business_date),
         valid_from=valid_from,
         valid_to=valid_to,
         state="ACTIVE" if valid_from <= book.business_date else "PENDING",
@@ -125,6 +131,18 @@ def _priced(rate: decimal_pb2.Decimal, limit: int, product: Product | None) -> D
     return annual_rate
 
 
+def _spread(
+    transaction: Connection, product: Product | None, annual_rate: Decimal, day: date
+) -> Decimal | None:
+    """What a line that is drawn is priced at over the prime rate; None where its rate is fixed."""
+    if product is None:
+        return None
+    try:
+        return rates.spread_of(transaction, product.terms, annual_rate, day)
+    except rates.NoRateKnown as unknown:
+        raise InvalidArgument("annual_rate", str(unknown)) from unknown
+
+
 def check_exact(limit: int, annual_rate: Decimal, product: Product) -> None:
     """Raises InvalidArgument where exact interest on so much would outgrow 62 bits."""
     terms = loan_terms(product.terms, product.terms.max_periods, annual_rate, 0)
@@ -133,7 +151,11 @@ def check_exact(limit: int, annual_rate: Decimal, product: Product) -> None:
 
 
 def adjusted(
-    request: pb.AdjustCreditLineRequest, line: CreditLine, product: Product | None, today: date
+    transaction: Connection,
+    request: pb.AdjustCreditLineRequest,
+    line: CreditLine,
+    product: Product | None,
+    today: date,
 ) -> CreditLine:
     """The line on the terms asked for; product: of a line that is drawn itself.
 
@@ -148,7 +170,9 @@ def adjusted(
     if "annual_rate" in given:
         if product is None:
             raise InvalidArgument("annual_rate", "belongs to the lines below an overall limit")
-        after = replace(after, annual_rate=_priced(request.annual_rate, 0, product))
+        rate = _priced(request.annual_rate, 0, product)
+        spread = _spread(transaction, product, rate, today)
+        after = replace(after, annual_rate=rate, spread=spread)
     after = _regranted(request, after, today)
     if product:
         check_exact(after.credit_limit, after.annual_rate, product)

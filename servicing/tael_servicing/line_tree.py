@@ -49,6 +49,8 @@ class CreditLine:
     freeze_reason: str
     source: str
     movements: int
+    spread: Decimal | None = None
+    """Of a product whose rate floats: over the loan prime rate; what is drawn bears that of its day."""
     above: tuple[CreditLine, ...] = ()
     """Root first, each without those above itself: see `branch`."""
 
@@ -141,6 +143,8 @@ class CreditLine:
             valid_from=from_date(self.valid_from),
             undrawn=money(self.undrawn, currency),
         )
+        if self.spread is not None:
+            message.spread.CopyFrom(from_decimal(self.spread))
         if self.temporary_to:
             message.temporary_limit.CopyFrom(money(self.temporary, currency))
             message.temporary_to.CopyFrom(from_date(self.temporary_to))

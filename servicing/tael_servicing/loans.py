@@ -61,6 +61,8 @@ class Contract:
     """Who lends the other part of a joint loan (联合贷); empty for a loan of ours alone."""
     partner_principal: int = 0
     """That part, beside `principal`, which is ours."""
+    spread: Decimal | None = None
+    """Over the loan prime rate, where the rate floats."""
 
     @property
     def paid_out(self) -> int:

@@ -113,17 +113,38 @@ def digest(rates: Iterable[Lpr]) -> str:
     return sha256(" ".join(told).encode()).hexdigest()
 
 
-def floating(
-    rates: Sequence[Lpr], terms: product_pb2.FloatingRate, day: date, months: int
+def prime(
+    rates: Sequence[Lpr], terms: product_pb2.ProductTerms, day: date, periods: int
 ) -> Decimal:
-    """The annual rate of a floating loan of so many months, priced on a day. Raises NoRateKnown."""
+    """The loan prime rate of a day for a floating loan of so many periods. Raises NoRateKnown."""
     found = on(rates, day)
-    term = terms.term
+    term = terms.floating_rate.term
     if term == product_pb2.LPR_TERM_UNSPECIFIED:
-        long = months > LONG_MONTHS
+        long = months_of(terms, periods) > LONG_MONTHS
         term = product_pb2.LPR_TERM_FIVE_YEARS if long else product_pb2.LPR_TERM_ONE_YEAR
-    five = term == product_pb2.LPR_TERM_FIVE_YEARS
-    return (found.five_years if five else found.one_year) + terms.spread_bp * BASIS_POINT
+    return found.five_years if term == product_pb2.LPR_TERM_FIVE_YEARS else found.one_year
+
+
+def spread_of(
+    transaction: Connection, terms: product_pb2.ProductTerms, annual_rate: Decimal, day: date
+) -> Decimal | None:
+    """What an annual rate of a day is over the prime rate of the product's longest loans; None where
+    the product's rate does not float. Raises NoRateKnown.
+    """
+    if not terms.HasField("floating_rate"):
+        return None
+    return annual_rate - prime(known(transaction), terms, day, terms.max_periods)
+
+
+def floating(
+    rates: Sequence[Lpr],
+    terms: product_pb2.ProductTerms,
+    spread: Decimal,
+    day: date,
+    periods: int,
+) -> Decimal:
+    """The annual rate of a day of a loan of so many periods with a spread. Raises NoRateKnown."""
+    return max(prime(rates, terms, day, periods) + spread, Decimal(0))
 
 
 def annual_rate(
@@ -132,8 +153,8 @@ def annual_rate(
     """A product's rate of a day, fixed or floating. Raises NoRateKnown."""
     if not terms.HasField("floating_rate"):
         return to_decimal(terms.annual_rate)
-    months = months_of(terms, periods)
-    return floating(known(transaction), terms.floating_rate, day, months)
+    spread = terms.floating_rate.spread_bp * BASIS_POINT
+    return floating(known(transaction), terms, spread, day, periods)
 
 
 def months_of(terms: product_pb2.ProductTerms, periods: int) -> int:

@@ -150,8 +150,5 @@ def _days(
 
 def rate_on(lprs: Sequence[Lpr], contract: Contract, terms: pb.ProductTerms, day: date) -> Decimal:
     """The prime rate of the day with the spread the loan was signed with."""
-    months = rates.months_of(terms, contract.periods)
-    floating = terms.floating_rate
-    signed = rates.floating(lprs, floating, contract.start_date, months)
-    now = rates.floating(lprs, floating, day, months)
-    return max(contract.annual_rate + now - signed, Decimal(0))
+    assert contract.spread is not None, "the rate of the product floats"
+    return rates.floating(lprs, terms, contract.spread, day, contract.periods)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -38,19 +39,32 @@ def test_a_loan_prime_rate_holds_from_the_day_it_is_published() -> None:
 def test_the_term_of_the_loan_chooses_the_rate_it_floats_on(
     term: pb.LprTerm, months: int, rate: str
 ) -> None:
-    floating = pb.FloatingRate(term=term, spread_bp=300)
-    assert rates.floating(LPRS, floating, date(2026, 1, 15), months) == Decimal(rate)
+    terms = pb.ProductTerms(floating_rate=pb.FloatingRate(term=term))
+    found = rates.floating(LPRS, terms, Decimal("0.03"), date(2026, 1, 15), months)
+    assert found == Decimal(rate)
 
 
 def test_a_spread_may_lie_below_the_prime_rate() -> None:
-    floating = pb.FloatingRate(spread_bp=-20)
-    assert rates.floating(LPRS, floating, date(2026, 1, 15), 12) == Decimal("0.028")
+    terms = pb.ProductTerms(floating_rate=pb.FloatingRate())
+    for spread, rate in (("-0.002", "0.028"), ("-0.04", "0")):
+        found = rates.floating(LPRS, terms, Decimal(spread), date(2026, 1, 15), 12)
+        assert found == Decimal(rate)
+
+
+def test_what_was_published_again_unchanged_or_is_to_come_is_no_news() -> None:
+    first, last = LPRS[-2:]
+    again = replace(last, published=last.published + timedelta(days=31))
+    night = again.published
+    assert rates.changes([first, last, again], night) == [first, last]
+    assert rates.changes([first, last], last.published - timedelta(days=1)) == [first]
+    same = [replace(each, one_year=each.one_year.quantize(Decimal("1e-6"))) for each in LPRS]
+    assert rates.digest(same) == rates.digest(LPRS)
+    assert rates.digest(LPRS[:-1]) != rates.digest(LPRS)
 
 
 @pytest.mark.parametrize(
     ("mode", "turns"),
     [
-        (pb.REPRICE_MODE_IMMEDIATELY, {date(2025, 5, 20): Turn.ALL}),
         (pb.REPRICE_MODE_NEXT_JANUARY, {date(2026, 1, 1): Turn.ALL}),
         (
             pb.REPRICE_MODE_MONTHLY,
@@ -63,14 +77,15 @@ def test_each_mode_reprices_all_loans_on_its_days(
 ) -> None:
     days = [date(2025, 5, 19), date(2025, 5, 20), date(2025, 6, 1), date(2025, 7, 1)]
     days += [date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2)]
-    found = {day: repricing.turn(mode, LPRS, day) for day in days}
+    found = {day: repricing.turn(mode, day) for day in days}
     assert {day: whose for day, whose in found.items() if whose is not Turn.NONE} == turns
 
 
 def test_anniversaries_and_due_dates_are_each_loans_own() -> None:
     day = date(2026, 3, 10)
-    assert repricing.turn(pb.REPRICE_MODE_ANNIVERSARY, LPRS, day) is Turn.ANNIVERSARIES
-    assert repricing.turn(pb.REPRICE_MODE_NEXT_DUE_DATE, LPRS, day) is Turn.DUE
+    assert repricing.turn(pb.REPRICE_MODE_ANNIVERSARY, day) is Turn.ANNIVERSARIES
+    assert repricing.turn(pb.REPRICE_MODE_NEXT_DUE_DATE, day) is Turn.DUE
+    assert repricing.turn(pb.REPRICE_MODE_IMMEDIATELY, day) is Turn.NEWS
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from servicing.bank import Bank, decimal
 
 from support import rid
-from tael.servicing.v1 import product_pb2, rate_pb2, rate_pb2_grpc
-from tael_client.values import from_date
+from tael.servicing.v1 import loan_pb2, product_pb2, rate_pb2, rate_pb2_grpc
+from tael_client.values import from_date, money
 
 START = date(2026, 1, 15)
 
@@ -105,3 +105,24 @@ def test_prime_rates_known_late_are_taken_each_from_its_day_and_a_rate_by_hand_s
         (from_date(date(2026, 5, 26)), "0.1"),
     ]
     bank.assert_books_agree()
+
+
+def test_a_drawdown_bears_the_prime_rate_of_its_own_day_and_the_spread_of_its_line(
+    new_bank: Callable[..., Bank],
+) -> None:
+    granted, published = date(2026, 6, 10), date(2026, 6, 11)
+    bank = floating(new_bank, product_pb2.REPRICE_MODE_NEXT_JANUARY, start=granted)
+    publish(bank, granted, "0.03")
+    line, dearer = bank.grant(), bank.grant(annual_rate=decimal("0.13"))
+    assert (line.spread.value, dearer.spread.value) == ("0.09", "0.1")
+    publish(bank, published, "0.027")
+    bank.end_day()
+    quote = loan_pb2.QuoteScheduleRequest(
+        product_code=bank.product, principal=money(1_000_000), periods=12
+    )
+    lent = bank.lend(line.line_id)
+    assert lent.annual_rate == bank.loans.QuoteSchedule(quote).annual_rate == decimal("0.117")
+    assert bank.lend(dearer.line_id).annual_rate.value == "0.127"
+    publish(bank, published, "0.028")
+    bank.end_days(date(2026, 6, 13))
+    assert bank.loan(lent.loan_id).annual_rate.value == "0.117", "until January"

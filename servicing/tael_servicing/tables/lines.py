@@ -40,6 +40,7 @@ credit_line = Table(
     Column("credit_limit", BigInteger, nullable=False, comment="in force: above what was granted"),
     *amounts("used", "reserved"),
     Column("annual_rate", Numeric(9, 6), nullable=False),
+    Column("spread", Numeric(9, 6), comment="over the prime rate, of a product whose rate floats"),
     Column("valid_from", Date, nullable=False),
     Column("valid_to", Date, nullable=False),
     Column("state", Text, nullable=False, server_default="ACTIVE"),

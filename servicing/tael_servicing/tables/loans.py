@@ -38,6 +38,7 @@ loan = Table(
     Column("currency_code", Text, nullable=False),
     Column("principal", BigInteger, nullable=False, comment="of the first payout, ours"),
     Column("annual_rate", Numeric(9, 6), nullable=False),
+    Column("spread", Numeric(9, 6), comment="over the prime rate, of a loan whose rate floats"),
     Column("periods", Integer, nullable=False),
     Column("repay_day", Integer, nullable=False),
     Column("start_date", Date, nullable=False),
