@@ -55,7 +55,7 @@ from tael_servicing.outgoing import PostingRefused
 from tael_servicing.payouts import Outcome, Payout, Payouts
 from tael_servicing.product_checks import check_loan
 from tael_servicing.products import Product
-from tael_servicing.quotes import choices_of
+from tael_servicing.quotes import choices_of, plan
 from tael_servicing.reasons import Reason
 
 log = structlog.get_logger()
@@ -152,6 +152,7 @@ def _opened(transaction: Connection, contract: Contract, product: Product) -> He
     except ValueError as error:
         raise InvalidArgument("choices", str(error)) from error
     principal, day = contract.principal, contract.start_date
+    plan(terms, principal, day)
     caps.check(transaction, product.lender_type, product.terms, terms, principal, day)
     loan = begin(terms, Disbursed(day, "", principal))
     return Held(contract, terms, "PAYING", loan)

@@ -14,7 +14,7 @@ from tael_runtime.errors import FailedPrecondition, InvalidArgument
 from tael_runtime.fields import optional_date, read_amount
 from tael_servicing import books, caps, disclosures, holidays, messages, products, rates
 from tael_servicing.arithmetic.disclosure import cost
-from tael_servicing.arithmetic.schedules import build_schedule
+from tael_servicing.arithmetic.schedules import Schedule, build_schedule
 from tael_servicing.arithmetic.terms import Terms
 from tael_servicing.caps import Limit
 from tael_servicing.product_checks import check_loan, rate_problem, repays
@@ -84,17 +84,11 @@ def signed_terms(
         raise InvalidArgument("choices", str(error)) from error
 
 
-def quote(
-    terms: Terms,
-    product: product_pb2.ProductTerms,
-    principal: int,
-    start: date,
-    holding: list[Limit],
-) -> pb.QuoteScheduleResponse:
-    """The schedule and the cost table of a loan of `principal` minor units.
+def plan(terms: Terms, principal: int, start: date) -> Schedule:
+    """The schedule of a loan, as it is quoted and signed.
 
-    Raises InvalidArgument where its instalment never repays, or its parts are nothing;
-    FailedPrecondition COST_OVER_CAP.
+    Raises InvalidArgument where there is none, its instalment never repays, or its parts are nothing
+    or done before its last.
     """
     try:
         schedule = build_schedule(terms, principal, start)
@@ -113,6 +107,21 @@ def quote(
         raise InvalidArgument(
             "choices.parts", f"repay all of it by instalment {last}, of {terms.periods}"
         )
+    return schedule
+
+
+def quote(
+    terms: Terms,
+    product: product_pb2.ProductTerms,
+    principal: int,
+    start: date,
+    holding: list[Limit],
+) -> pb.QuoteScheduleResponse:
+    """The schedule and the cost table of a loan of `principal` minor units.
+
+    Raises InvalidArgument as `plan`; FailedPrecondition COST_OVER_CAP.
+    """
+    schedule = plan(terms, principal, start)
     method = caps.method_of(product)
     try:
         found = cost(terms, schedule, principal, start, method)

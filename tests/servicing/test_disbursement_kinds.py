@@ -491,3 +491,22 @@ def test_an_instalment_paid_in_advance_makes_a_tranche_no_dearer(
     bank.repay(loan_id, 100_000, "PREPAY_NEXT_DUE")
     assert bank.loans.DisburseTranche(tranche(loan_id)).payout.state == loan_pb2.PAYOUT_STATE_PAID
     bank.assert_books_agree()
+
+
+def test_what_a_quote_refuses_as_never_repaid_is_not_lent_either(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(
+        choices=product_pb2.ChoiceTerms(allowed=[product_pb2.LOAN_CHOICE_INSTALMENT]),
+    )
+    line_id = bank.grant().line_id
+    wanted = {"choices": product_pb2.LoanChoices(instalment=9_000)}
+    quote = loan_pb2.QuoteScheduleRequest(
+        product_code=bank.product, principal=money(1_000_000), periods=12, **wanted
+    )
+    with pytest.raises(grpc.RpcError) as quoted:
+        bank.loans.QuoteSchedule(quote)
+    with pytest.raises(grpc.RpcError) as lent:
+        bank.lend(line_id, **wanted)
+    assert list(violations(quoted.value)) == list(violations(lent.value)) == ["choices.instalment"]
+    assert bank.line(line_id) == (0, 0, 2_000_000)
