@@ -161,6 +161,14 @@ def quote(
     overdue: Annotated[
         Overdue, choice(Overdue, "What overdue principal bears.", LATE, "penalty")
     ] = Overdue.PENALTY,
+    after_maturity: Annotated[
+        bool,
+        typer.Option(
+            "--after-maturity",
+            help="Contract interest on it goes on once all is due.",
+            rich_help_panel=LATE,
+        ),
+    ] = False,
     penalty_multiplier: Annotated[
         Decimal, option(number, "NUMBER", "Penalty rate over the rate.", LATE, "1.5")
     ] = Decimal("1.5"),
@@ -292,6 +300,7 @@ def quote(
             month_end=month_end,
             shift=shift,
             overdue=overdue,
+            after_maturity=after_maturity,
             penalty_multiplier=penalty_multiplier,
             compound_enabled=compound,
             grace_days=grace_days,

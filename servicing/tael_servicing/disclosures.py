@@ -136,7 +136,8 @@ def _contingent(terms: Terms, misuse: Decimal) -> Iterator[pb.CostItem]:
             what = "on principal used for another purpose than agreed"
             yield _if_it_happens("Penalty interest for misuse of funds", heavier, what)
     elif terms.overdue is Overdue.CONTRACT:
-        yield _if_it_happens("Interest on overdue principal", terms.annual_rate, "as before")
+        until = "as before, until it is paid" if terms.after_maturity else "as before, to maturity"
+        yield _if_it_happens("Interest on overdue principal", terms.annual_rate, until)
         if terms.compound_enabled:
             yield _if_it_happens("Compound interest", terms.annual_rate, "on unpaid due interest")
     for fee in terms.fees:

@@ -71,7 +71,7 @@ def positions(terms: Terms, loan: Loan) -> Iterator[Position]:
         asked = sum(row.matured for row in loan.rows)
         line = (loan.matured_exact, matured, denominator, asked)
         yield _line(terms, loan, Part.INTEREST, len(loan.rows), line)
-    penalty, compound = charges_penalty(terms), charges_compound(terms)
+    penalty, compound = charges_penalty(terms), charges_compound(terms, loan)
     for place, owed in enumerate(loan.arrears, loan.settled_count + 1):
         bases = (
             (Part.PENALTY, owed.penalty_exact, owed.principal_unpaid * penalty),

@@ -145,6 +145,8 @@ def _overdue(terms: pb.ProductTerms) -> Iterator[Violation]:
             yield "compound_enabled", "is charged at the rate of what is overdue, which bears none"
         if terms.overdue.grace == pb.GRACE_MODE_FROM_END:
             yield "overdue.grace", only
+    if terms.overdue.after_maturity and terms.overdue.mode != pb.OVERDUE_MODE_CONTRACT:
+        yield "overdue.after_maturity", "holds only where the overdue mode is CONTRACT"
     non_accrual = terms.non_accrual
     if non_accrual.never and non_accrual.HasField("dpd"):
         yield "non_accrual.dpd", "is left out where it is never"

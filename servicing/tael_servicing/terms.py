@@ -325,6 +325,7 @@ def _interest(terms: pb.ProductTerms) -> dict[str, Any]:
 def _overdue(terms: pb.ProductTerms) -> dict[str, Any]:
     return {
         "overdue": OVERDUES[terms.overdue.mode],
+        "after_maturity": terms.overdue.after_maturity,
         "penalty_multiplier": decimal_of(terms.penalty_multiplier),
         "compound_enabled": terms.compound_enabled,
         "grace_days": terms.grace_days,

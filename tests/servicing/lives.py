@@ -100,6 +100,7 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         rate_places=draw(st.sampled_from([0, 0, 6])),
         interest_on=draw(st.sampled_from(InterestOn)),
         cumulative_interest=overdue is not Overdue.CONTRACT and draw(st.booleans()),
+        after_maturity=overdue is Overdue.CONTRACT and draw(st.booleans()),
         annuity=draw(st.sampled_from([None, *Annuity])),
         instalment=0 if unlike else draw(st.sampled_from([0, 0, 0, 5_000, 90_000])),
         parts=tuple(parts) if unlike else (),

@@ -148,7 +148,13 @@ def test_unpaid_interest_compounds_at_the_contract_rate_where_overdue_principal_
     None
 ):
     """100.00 of interest, 20 nights late, at 12 %/360: 0.67; what grows after maturity bears none."""
-    terms = replace(PLAIN, overdue=Overdue.CONTRACT, compound_enabled=True, nonaccrual_dpd=900)
+    terms = replace(
+        PLAIN,
+        overdue=Overdue.CONTRACT,
+        after_maturity=True,
+        compound_enabled=True,
+        nonaccrual_dpd=900,
+    )
     loan = lived(terms, day_after(FIRST_DUE, 20)).loan
     assert loan.rows[0].due[Part.COMPOUND] == half_up(10_000 * NIGHT * 20)
     assert loan.rows[0].due[Part.PENALTY] == 0
@@ -159,7 +165,14 @@ def test_unpaid_interest_compounds_at_the_contract_rate_where_overdue_principal_
     assert after[Part.COMPOUND] == half_up(last[Part.INTEREST] * NIGHT * 50)
 
 
-BORROWED = Terms(Method.BULLET, 1, Decimal("0.12"), overdue=Overdue.CONTRACT, nonaccrual_dpd=10_000)
+BORROWED = Terms(
+    Method.BULLET,
+    1,
+    Decimal("0.12"),
+    overdue=Overdue.CONTRACT,
+    after_maturity=True,
+    nonaccrual_dpd=10_000,
+)
 """10,000.00 from 15 January, due with 103.33 on 15 February; 3.33 a night."""
 
 
@@ -178,8 +191,17 @@ def test_principal_that_is_late_bears_contract_interest_after_maturity_until_it_
     assert closed.closure is Closure.PAID_OVERDUE
 
 
+def test_contract_interest_ends_with_the_last_due_date_where_the_product_does_not_say_else() -> (
+    None
+):
+    terms = replace(BORROWED, after_maturity=False)
+    for days in (0, 60):
+        assert lived(terms, day_after(FIRST_DUE, days)).loan.amount_due == 1_010_333
+
+
 def test_all_that_was_called_in_bears_contract_interest_from_that_day() -> None:
-    terms, day = replace(PLAIN, overdue=Overdue.CONTRACT), day_after(START, 10)
+    terms = replace(PLAIN, overdue=Overdue.CONTRACT, after_maturity=True)
+    day = day_after(START, 10)
     called = happened.Accelerated(day, "01")
     at_once, later = (
         lived(terms, day_after(day, days), called).loan.amount_due for days in (0, 30)

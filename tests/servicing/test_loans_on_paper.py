@@ -132,7 +132,7 @@ def lent(early: str = "INSTALMENTS", *, days: bool = False, **prepayment: Any) -
         day_count="DAY_COUNT_ACT_365",
         interest=interest,
         schedule=schedule,
-        overdue={"mode": "OVERDUE_MODE_CONTRACT"},
+        overdue={"mode": "OVERDUE_MODE_CONTRACT", "after_maturity": True},
         non_accrual={"never": True},
         prepayment=prepayment,
         repayment={"excess": f"EXCESS_RULE_{early}", "no_direct_debit": True},

@@ -101,6 +101,7 @@ CARRIED: dict[str, dict[str, Any]] = {
     "month_end": schedule(month_end=pb.MONTH_END_ROLL),
     "shift": schedule(holiday_shift=pb.HOLIDAY_SHIFT_FOLLOWING),
     "overdue": {"overdue": pb.OverdueTerms(mode=pb.OVERDUE_MODE_CONTRACT)},
+    "after_maturity": {"overdue": pb.OverdueTerms(after_maturity=True)},
     "penalty_multiplier": {"penalty_multiplier": decimal("1.3")},
     "compound_enabled": {"compound_enabled": True},
     "grace_days": {"grace_days": 3},
@@ -220,6 +221,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"overdue": pb.OverdueTerms(misuse_multiplier=decimal("1.4"))}, "overdue.misuse_multiplier"),
     ({"overdue": pb.OverdueTerms(misuse_multiplier=decimal("2.1"))}, "overdue.misuse_multiplier"),
     ({"overdue": pb.OverdueTerms(mode=pb.OVERDUE_MODE_NOTHING)}, "penalty_multiplier"),
+    ({"overdue": pb.OverdueTerms(after_maturity=True)}, "overdue.after_maturity"),
     ({"annual_rate": None}, "annual_rate"),
     (
         {

@@ -122,7 +122,7 @@ def test_overdue_principal_that_goes_on_at_the_contract_rate_is_disclosed_as_tha
         penalty_multiplier=None, overdue=pb.OverdueTerms(mode=pb.OVERDUE_MODE_CONTRACT)
     ).disclosure
     assert [(item.name, item.basis) for item in cost.items if item.contingent] == [
-        ("Interest on overdue principal", "12 % a year as before")
+        ("Interest on overdue principal", "12 % a year as before, to maturity")
     ]
 
 

@@ -128,7 +128,7 @@ def test_what_is_to_come_is_told_as_if_the_overdue_were_paid_today(
         **FREE,
         "annual_rate": decimal("0.12"),
         "schedule": pb.ScheduleTerms(frequency=every),
-        "overdue": pb.OverdueTerms(mode=pb.OVERDUE_MODE_CONTRACT),
+        "overdue": pb.OverdueTerms(mode=pb.OVERDUE_MODE_CONTRACT, after_maturity=True),
         "non_accrual": pb.NonAccrualTerms(never=True),
     }
     bank = new_bank(start=START, **terms)

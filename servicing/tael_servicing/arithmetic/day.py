@@ -80,7 +80,7 @@ def _carry(terms: Terms, loan: Loan, row: Owed, nights: int) -> None:
     rate = loan.charge[0] * nights
     if charges_penalty(terms):
         row.penalty_exact += row.principal_unpaid * rate
-    if charges_compound(terms):
+    if charges_compound(terms, loan):
         row.compound_exact += row.compounds * rate
 
 
@@ -89,10 +89,12 @@ def charges_penalty(terms: Terms) -> bool:
     return terms.overdue is Overdue.PENALTY
 
 
-def charges_compound(terms: Terms) -> bool:
+def charges_compound(terms: Terms, loan: Loan) -> bool:
     """Unpaid due interest bears compound interest: at the penalty rate; at the contract rate where
-    overdue principal bears that.
+    overdue principal bears that, and as long.
     """
+    if terms.overdue is Overdue.CONTRACT and loan.current is None and not terms.after_maturity:
+        return False
     return terms.compound_enabled and terms.overdue is not Overdue.NOTHING
 
 
@@ -108,7 +110,7 @@ def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
         return
     before = current_accrual(terms, loan)
     penalty = compound = 0
-    penalised, compounds = charges_penalty(terms), charges_compound(terms)
+    penalised, compounds = charges_penalty(terms), charges_compound(terms, loan)
     if (penalised or compounds) and not loan.paused:
         for row in loan.arrears:
             if row.overdue:
@@ -130,7 +132,8 @@ def accrue(terms: Terms, loan: Loan, journal: Journal, nights: int = 1) -> None:
 
 def bears_matured(terms: Terms, loan: Loan) -> int:
     """Principal that goes on bearing contract interest though all of the loan is due."""
-    return bearing_also(terms, loan) if loan.current is None else 0
+    ended = loan.current is None and terms.after_maturity
+    return bearing_also(terms, loan) if ended else 0
 
 
 def _grow_matured(terms: Terms, loan: Loan, nights: int) -> int:

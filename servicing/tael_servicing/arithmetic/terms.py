@@ -149,7 +149,7 @@ class Overdue(Enum):
     """What principal bears that is not paid when due."""
 
     PENALTY = "penalty interest (罚息) instead of contract interest"
-    CONTRACT = "contract interest as before, until it is paid; no penalty"
+    CONTRACT = "contract interest as before; no penalty"
     NOTHING = "nothing"
 
 
@@ -329,6 +329,8 @@ class Terms:
     """Days on which nothing falls due, where due dates shift."""
 
     overdue: Overdue = Overdue.PENALTY
+    after_maturity: bool = False
+    """Contract interest on what is overdue goes on once all is due; else it ends there."""
     penalty_multiplier: Decimal = Decimal("1.5")
     compound_enabled: bool = False
     grace_days: int = 0
