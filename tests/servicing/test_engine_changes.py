@@ -366,6 +366,41 @@ def test_an_extension_goes_on_from_the_due_day_and_leaves_the_rows_that_were_the
     assert [row.due_date for row in loan.rows[2:]] == ends
 
 
+def test_a_running_month_whose_rate_and_balance_stand_bears_its_whole_interest() -> None:
+    """100.00 of 10,000.00 at 12 %, whatever else is planned anew on the fifth day; where the rate came
+    in the midst, its days at both rates.
+    """
+    fifth, tenth = START + timedelta(days=5), START + timedelta(days=10)
+    more = happened.Rescheduled(fifth, "01", Plan(more_periods=3))
+    same = happened.Repriced(fifth, "01", Decimal("0.12"), Keep.TERM)
+    for terms in (PLAIN, replace(PLAIN, annuity=Annuity.PERIODS)):
+        whole = [loan_on(tenth, each, terms=terms).rows[0].due[1] for each in (more, same)]
+        assert whole == [10_000, 10_000]
+    lower = happened.Repriced(fifth, "01", Decimal("0.06"), Keep.TERM)
+    later = happened.Rescheduled(tenth, "02", Plan(more_periods=3))
+    nights = 1_000_000 * (NIGHT * 5 + NIGHT / 2 * 26)
+    assert loan_on(tenth, lower, later).rows[0].due[1] == half_up(nights)
+    life = replay(PLAIN, [LENT, more], FIRST_DUE, nightly_from=START)
+    assert totals(life.postings)["INTEREST_ACCRUED", "interest"] == 10_000
+
+
+def test_a_running_month_that_bears_its_opening_balance_keeps_its_interest() -> None:
+    """4,000.00 paid on the fifth day tells in the next month, an extension after it or not."""
+    terms = replace(PLAIN, interest_on=InterestOn.PERIOD, excess=Excess.PRINCIPAL)
+    paid = Repaid(START + timedelta(days=5), "01", 400_000)
+    tenth = START + timedelta(days=10)
+    more = happened.Rescheduled(tenth, "02", Plan(more_periods=3))
+    rows = loan_on(tenth, paid, more, terms=terms).rows
+    assert [row.due[1] for row in rows[:2]] == [10_000, 6_000]
+
+
+def test_a_period_from_one_due_day_to_another_of_the_next_month_bears_its_days() -> None:
+    """15 January to 28 February, 44 nights, planned on the day of the payout or within."""
+    for day in (START, START + timedelta(days=5)):
+        loan = loan_on(day, happened.Rescheduled(day, "01", Plan(due_dates=(date(2026, 2, 28),))))
+        assert loan.rows[0].due[1] == half_up(1_000_000 * NIGHT * 44)
+
+
 def test_an_odd_last_period_stays_odd_when_the_loan_is_extended() -> None:
     """Repay day 25, from 20 January for three months: 26 nights to 20 April, and then whole months."""
     terms = Terms(Method.INTEREST_ONLY, 3, Decimal("0.12"), repay_day=25, maturity=Maturity.EXACT)

@@ -24,6 +24,7 @@ from tael_servicing.arithmetic.paying import matured_falls_due
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.replanning import (
     ask_on_top,
+    bearing,
     bearing_also,
     earned,
     lent_in_rows,
@@ -130,10 +131,11 @@ def reprice(terms: Terms, loan: Loan, journal: Journal, annual_rate: Decimal, ke
     if loan.current is None:
         return
     stands, beyond = earned(terms, loan), _beyond(terms, loan)
+    cut = annual_rate != loan.annual_rate
     loan.rates.append(RateStep(loan.business_date, annual_rate))
     _rescale_charges(loan, charge_rate(terms, annual_rate))
     periods = [row.instalment.period for row in loan.rows[loan.due_count :]]
-    replanned = _Replanned(loan.due_count, stands, current_accrual(terms, loan), beyond)
+    replanned = _Replanned(loan.due_count, stands, current_accrual(terms, loan), beyond, cut)
     _keep(terms, loan, journal, keep, periods, replanned)
 
 
@@ -180,6 +182,7 @@ class Plan:
 def reschedule(terms: Terms, loan: Loan, journal: Journal, plan: Plan) -> None:
     """Another plan for what is not yet due, and with `re_age` for the arrears."""
     stands, beyond = earned(terms, loan), _beyond(terms, loan)
+    rate, bore = loan.annual_rate, bearing(terms, loan)
     if plan.annual_rate is not None:
         loan.rates.append(RateStep(loan.business_date, plan.annual_rate))
         _rescale_charges(loan, charge_rate(terms, plan.annual_rate))
@@ -199,7 +202,8 @@ def reschedule(terms: Terms, loan: Loan, journal: Journal, plan: Plan) -> None:
         max(loan.relief.interest, before + plan.grace_interest if plan.grace_interest else 0),
     )
     keep = Keep.TERM if plan.grace_principal else plan.keep
-    replanned = _Replanned(first, stands, current_accrual(terms, loan), beyond)
+    cut = (loan.annual_rate, bearing(terms, loan)) != (rate, bore)
+    replanned = _Replanned(first, stands, current_accrual(terms, loan), beyond, cut)
     _keep(terms, loan, journal, keep, over, replanned)
     loan.restructured = loan.business_date
 
@@ -293,11 +297,12 @@ def _as_agreed(
 
 
 def _is_whole(terms: Terms, start: date, end: date) -> bool:
-    """One period by its frequency lies between the days; a bullet's is of days."""
-    return (
-        terms.method is not Method.BULLET
-        and later(terms.frequency, start, 1, max(start.day, end.day), terms.month_end) == end
-    )
+    """One period by its frequency lies between the days, both of them its due days; a bullet's is of
+    days.
+    """
+    anchor = max(start.day, end.day)
+    due = [later(terms.frequency, start, count, anchor, terms.month_end) for count in (0, 1)]
+    return terms.method is not Method.BULLET and due == [start, end]
 
 
 class _Replanned(NamedTuple):
@@ -310,6 +315,8 @@ class _Replanned(NamedTuple):
     """… and had accrued before the change."""
     beyond: int
     """What the last row asked more than its equal part then."""
+    cut: bool
+    """Rate or balance changed: what was earned stands, and only the rest is reckoned anew."""
 
 
 def _keep(
@@ -368,7 +375,7 @@ def _spread_anew(
         loan,
         journal,
         fixed_share=fixed_share,
-        cut=True,
+        cut=replanned.cut,
         over=over,
         stands=replanned.stands,
         was=replanned.was,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from tael_servicing.arithmetic.dates import Period
 from tael_servicing.arithmetic.factors import NOTHING, interest_free_until, plus, stretch
 from tael_servicing.arithmetic.loan import Loan, Owed, current_accrual
 from tael_servicing.arithmetic.postings import Journal
 from tael_servicing.arithmetic.rounding import Ratio, rounded
-from tael_servicing.arithmetic.schedules import Running, Schedule, spread
+from tael_servicing.arithmetic.schedules import Instalment, Running, Schedule, spread
 from tael_servicing.arithmetic.terms import InterestOn, Method, Overdue, Part, Terms
 
 
@@ -22,6 +21,13 @@ def bearing_also(terms: Terms, loan: Loan) -> int:
     """
     bears = terms.overdue is Overdue.CONTRACT and terms.method is not Method.FLAT
     return loan.overdue_principal if bears else 0
+
+
+def bearing(terms: Terms, loan: Loan) -> int:
+    """All principal that bears contract interest of the running period."""
+    if terms.method is Method.FLAT:
+        return lent_in_rows(terms, loan) or 0
+    return loan.undue_principal + bearing_also(terms, loan)
 
 
 def lent_in_rows(terms: Terms, loan: Loan) -> int | None:
@@ -96,8 +102,9 @@ def replan(
 ) -> None:
     """Spreads the principal not yet due over its periods, or over others, from today on.
 
-    `fixed_share`: as it is kept; None finds another. `cut`: `stands` is what the running period
-    has earned, and only the rest is reckoned anew; else the whole period is. `interest_paid`: of that
+    `fixed_share`: as it is kept; None finds another. `cut`: what bears interest changes today:
+    `stands` is what the running period has earned, and only the rest is reckoned anew; else all of it
+    since its last such change is. `interest_paid`: of that
     period's interest, what leaves it with principal that is paid now; `was`: what it had accrued
     before that. `paid`: money that was paid early is why. The difference to what the nights accrued
     is trued up.
@@ -136,16 +143,7 @@ def _spread(
     first = undue[0].instalment
     also = bearing_also(terms, loan) + lent
     begun = loan.business_date > periods[0].start
-    running = None
-    if cut and begun:
-        bears = _by_its_rates(terms, loan, periods[0])
-        running = Running(loan.business_date, stands, also, bears)
-        if paid and terms.interest_on is InterestOn.PERIOD:
-            running = replace(
-                running, since=first.since, before=first.before, accrues=first.accrues
-            )
-    elif also:
-        running = Running(first.since, first.before, also)
+    running = _running(terms, loan, first, periods[0], also, cut=cut, stands=stands, paid=paid)
     early = [row.paid[Part.PRINCIPAL] for row in undue][: len(periods)]
     balance = loan.undue_principal - lent
     base = lent_in_rows(terms, loan)
@@ -170,9 +168,36 @@ def _spread(
     )
 
 
+def _running(
+    terms: Terms,
+    loan: Loan,
+    first: Instalment,
+    period: Period,
+    also: int,
+    *,
+    cut: bool,
+    stands: int,
+    paid: bool,
+) -> Running | None:
+    """The running period as it goes on from today, or from where what bears interest changed last."""
+    begun, bears = loan.business_date > period.start, _by_its_rates(terms, loan, period)
+    by_period = begun and terms.interest_on is InterestOn.PERIOD
+    if by_period and period == first.period and (paid or not cut):
+        return Running(first.since, first.before, also, bears, first.accrues)
+    if begun and (cut or by_period):
+        return Running(loan.business_date, stands, also, bears)
+    if also or (begun and first.since > period.start):
+        return Running(first.since, first.before, also, bears)
+    return None
+
+
 def _by_its_rates(terms: Terms, loan: Loan, period: Period) -> Ratio | None:
     """What a whole period bears by the rates that came in the midst of it; None where none did."""
-    midst = [step for step in loan.rates if period.start < step.since < period.end]
+    midst = [
+        step
+        for was, step in pairwise(loan.rates)
+        if period.start < step.since < period.end and step.annual_rate != was.annual_rate
+    ]
     if not midst:
         return None
     rate = [step.annual_rate for step in loan.rates if step.since <= period.start][-1]
