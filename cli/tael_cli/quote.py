@@ -130,6 +130,10 @@ def quote(
     principal_rounding: Annotated[
         Rounding, choice(Rounding, "Of equal principal parts.", SCHEDULE, "down")
     ] = Rounding.DOWN,
+    instalment_rounding: Annotated[
+        Rounding | None,
+        choice(Rounding, "Of the level instalment; else as amounts.", SCHEDULE),
+    ] = None,
     residue: Annotated[
         Residue, choice(Residue, "Where what rounding leaves goes.", SCHEDULE, "last-principal")
     ] = Residue.LAST_PRINCIPAL,
@@ -284,6 +288,7 @@ def quote(
             balloon=balloon,
             multiple=max(multiple, 1),
             principal_rounding=principal_rounding,
+            instalment_rounding=instalment_rounding,
             even_out=even_out,
             residue=residue,
             rounding=rounding,

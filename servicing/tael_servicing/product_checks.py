@@ -222,6 +222,12 @@ def _schedule(terms: pb.ProductTerms) -> Iterator[Violation]:
             "schedule.principal_rounding",
             "the method has no equal principal",
         ),
+        (given.instalment_rounding and not level, "schedule.instalment_rounding", no_level),
+        (
+            given.instalment and given.instalment_rounding,
+            "schedule.instalment_rounding",
+            "is of an instalment that is found; this one is given",
+        ),
         (
             given.residue == pb.RESIDUE_LAST_INTEREST and not level,
             "schedule.residue",

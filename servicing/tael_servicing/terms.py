@@ -295,6 +295,7 @@ def _schedule(terms: pb.ProductTerms) -> dict[str, Any]:
         "multiple": given.multiple or 1,
         "rounding": ROUNDINGS.get(given.rounding, Rounding.HALF_UP),
         "principal_rounding": ROUNDINGS.get(given.principal_rounding, Rounding.DOWN),
+        "instalment_rounding": ROUNDINGS.get(given.instalment_rounding),
         "residue": RESIDUES[given.residue],
         "even_out": given.even_out,
         "grace_principal": given.grace_principal,

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil, floor
 from typing import Any
 
 import numpy_financial
@@ -124,6 +125,15 @@ def test_an_instalment_of_whole_yuan() -> None:
     schedule = build_schedule(terms, 777_777, START)
     assert share == schedule.share == 81200
     assert rows(schedule) == repaid(777_777, factors, share)
+
+
+def test_an_instalment_may_be_rounded_otherwise_than_interest() -> None:
+    """Up and down to a minor unit, interest half up either way."""
+    factors = [Fraction("0.0945") / 12] * 10
+    exact = level(777_777, factors)
+    for mode, share in ((Rounding.UP, ceil(exact)), (Rounding.DOWN, floor(exact))):
+        terms = Terms(Method.EQUAL_INSTALMENT, 10, Decimal("0.0945"), instalment_rounding=mode)
+        assert rows(build_schedule(terms, 777_777, START)) == repaid(777_777, factors, share)
 
 
 def test_flat_interest_on_what_was_lent() -> None:

@@ -86,6 +86,7 @@ CARRIED: dict[str, dict[str, Any]] = {
     "balloon": schedule(balloon=decimal("0.3")),
     "multiple": schedule(multiple=100),
     "principal_rounding": schedule(principal_rounding=pb.ROUNDING_UP),
+    "instalment_rounding": schedule(instalment_rounding=pb.ROUNDING_UP),
     "even_out": schedule(even_out=True),
     "residue": schedule(residue=pb.RESIDUE_LAST_INTEREST),
     "rounding": schedule(rounding=pb.ROUNDING_HALF_EVEN),
@@ -242,6 +243,17 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (schedule(instalment=900), "schedule.instalment"),
     (schedule(residue=pb.RESIDUE_FIRST), "schedule.residue"),
     (schedule(principal_rounding=pb.ROUNDING_UP), "schedule.principal_rounding"),
+    (
+        schedule(instalment=90_000, instalment_rounding=pb.ROUNDING_UP),
+        "schedule.instalment_rounding",
+    ),
+    (
+        {
+            "method": pb.REPAYMENT_METHOD_INTEREST_ONLY,
+            **schedule(instalment_rounding=pb.ROUNDING_UP),
+        },
+        "schedule.instalment_rounding",
+    ),
     (
         schedule(month_end=pb.MONTH_END_ROLL, holiday_shift=pb.HOLIDAY_SHIFT_FOLLOWING),
         "schedule.month_end",

@@ -99,7 +99,8 @@ def level_instalment(
         else:
             total, end = _uniform(_annuity_factor(terms, annual_rate), len(over))
         exact = max(balance - last * end, Decimal(0)) / (total * terms.multiple)
-        return int(exact.quantize(Decimal(1), rounding=terms.rounding.value)) * terms.multiple
+        rounding = terms.instalment_rounding or terms.rounding
+        return int(exact.quantize(Decimal(1), rounding=rounding.value)) * terms.multiple
 
 
 def _present(factors: Sequence[Ratio]) -> tuple[Decimal, Decimal]:

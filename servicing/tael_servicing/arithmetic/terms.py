@@ -302,6 +302,8 @@ class Terms:
     """Minor units of which the equal part (instalment or principal) is a multiple; 100 = whole yuan."""
     principal_rounding: Rounding = Rounding.DOWN
     """Of equal principal parts."""
+    instalment_rounding: Rounding | None = None
+    """Of the level instalment where it is found; as `rounding` where not given."""
     even_out: bool = False
     """The level instalment moves once by its share of what the last one differs, if that helps."""
     residue: Residue = Residue.LAST_PRINCIPAL
