@@ -176,6 +176,9 @@ def quote(
     penalty_multiplier: Annotated[
         Decimal, option(number, "NUMBER", "Penalty rate over the rate.", LATE, "1.5")
     ] = Decimal("1.5"),
+    penalty_rate: Annotated[
+        Decimal, option(percent, "PERCENT", "A year's, in place of the multiplier.", LATE)
+    ] = Decimal(0),
     compound: Annotated[
         bool,
         typer.Option("--compound", help="On unpaid due interest (复利).", rich_help_panel=LATE),
@@ -307,6 +310,7 @@ def quote(
             overdue=overdue,
             after_maturity=after_maturity,
             penalty_multiplier=penalty_multiplier,
+            penalty_rate=penalty_rate,
             compound_enabled=compound,
             grace_days=grace_days,
             grace=grace,

@@ -10,6 +10,7 @@ from tael.servicing.v1 import loan_pb2 as pb
 from tael.servicing.v1 import product_pb2
 from tael_client.values import from_decimal, yuan
 from tael_servicing.arithmetic.disclosure import Cost, CostMethod, upfront, with_instalments
+from tael_servicing.arithmetic.loan import penalty_rate
 from tael_servicing.arithmetic.schedules import Schedule
 from tael_servicing.arithmetic.terms import Fee, FeeAt, FeeOn, Overdue, Terms
 
@@ -127,12 +128,12 @@ def _of_what(fee: Fee) -> str:
 def _contingent(terms: Terms, misuse: Decimal) -> Iterator[pb.CostItem]:
     """What only a breach, or a wish of the borrower, brings about."""
     if terms.overdue is Overdue.PENALTY:
-        rate = terms.annual_rate * terms.penalty_multiplier
+        rate = penalty_rate(terms, terms.annual_rate)
         yield _if_it_happens("Penalty interest", rate, "on overdue principal")
         if terms.compound_enabled:
             yield _if_it_happens("Compound interest", rate, "on unpaid due interest")
         if misuse:
-            heavier = terms.annual_rate * max(misuse, terms.penalty_multiplier)
+            heavier = max(terms.annual_rate * misuse, rate)
             what = "on principal used for another purpose than agreed"
             yield _if_it_happens("Penalty interest for misuse of funds", heavier, what)
     elif terms.overdue is Overdue.CONTRACT:

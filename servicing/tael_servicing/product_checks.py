@@ -21,6 +21,8 @@ from tael_servicing.terms import PARTS, frequency_of, loan_terms
 RATE_PLACES = 6
 PENALTY = (Decimal("1.3"), Decimal("1.5"))
 """Penalty rate over contract rate: 30 % to 50 % more (银发〔2003〕251号 §3)."""
+PENALTY_RATE = (Decimal("0.000001"), Decimal("0.24"))
+"""A penalty rate of its own, a year: a court may cut what is above 24 % (法发〔2017〕22号 §2)."""
 MISUSE = (Decimal("1.5"), Decimal("2.0"))
 """Of funds used for another purpose: 50 % to 100 % more."""
 LARGEST_PREPAYMENT_FEE = Decimal("0.1")
@@ -129,22 +131,10 @@ def _ranges(terms: pb.ProductTerms, setting: Setting) -> Iterator[Violation]:
 
 
 def _overdue(terms: pb.ProductTerms) -> Iterator[Violation]:
-    misuse = terms.overdue.misuse_multiplier
     if terms.overdue.mode in (pb.OVERDUE_MODE_UNSPECIFIED, pb.OVERDUE_MODE_PENALTY):
-        if not terms.penalty_multiplier.value:
-            yield "penalty_multiplier", "is required"
-        yield from _optional("penalty_multiplier", terms.penalty_multiplier, *PENALTY)
-        yield from _optional("overdue.misuse_multiplier", misuse, *MISUSE)
+        yield from _penalty(terms)
     else:
-        only = "holds only where the overdue mode is PENALTY"
-        if terms.penalty_multiplier.value:
-            yield "penalty_multiplier", only
-        if misuse.value:
-            yield "overdue.misuse_multiplier", only
-        if terms.compound_enabled and terms.overdue.mode == pb.OVERDUE_MODE_NOTHING:
-            yield "compound_enabled", "is charged at the rate of what is overdue, which bears none"
-        if terms.overdue.grace == pb.GRACE_MODE_FROM_END:
-            yield "overdue.grace", only
+        yield from _no_penalty(terms)
     if terms.overdue.after_maturity and terms.overdue.mode != pb.OVERDUE_MODE_CONTRACT:
         yield "overdue.after_maturity", "holds only where the overdue mode is CONTRACT"
     non_accrual = terms.non_accrual
@@ -152,6 +142,31 @@ def _overdue(terms: pb.ProductTerms) -> Iterator[Violation]:
         yield "non_accrual.dpd", "is left out where it is never"
     elif non_accrual.HasField("dpd") and non_accrual.dpd < terms.grace_days:
         yield "non_accrual.dpd", f"is less than the {terms.grace_days} days of grace"
+
+
+def _penalty(terms: pb.ProductTerms) -> Iterator[Violation]:
+    multiplier, own = terms.penalty_multiplier, terms.overdue.penalty_rate
+    if not (multiplier.value or own.value):
+        yield "penalty_multiplier", "is required, or overdue.penalty_rate"
+    if multiplier.value and own.value:
+        yield "overdue.penalty_rate", "takes the place of penalty_multiplier; give one of them"
+    yield from _optional("penalty_multiplier", multiplier, *PENALTY)
+    yield from _optional("overdue.penalty_rate", own, *PENALTY_RATE)
+    yield from _optional("overdue.misuse_multiplier", terms.overdue.misuse_multiplier, *MISUSE)
+
+
+def _no_penalty(terms: pb.ProductTerms) -> Iterator[Violation]:
+    given = {
+        "penalty_multiplier": terms.penalty_multiplier.value,
+        "overdue.penalty_rate": terms.overdue.penalty_rate.value,
+        "overdue.misuse_multiplier": terms.overdue.misuse_multiplier.value,
+        "overdue.grace": terms.overdue.grace == pb.GRACE_MODE_FROM_END,
+    }
+    for field, said in given.items():
+        if said:
+            yield field, "holds only where the overdue mode is PENALTY"
+    if terms.compound_enabled and terms.overdue.mode == pb.OVERDUE_MODE_NOTHING:
+        yield "compound_enabled", "is charged at the rate of what is overdue, which bears none"
 
 
 def _fees(terms: pb.ProductTerms) -> Iterator[Violation]:

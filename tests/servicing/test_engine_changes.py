@@ -401,6 +401,21 @@ def test_a_period_from_one_due_day_to_another_of_the_next_month_bears_its_days()
         assert loan.rows[0].due[1] == half_up(1_000_000 * NIGHT * 44)
 
 
+def test_a_penalty_rate_of_its_own_is_borne_without_interest_and_whatever_the_rate_becomes() -> (
+    None
+):
+    """0.05 % a day of 1,000.00 for the twenty nights from 15 February: 10.00."""
+    own = Decimal("0.1825")
+    free = Terms(
+        Method.EQUAL_PRINCIPAL, 12, Decimal(0), day_count=DayCount.ACT_365, penalty_rate=own
+    )
+    dearer = happened.Repriced(FIRST_DUE + timedelta(days=5), "01", Decimal("0.06"), Keep.TERM)
+    born, day = Disbursed(START, "00", 1_200_000), FIRST_DUE + timedelta(days=20)
+    for events in ([], [dearer]):
+        loan = loan_on(day, *events, terms=free, lent=born)
+        assert loan.rows[0].due == [100_000, 0, 1_000, 0, 0]
+
+
 def test_an_odd_last_period_stays_odd_when_the_loan_is_extended() -> None:
     """Repay day 25, from 20 January for three months: 26 nights to 20 April, and then whole months."""
     terms = Terms(Method.INTEREST_ONLY, 3, Decimal("0.12"), repay_day=25, maturity=Maturity.EXACT)

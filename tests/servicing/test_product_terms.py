@@ -104,6 +104,7 @@ CARRIED: dict[str, dict[str, Any]] = {
     "overdue": {"overdue": pb.OverdueTerms(mode=pb.OVERDUE_MODE_CONTRACT)},
     "after_maturity": {"overdue": pb.OverdueTerms(after_maturity=True)},
     "penalty_multiplier": {"penalty_multiplier": decimal("1.3")},
+    "penalty_rate": {"overdue": pb.OverdueTerms(penalty_rate=decimal("0.1825"))},
     "compound_enabled": {"compound_enabled": True},
     "grace_days": {"grace_days": 3},
     "grace": {"overdue": pb.OverdueTerms(grace=pb.GRACE_MODE_FROM_END)},
@@ -223,6 +224,23 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"overdue": pb.OverdueTerms(misuse_multiplier=decimal("2.1"))}, "overdue.misuse_multiplier"),
     ({"overdue": pb.OverdueTerms(mode=pb.OVERDUE_MODE_NOTHING)}, "penalty_multiplier"),
     ({"overdue": pb.OverdueTerms(after_maturity=True)}, "overdue.after_maturity"),
+    ({"overdue": pb.OverdueTerms(penalty_rate=decimal("0.1825"))}, "overdue.penalty_rate"),
+    (
+        {
+            "penalty_multiplier": None,
+            "overdue": pb.OverdueTerms(penalty_rate=decimal("0.25")),
+        },
+        "overdue.penalty_rate",
+    ),
+    (
+        {
+            "penalty_multiplier": None,
+            "overdue": pb.OverdueTerms(
+                mode=pb.OVERDUE_MODE_CONTRACT, penalty_rate=decimal("0.1825")
+            ),
+        },
+        "overdue.penalty_rate",
+    ),
     ({"annual_rate": None}, "annual_rate"),
     (
         {

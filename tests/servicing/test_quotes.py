@@ -126,6 +126,16 @@ def test_overdue_principal_that_goes_on_at_the_contract_rate_is_disclosed_as_tha
     ]
 
 
+def test_a_penalty_rate_of_its_own_is_disclosed_as_it_is() -> None:
+    """Beside it, funds misused bear the heavier one: 2 x 12 %."""
+    own = pb.OverdueTerms(penalty_rate=decimal("0.1825"), misuse_multiplier=decimal("2"))
+    cost = quoted(penalty_multiplier=None, overdue=own).disclosure
+    assert [item.basis for item in cost.items if item.contingent] == [
+        "18.25 % a year on overdue principal",
+        "24 % a year on principal used for another purpose than agreed",
+    ]
+
+
 def test_rows_carry_their_days_and_fees() -> None:
     response = quoted(fees=[fee("Service fee", pb.FEE_AT_INSTALMENT, amount=700)])
     first = response.instalments[0]

@@ -415,13 +415,19 @@ def current_accrual(terms: Terms, loan: Loan) -> int:
 
 
 def charge_rate(terms: Terms, annual_rate: Decimal) -> Ratio:
-    """What a night adds to what is overdue: annual rate x multiplier over the day count's year; the
-    annual rate itself where what is overdue goes on at it.
+    """What a night adds to what is overdue: the penalty rate over the day count's year; the annual rate
+    itself where what is overdue goes on at it.
     """
-    multiplier = 1 if terms.overdue is Overdue.CONTRACT else terms.penalty_multiplier
-    numerator, denominator = (annual_rate * multiplier).as_integer_ratio()
+    contract = terms.overdue is Overdue.CONTRACT
+    rate = annual_rate if contract else penalty_rate(terms, annual_rate)
+    numerator, denominator = rate.as_integer_ratio()
     denominator *= terms.day_count.year
     return _lowest(numerator, denominator)
+
+
+def penalty_rate(terms: Terms, annual_rate: Decimal) -> Decimal:
+    """A year's: the product's own, else annual rate x multiplier."""
+    return terms.penalty_rate or annual_rate * terms.penalty_multiplier
 
 
 def _lowest(numerator: int, denominator: int) -> Ratio:

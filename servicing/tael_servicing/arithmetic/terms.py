@@ -334,6 +334,8 @@ class Terms:
     after_maturity: bool = False
     """Contract interest on what is overdue goes on once all is due; else it ends there."""
     penalty_multiplier: Decimal = Decimal("1.5")
+    penalty_rate: Decimal = Decimal(0)
+    """An annual one in place of the multiplier; 0 = none."""
     compound_enabled: bool = False
     grace_days: int = 0
     grace: Grace = Grace.RETROACTIVE
@@ -375,7 +377,10 @@ class Terms:
                 "repay_day is one of the frequency's days, where they are given",
             ),
             (0 <= self.repay_day <= 31, "repay_day is 1–31, or 0 for the day of disbursement"),
-            (self.penalty_multiplier >= 0, "penalty_multiplier is at least 0"),
+            (
+                min(self.penalty_multiplier, self.penalty_rate) >= 0,
+                "penalty_multiplier is at least 0, and so is penalty_rate",
+            ),
             (self.grace_days >= 0, "grace_days is at least 0"),
             (self.multiple >= 1, "multiple is at least 1"),
             (0 <= self.down_payment < 1, "down_payment is a share below 1"),
