@@ -332,6 +332,8 @@ def _interest(terms: pb.ProductTerms) -> Iterator[Violation]:
             "repayment.excess",
             "INSTALMENTS saves interest from its day on: interest is on ACTUAL",
         )
+    if whole and terms.schedule.grace_interest:
+        yield "repayment.excess", "INSTALMENTS pays interest to date, which grace does not ask yet"
     if given.cumulative and terms.overdue.mode == pb.OVERDUE_MODE_CONTRACT:
         yield "interest.cumulative", "needs a plan that stands; CONTRACT makes it anew when late"
     if given.interest_free_periods > terms.max_periods:

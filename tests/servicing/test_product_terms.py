@@ -298,6 +298,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
         "repayment.excess",
     ),
     (
+        {
+            "repayment": pb.RepaymentTerms(excess=pb.EXCESS_RULE_INSTALMENTS),
+            "interest": pb.InterestTerms(interest_on=pb.INTEREST_ON_ACTUAL),
+            **schedule(grace_interest=1),
+        },
+        "repayment.excess",
+    ),
+    (
         {"method": pb.REPAYMENT_METHOD_EQUAL_PRINCIPAL, **schedule(even_out=True)},
         "schedule.even_out",
     ),
