@@ -102,11 +102,15 @@ def cursor(connection: Connection, statement: str) -> Any:
     with closing(connection.connection.cursor()) as raw:
         try:
             yield raw
-        except psycopg2.Error as error:
+        except (psycopg2.Error, SystemError) as error:
+            # A connection lost in a COPY has two errors to tell; the driver trips over the second.
+            told = error.__cause__ if isinstance(error, SystemError) else error
+            if not isinstance(told, psycopg2.Error):
+                raise
             raise DBAPIError(
                 statement,
                 None,
-                error,
+                told,
                 hide_parameters=True,
                 connection_invalidated=bool(connection.connection.closed),
             ) from error

@@ -89,9 +89,9 @@ class Database:
 
     @contextmanager
     def look(self) -> Iterator[Connection]:
-        """For a query that stands alone: in no transaction, one round trip."""
+        """For a query that stands alone, and changes nothing."""
         with self.engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield connection
 
     def close(self) -> None:
         """Closes the pool."""
