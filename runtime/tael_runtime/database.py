@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from select import POLLIN, poll
 from typing import IO, Any
 
 import structlog
@@ -86,12 +86,6 @@ class Database:
             )
             with connection.begin():
                 yield connection
-
-    @contextmanager
-    def look(self) -> Iterator[Connection]:
-        """For a query that stands alone, and changes nothing."""
-        with self.engine.connect() as connection:
-            yield connection
 
     def close(self) -> None:
         """Closes the pool."""
@@ -179,9 +173,9 @@ def _check_when_taken(engine: Engine) -> None:
 
 
 def _readable(descriptor: int) -> bool:
-    looking = poll()
-    looking.register(descriptor, POLLIN)
-    return bool(looking.poll(0))
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _ensure_database(admin: Engine, name: str) -> None:

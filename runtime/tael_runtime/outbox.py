@@ -112,7 +112,7 @@ def publisher(database: Database) -> Callable[[threading.Event], None]:
 
 def _waits(database: Database) -> bool:
     """Whether another process has left something to publish."""
-    with database.look() as connection:
+    with database.engine.connect() as connection:
         return connection.execute(WAITING).first() is not None
 
 
@@ -125,7 +125,7 @@ def watch(
     """
     while going() and not database.closing.is_set():
         heard = database.published.rings
-        with database.look() as connection:
+        with database.engine.connect() as connection:
             rows = connection.execute(
                 select(outbox.c.position, outbox.c.payload)
                 .where(outbox.c.position > after)

@@ -175,7 +175,7 @@ def await_answers(database: Database, book_id: str) -> None:
     )
     end = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < end:
-        with database.look() as connection:
+        with database.engine.connect() as connection:
             if connection.execute(on_its_way).first() is None:
                 return
         time.sleep(0.02)

@@ -73,7 +73,7 @@ class DebitSender:
 
     def _look(self) -> tuple[bool, bool]:
         """Whether debits wait to be sent, and whether some are to be asked after."""
-        with self._db.look() as connection:
+        with self._db.engine.connect() as connection:
             found = connection.execute(LOOK).one()
         return found.waiting, found.unanswered
 
@@ -144,7 +144,7 @@ class DebitSender:
         return page
 
     def _unanswered(self) -> list[Debit]:
-        with self._db.look() as connection:
+        with self._db.engine.connect() as connection:
             return [Debit(*row) for row in connection.execute(UNANSWERED)]
 
     def _ask(self, debit: Debit, *, refused: bool = False) -> bool:

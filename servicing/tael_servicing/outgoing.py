@@ -238,16 +238,16 @@ class Sender:
             )
             .limit(1000)
         )
-        with self._db.look() as connection:
+        with self._db.engine.connect() as connection:
             return [(row.book_id, row.lane) for row in connection.execute(query)]
 
     def _lanes(self, book_id: str) -> Sequence[str]:
         """Lanes of a book in which something waits, the one that waits longest first."""
-        with self._db.look() as connection:
+        with self._db.engine.connect() as connection:
             return connection.execute(LANES, {"book": book_id}).scalars().all()
 
     def _waiting(self, query: Select[Any], values: dict[str, str]) -> Sequence[Row[Any]]:
-        with self._db.look() as connection:
+        with self._db.engine.connect() as connection:
             return connection.execute(query, values).all()
 
     def _send(self, row: Row[Any]) -> None:

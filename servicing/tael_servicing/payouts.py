@@ -202,7 +202,7 @@ def left_open(database: Database) -> list[Payout]:
     """Payouts that nobody has cared for lately."""
     old = func.now() - text(f"interval '{STALE_SECONDS} seconds'")
     query = select(*COLUMNS).where(payouts.c.state.in_(OPEN), payouts.c.touched_at < old)
-    with database.look() as connection:
+    with database.engine.connect() as connection:
         rows = connection.execute(query.order_by(payouts.c.touched_at).limit(200)).all()
     return [_payout(row) for row in rows]
 

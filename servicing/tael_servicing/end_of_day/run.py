@@ -101,7 +101,7 @@ class DayEnds:
             work_run.c.kind == DAY_END, work_run.c.state == "RUNNING"
         )
         while not stop.wait(1.0):
-            with self._db.look() as connection:
+            with self._db.engine.connect() as connection:
                 left = list(connection.execute(query).scalars())
             for each in left:
                 book_id, _, day = each.rpartition(":")
