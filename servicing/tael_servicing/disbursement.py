@@ -137,10 +137,10 @@ def _priced(
     terms = product.terms
     if not terms.HasField("floating_rate"):
         return line.annual_rate, None
-    spread = line.spread
+    lprs, spread = rates.known(transaction), line.spread
     if spread is None:  # priced while the product's rate was fixed
-        spread = line.annual_rate - rates.prime(rates.known(transaction), terms, day, periods)
-    return rates.floating(rates.known(transaction), terms, spread, day, periods), spread
+        spread = line.annual_rate - rates.prime(lprs, terms, day, periods)
+    return rates.floating(lprs, terms, spread, day, periods), spread
 
 
 def _opened(transaction: Connection, contract: Contract, product: Product) -> Held:

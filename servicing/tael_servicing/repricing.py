@@ -116,11 +116,11 @@ def _takes(whose: Turn, day: date) -> ColumnElement[bool]:
     return true()
 
 
-def reprice(transaction: Connection, held: Held, day: date) -> Held:
+def reprice(transaction: Connection, lprs: Sequence[Lpr], held: Held, day: date) -> Held:
     """A locked loan whose turn a day may be takes the rates it has not taken, each worth the day on
     which it should have, unless all was due by then.
     """
-    contract, lprs = held.contract, rates.known(transaction)
+    contract = held.contract
     terms = products.get(transaction, contract.product_code, contract.product_version).terms
     kept = terms.floating_rate.keep == pb.PREPAYMENT_RULE_KEEP_INSTALMENT
     keep = Keep.INSTALMENT if kept else Keep.TERM

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from tael_servicing import loan_store, repricing
+from tael_servicing import loan_store, rates, repricing
 from tael_servicing.bookings import Batch
 from tael_servicing.end_of_day.step import Closing, LoanStep, Summary, members
 
@@ -31,9 +31,9 @@ class Reprice(LoanStep):
     ) -> Summary:
         """Reprices those that have another rate."""
         del batch
-        summary = Summary()
+        summary, lprs = Summary(), rates.known(transaction)
         for loan_id in members(payload):
             held = loan_store.lock(transaction, loan_id)
-            after = repricing.reprice(transaction, held, closing.next_day)
+            after = repricing.reprice(transaction, lprs, held, closing.next_day)
             summary.loans += after is not held
         return summary
