@@ -45,7 +45,7 @@ class BookDay:
     """Its day is being ended: what comes now belongs to the next."""
 
 
-DAY = [book_day.c[name] for name in BookDay.__dataclass_fields__]
+COLUMNS = [book_day.c[name] for name in BookDay.__dataclass_fields__]
 
 
 class PastCutOff(Exception):
@@ -77,7 +77,7 @@ def adopt(
 
 def find(transaction: Connection, book_id: str) -> BookDay | None:
     """The book's day as it is, where servicing knows the book."""
-    row = transaction.execute(select(*DAY).where(book_day.c.book_id == book_id)).one_or_none()
+    row = transaction.execute(select(*COLUMNS).where(book_day.c.book_id == book_id)).one_or_none()
     return BookDay(**row._asdict()) if row else None
 
 

@@ -94,10 +94,10 @@ def plan(terms: Terms, principal: int, start: date) -> Schedule:
         schedule = build_schedule(terms, principal, start)
     except ValueError as error:
         raise InvalidArgument("start_date", f"makes no plan: {error}") from error
-    if not schedule.share and not repays(terms, schedule):
-        what = f"{terms.periods} parts that round to nothing in units of {yuan(terms.multiple)}"
-        raise InvalidArgument("principal", f"makes {what}: lend more, or over fewer periods")
     if not repays(terms, schedule):
+        if not schedule.share:
+            what = f"{terms.periods} parts that round to nothing in units of {yuan(terms.multiple)}"
+            raise InvalidArgument("principal", f"makes {what}: lend more, or over fewer periods")
         raise InvalidArgument(
             "choices.instalment" if terms.instalment else "principal",
             "the instalment does not cover the interest: it never repays",

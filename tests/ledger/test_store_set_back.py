@@ -58,6 +58,12 @@ def test_what_the_service_remembers_of_accounts_does_not_outlive_the_store(
     assert book.findings() == []
 
 
+def book_commission_on(book: LedgerUnderTest, code: str) -> None:
+    """Puts rules in force, the book's second version, by which a commission goes to a code."""
+    publish(book, with_commission_on(book, code))
+    approve(book, 2, "checker")
+
+
 def preview_commission(book: LedgerUnderTest) -> pb.Entry:
     """What a commission would post."""
     event = book.event("COMMISSION_DUE", commission=100)
@@ -70,12 +76,10 @@ def test_rules_that_the_store_lost_do_not_serve_under_the_next_ones_number(
 ) -> None:
     commission(book)
     with losing(book):
-        publish(book, with_commission_on(book, "6601"))
-        approve(book, 2, "checker")
+        book_commission_on(book, "6601")
         assert "6601" in lines(preview_commission(book))
         assert "6601" in lines(commission(book))
-    publish(book, with_commission_on(book, "6711"))
-    approve(book, 2, "checker")
+    book_commission_on(book, "6711")
     for entry in (preview_commission(book), commission(book)):
         assert entry.rules_version == 2
         assert "6711" in lines(entry)
@@ -87,9 +91,7 @@ def test_rules_that_were_only_looked_at_before_the_store_lost_them_do_not_serve_
 ) -> None:
     commission(book)
     with losing(book):
-        publish(book, with_commission_on(book, "6601"))
-        approve(book, 2, "checker")
+        book_commission_on(book, "6601")
         preview_commission(book)
-    publish(book, with_commission_on(book, "6711"))
-    approve(book, 2, "checker")
+    book_commission_on(book, "6711")
     assert "6711" in lines(commission(book))
