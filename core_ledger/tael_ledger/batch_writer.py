@@ -37,9 +37,8 @@ SUMMED_LINES = 50_000
 HALF = 2**31
 """Makes a day, as the store counts it, positive: GL code and day share one integer."""
 
-# Each account is found by one probe of the primary key and then by its place: a planner that does not
-# know the table yet would else read the whole book. The book's lock keeps the places. What is posted
-# and what is pending change together, so that no limit is broken in between.
+# What is posted and what is pending change together, so that no limit is broken in between. Each move
+# brings its book along (OFFSET 0 keeps it there): accounts are found by their whole key or not at all.
 WRITE = Prepared(
     "write_batch",
     "text, date, bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], "
@@ -54,12 +53,11 @@ WITH moved AS (
         lines_posted = lines_posted + move.lines,
         debits_pending = account.debits_pending + coalesce(move.debits_held, 0),
         credits_pending = account.credits_pending + coalesce(move.credits_held, 0)
-    FROM unnest($3, $4, $5, $6, $7, $8)
-        AS move (account_id, debits, credits, lines, debits_held, credits_held),
-        LATERAL (SELECT kept.ctid AS place FROM account AS kept
-                 WHERE kept.book_id = $1 AND kept.account_id = move.account_id
-                 LIMIT 1) AS found
-    WHERE account.ctid = found.place
+    FROM (SELECT $1 AS book_id, *
+          FROM unnest($3, $4, $5, $6, $7, $8)
+              AS of (account_id, debits, credits, lines, debits_held, credits_held)
+          OFFSET 0) AS move
+    WHERE account.book_id = move.book_id AND account.account_id = move.account_id
     RETURNING account.account_id, account.lines_posted - account.lines_summed AS new_lines,
         $2 - account.summed_on AS days
 ), controlled AS (
@@ -86,6 +84,7 @@ WITH moved AS (
 SELECT count(*), array_agg(account_id) FILTER (WHERE due), array_agg(new_lines) FILTER (WHERE due)
 FROM moved, LATERAL (SELECT new_lines >= {SUMMED_AT} AND new_lines >= {LINES_A_DAY} * days AS due) _
 """,  # noqa: S608  our own numbers
+    probing=True,
 )
 # The lines that account_day does not have yet, added up by day; then the account says how far it has.
 SUM_DAYS = text(

@@ -17,6 +17,7 @@ from tael_ledger.copying import cursor
 
 KNOWN = "tael_prepared"
 """Under this, a connection remembers what it prepared."""
+PROBING = "SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off; "
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class Prepared:
     types: str
     """Of the parameters, in order."""
     sql: str
+    probing: bool = False
+    """Whether every row is found by its key, from here to the transaction's end: a planner that does
+    not know a table yet would else read all of it to find many."""
 
     def rows(self, connection: Connection, *values: Any) -> list[tuple[Any, ...]]:
         """Runs it; every row."""
@@ -36,6 +40,7 @@ class Prepared:
                 raw.execute(f"PREPARE {self.name} ({self.types}) AS {self.sql}")
                 known.add(self.name)
             places = ", ".join(["%s"] * len(values))
-            raw.execute(f"EXECUTE {self.name} ({places})", values)
+            before = PROBING if self.probing else ""
+            raw.execute(f"{before}EXECUTE {self.name} ({places})", values)
             found: list[tuple[Any, ...]] = raw.fetchall()
             return found
