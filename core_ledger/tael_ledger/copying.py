@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import psycopg2
 from sqlalchemy import Connection
@@ -29,14 +30,11 @@ def copy_in(connection: Connection, tables: Generator[TableRows, None, Result]) 
     While the store takes in one table's, the next table's are made. What making them raises is raised.
     """
     ahead = _Ahead(tables)
-    while True:
-        try:
-            layout, rows = ahead.take()
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+    while not isinstance(made := ahead.take(), _End):
+        layout, rows = made
         if rows:
             _copy(connection, layout, _Source(rows, ahead.make))
+    return made.result
 
 
 def _copy(connection: Connection, layout: Layout, source: _Source) -> None:
@@ -45,24 +43,31 @@ def _copy(connection: Connection, layout: Layout, source: _Source) -> None:
         raw.copy_expert(statement, source, READ)
 
 
-class _Ahead:
+@dataclass(frozen=True)
+class _End(Generic[Result]):
+    """No more tables. Not the StopIteration itself: kept, it would keep all that its traceback sees."""
+
+    result: Result
+
+
+class _Ahead(Generic[Result]):
     """What a generator gives, made before it is taken."""
 
-    def __init__(self, tables: Iterator[TableRows]) -> None:
+    def __init__(self, tables: Generator[TableRows, None, Result]) -> None:
         self._tables = tables
-        self._made: TableRows | BaseException | None = None
+        self._made: TableRows | _End[Result] | BaseException | None = None
 
     def make(self) -> None:
         """A failure waits to be taken: from here the driver would pass on its words alone."""
         try:
-            table = next(self._tables)
-        except BaseException as failure:  # noqa: BLE001  the end too
+            self._made = next(self._tables)
+        except StopIteration as end:
+            self._made = _End(end.value)
+        except BaseException as failure:  # noqa: BLE001  raised by `take`
             self._made = failure
-        else:
-            self._made = table
 
-    def take(self) -> TableRows:
-        """Raises what making it did, StopIteration at the end."""
+    def take(self) -> TableRows | _End[Result]:
+        """Raises what making it did."""
         if self._made is None:
             self.make()
         made, self._made = self._made, None
