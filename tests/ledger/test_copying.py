@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator, Iterator
+from weakref import ref as weakref
 
 import pytest
 from ledger.ledger_case import LedgerUnderTest
@@ -44,6 +46,25 @@ def test_tables_are_written_in_turn_and_empty_ones_passed_over(transaction: Conn
     assert places(transaction) == [1, 2, 3]
     found = copy_out(transaction, f"SELECT {RECORD.columns} FROM record WHERE book_id = 'made'")
     assert found == rows_of(1, 2, 3)[1]
+
+
+def test_a_batch_that_is_written_is_let_go_at_once(transaction: Connection) -> None:
+    class Batch:
+        """As large as one of 50,000 lines."""
+
+    def write() -> weakref[Batch]:
+        batch = Batch()
+        copy_in(transaction, in_turn(rows_of(1)))
+        return weakref(batch)
+
+    def in_turn(*tables: TableRows) -> Generator[TableRows]:
+        yield from tables
+
+    gc.disable()
+    try:
+        assert write()() is None, "it waits for a collector that seldom comes"
+    finally:
+        gc.enable()
 
 
 def test_what_fails_while_the_next_are_made_is_raised_as_it_is(transaction: Connection) -> None:
