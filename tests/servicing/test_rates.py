@@ -85,7 +85,7 @@ def test_anniversaries_and_due_dates_are_each_loans_own() -> None:
     day = date(2026, 3, 10)
     assert repricing.turn(pb.REPRICE_MODE_ANNIVERSARY, day) is Turn.ANNIVERSARIES
     assert repricing.turn(pb.REPRICE_MODE_NEXT_DUE_DATE, day) is Turn.DUE
-    assert repricing.turn(pb.REPRICE_MODE_IMMEDIATELY, day) is Turn.NEWS
+    assert repricing.turn(pb.REPRICE_MODE_IMMEDIATELY, day) is Turn.NONE
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -126,3 +126,57 @@ def test_a_drawdown_bears_the_prime_rate_of_its_own_day_and_the_spread_of_its_li
     publish(bank, published, "0.028")
     bank.end_days(date(2026, 6, 13))
     assert bank.loan(lent.loan_id).annual_rate.value == "0.117", "until January"
+
+
+@pytest.mark.parametrize(
+    ("mode", "start"),
+    [
+        (product_pb2.REPRICE_MODE_MONTHLY, date(2026, 7, 30)),
+        (product_pb2.REPRICE_MODE_NEXT_DUE_DATE, date(2026, 8, 30)),
+    ],
+)
+def test_a_prime_rate_known_only_after_a_turn_is_taken_on_that_turn_and_so_is_its_correction(
+    new_bank: Callable[..., Bank], mode: int, start: date
+) -> None:
+    two_days = product_pb2.Frequency(unit=product_pb2.FREQUENCY_UNIT_DAY, every=2)
+    bank = floating(
+        new_bank, mode, start=start, schedule=product_pb2.ScheduleTerms(frequency=two_days)
+    )
+    publish(bank, start, "0.03")
+    loan = bank.lend()
+    turn = start + timedelta(days=2)
+    bank.end_days(turn)
+    agreed = bank.lend()
+    bank.end_day()
+    publish(bank, start, "0.027")
+    bank.end_day()
+    bank.change("RepriceLoan", loan.loan_id, annual_rate=decimal("0.1"))
+    publish(bank, start, "0.028")
+    bank.end_day()
+    steps = bank.loan(loan.loan_id).rates[1:]
+    assert [(step.since, step.annual_rate.value) for step in steps][:2] == [
+        (from_date(turn), "0.117"),
+        (from_date(turn), "0.118"),
+    ]
+    assert bank.loan(agreed.loan_id).rates[0].annual_rate.value == "0.12", "as signed"
+    bank.assert_books_agree()
+
+
+def test_a_prime_rate_taken_by_mistake_is_taken_back_and_one_agreed_on_a_turn_stays(
+    new_bank: Callable[..., Bank],
+) -> None:
+    start = date(2026, 10, 10)
+    bank = floating(new_bank, product_pb2.REPRICE_MODE_IMMEDIATELY, start=start)
+    publish(bank, start, "0.03")
+    mistaken, agreed = bank.lend(), bank.lend()
+    published = start + timedelta(days=1)
+    bank.end_day()
+    bank.change("RepriceLoan", agreed.loan_id, annual_rate=decimal("0.1"))
+    publish(bank, published, "0.026")
+    bank.end_day()
+    assert bank.loan(mistaken.loan_id).annual_rate.value == "0.116"
+    publish(bank, published, "0.03")
+    bank.end_day()
+    assert [each.annual_rate.value for each in bank.loan(mistaken.loan_id).rates] == ["0.12"]
+    assert [each.annual_rate.value for each in bank.loan(agreed.loan_id).rates] == ["0.12", "0.1"]
+    bank.assert_books_agree()

@@ -56,6 +56,8 @@ class Repriced(LoanEvent):
     rank = 1
     annual_rate: Decimal
     keep: Keep = Keep.TERM
+    floats: bool = False
+    """The prime rate of the day brought it; else it was agreed."""
 
 
 @dataclass(frozen=True, slots=True)
