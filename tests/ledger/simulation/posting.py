@@ -202,7 +202,7 @@ def import_opening_balances(state: State, operation: Operation) -> Accepted | se
 
 
 def reverse_entry(state: State, operation: Operation) -> Accepted | set[str]:
-    """The origin's lines in red ink or on the other sides, worth the origin's day."""
+    """The origin's lines in red ink, or on the other sides and debits first; worth the origin's day."""
     request: pb.ReverseEntryRequest = operation.parts[0]
     origin = state.entries.get(request.sequence)
     if origin is None:
@@ -211,15 +211,12 @@ def reverse_entry(state: State, operation: Operation) -> Accepted | set[str]:
         return {"REVERSAL_NOT_REVERSIBLE"}
     if origin.sequence in state.reversals:
         return {"ALREADY_REVERSED"}
-    contra = request.kind == pb.REVERSAL_KIND_CONTRA
+    red = [Line(line.number, -line.debit, -line.credit) for line in origin.lines]
+    contra = [Line(line.number, line.credit, line.debit) for line in origin.lines]
+    contra.sort(key=lambda line: line.debit == 0)
     draft = replace(
         origin,
-        lines=tuple(
-            Line(ln.number, ln.credit, ln.debit)
-            if contra
-            else Line(ln.number, -ln.debit, -ln.credit)
-            for ln in origin.lines
-        ),
+        lines=tuple(contra if request.kind == pb.REVERSAL_KIND_CONTRA else red),
         narrative=request.reason,
         reversal_of=origin.sequence,
     )
