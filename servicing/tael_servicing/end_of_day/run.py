@@ -35,7 +35,7 @@ log = structlog.get_logger()
 PATIENCE_SECONDS = 30.0
 """So long a ledger that is away does not block the day."""
 LOOK_SECONDS = 0.2
-"""What workers of other processes have done is seen after so long."""
+"""Who watches is told so often at most, and at once when the run ends here."""
 
 
 class DayEnds:
@@ -44,8 +44,8 @@ class DayEnds:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._db = desk.database
-        self._changed = threading.Condition()
-        self._working: dict[str, threading.Thread] = {}
+        self._lock = threading.Lock()
+        self._working: dict[UUID, threading.Thread] = {}
         self._me = new_id("worker")
 
     def start(self, book_id: str, day: date) -> UUID:
@@ -73,8 +73,8 @@ class DayEnds:
     def _go_on(self, book_id: str, day: date, run: Run) -> UUID:
         if run.state == "DONE":
             return run.run_id
-        with self._changed:
-            if day_end_key(book_id, day) in self._working:
+        with self._lock:
+            if run.run_id in self._working:
                 return run.run_id
             with self._db.begin() as transaction:
                 work.set_run_state(transaction, run.run_id, "RUNNING")
@@ -85,6 +85,8 @@ class DayEnds:
         """The run each time it changed; ends with DONE or BLOCKED."""
         told: pb.EndOfDayRun | None = None
         while going():
+            with self._lock:
+                worker = self._working.get(run_id)
             with self._db.read() as connection:
                 now = progress.describe(connection, run_id)
             if now != told:
@@ -92,8 +94,10 @@ class DayEnds:
                 told = now
             if now.state in (pb.RUN_STATE_DONE, pb.RUN_STATE_BLOCKED):
                 return
-            with self._changed:
-                self._changed.wait(LOOK_SECONDS)
+            if worker is None:
+                time.sleep(LOOK_SECONDS)
+            else:
+                worker.join(LOOK_SECONDS)
 
     def run(self, stop: threading.Event) -> None:
         """The loop that takes up runs which a process that died left under way."""
@@ -122,20 +126,20 @@ class DayEnds:
         )
 
     def _begin(self, book_id: str, day: date, run: Run) -> None:
-        name = day_end_key(book_id, day)
-        closing = Closing(self._desk, book_id, day)
         worker = threading.Thread(
-            target=self._work, args=(closing, run.run_id), name=f"eod-{name}", daemon=True
+            target=self._work,
+            args=(Closing(self._desk, book_id, day), run.run_id),
+            name=f"eod-{day_end_key(book_id, day)}",
+            daemon=True,
         )
-        self._working[name] = worker
+        self._working[run.run_id] = worker
         worker.start()
 
     def _work(self, closing: Closing, run_id: UUID) -> None:
-        error = self._attempt(Worker(closing, run_id, self._me, self._tell))
+        error = self._attempt(Worker(closing, run_id, self._me))
         # In one, so that whoever sees a day blocked and resumes it begins it anew.
-        with self._changed:
-            del self._working[day_end_key(closing.book_id, closing.day)]
-            self._changed.notify_all()
+        with self._lock:
+            del self._working[run_id]
             if error is not None:
                 self._block(run_id, error)
 
@@ -147,11 +151,6 @@ class DayEnds:
                 return error
             time.sleep(0.2)
         return None
-
-    def _tell(self) -> None:
-        """Wakes who watches."""
-        with self._changed:
-            self._changed.notify_all()
 
     def _block(self, run_id: UUID, error: Exception) -> None:
         if isinstance(error, TaelError):

@@ -51,14 +51,12 @@ How = Callable[[Connection, Closing, Step, bytes, Batch], Summary]
 class Worker:
     """Works at one run until its day is ended."""
 
-    def __init__(self, closing: Closing, run_id: UUID, name: str, tell: Callable[[], None]) -> None:
-        """tell: called when the run has come further."""
+    def __init__(self, closing: Closing, run_id: UUID, name: str) -> None:
         self._closing = closing
         self._book = closing.book_id
         self._db = closing.desk.database
         self._run = run_id
         self._me = name
-        self._tell = tell
 
     def attempt(self) -> Exception | None:
         """Works until the day is ended; else what stopped it."""
@@ -115,14 +113,12 @@ class Worker:
         """Goes on in one transaction; where a loan is at fault, once more without it."""
         try:
             with self._db.begin() as transaction:
-                following = go_on(transaction, _whole)
+                return go_on(transaction, _whole)
         except Exception as error:
             if outgoing.passes(error):
                 raise
             with self._db.begin() as transaction:
-                following = go_on(transaction, _without_faulty)
-        self._tell()
-        return following
+                return go_on(transaction, _without_faulty)
 
     def _do(self, chunk: Chunk) -> Following:
         """Works a chunk, and finds what follows in the same transaction."""
