@@ -104,6 +104,7 @@ def percent(rate: Decimal) -> Decimal:
         ({"repay_day": 10}, CostMethod.UNIT_PERIOD),
         ({"repay_day": 10, "first_period": FirstPeriod.FULL_MONTH}, CostMethod.UNIT_PERIOD),
         ({"first_due": date(2026, 3, 1)}, CostMethod.UNIT_PERIOD),
+        ({"first_due": date(2026, 3, 1), "repay_day": 10}, CostMethod.XIRR),
         ({"repay_day": 10, "maturity": Maturity.EXACT}, CostMethod.XIRR),
         ({"frequency": Frequency(Unit.DAY, 15)}, CostMethod.XIRR),
     ],

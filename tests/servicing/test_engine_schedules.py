@@ -342,6 +342,30 @@ def test_an_exact_maturity_and_an_odd_first_period_bear_their_days() -> None:
     assert [row.interest for row in schedule.instalments] == [1900, 3000, 3900]
 
 
+@pytest.mark.parametrize("mode", FirstPeriod)
+@pytest.mark.parametrize(
+    ("said", "first_due", "bears"),
+    [
+        # 1.00 a day by 360; 30.00 a whole month, 15.00 a half.
+        ({"repay_day": 10}, date(2026, 2, 15), [2300, 3000, 3000]),
+        ({"repay_day": 31}, date(2026, 2, 28), [3000, 3000, 3000]),
+        ({"repay_day": 31, "month_end": MonthEnd.ROLL}, date(2026, 3, 1), [3000, 3000, 3000]),
+        (
+            {"frequency": Frequency(Unit.HALF_MONTH, days=(1, 15))},
+            *(date(2026, 2, 20), [900, 1500, 1500]),
+        ),
+    ],
+)
+def test_a_second_period_is_whole_where_the_first_due_date_is_a_due_day(
+    said: dict[str, Any], first_due: date, bears: list[int], mode: FirstPeriod
+) -> None:
+    terms = Terms(
+        Method.INTEREST_ONLY, 4, Decimal("0.12"), first_due=first_due, first_period=mode, **said
+    )
+    plan = build_schedule(terms, 300_000, date(2026, 1, 20))
+    assert [row.interest for row in plan.instalments[1:]] == bears
+
+
 def test_interest_free_days_begin_on_the_first_day() -> None:
     terms = Terms(Method.BULLET, 2, Decimal("0.072"), interest_free_days=30)
     (only,) = build_schedule(terms, 500_000, date(2026, 9, 1)).instalments

@@ -160,6 +160,9 @@ def periods(terms: Terms, start: date) -> tuple[Period, ...]:
     on_due_day = not months or start in _due_days(terms, start, anchor)
     aligned = on_due_day and ends[0] == later(terms.frequency, start, 1, anchor, terms.month_end)
     whole = [aligned or terms.first_period is FirstPeriod.FULL_MONTH] + [True] * (len(ends) - 1)
+    # A second one is whole where the first due date, as agreed, is one of the due days.
+    if len(ends) > 1 and months:
+        whole[1] = _regular(terms, ends[0], anchor)
     if terms.maturity is Maturity.EXACT:
         maturity = later(terms.frequency, start, terms.periods, start.day, terms.month_end)
         while len(ends) > 1 and ends[-2] >= maturity:
@@ -263,6 +266,12 @@ def _due_days(terms: Terms, day: date, anchor: int) -> list[date]:
     half = terms.frequency.unit is Unit.HALF_MONTH
     days = half_month_days(terms.frequency, anchor) if half else (anchor,)
     return [months_after(day, 0, each, terms.month_end) for each in days]
+
+
+def _regular(terms: Terms, day: date, anchor: int) -> bool:
+    """A due day, or one that rolled over from the month before."""
+    rolled = terms.month_end is MonthEnd.ROLL and day in _due_days(terms, day - DAY, anchor)
+    return rolled or day in _due_days(terms, day, anchor)
 
 
 def _first_half_month(terms: Terms, start: date, anchor: int) -> date:

@@ -150,7 +150,7 @@ def cost(
     days = [row.period.end for row in rows]
     amounts = _newest_first([row.principal + row.interest + row.fee - less for row in rows])
     first = _first_period(terms, start)
-    chosen = method or _method(terms, first, rows[-1].period)
+    chosen = method or _method(terms, first, [row.period for row in rows])
     if chosen is CostMethod.XIRR:
         xirr = _by_days(received, start, days, amounts, terms.annual_rate)
         return Cost(chosen, of_year(xirr), xirr, received)
@@ -203,12 +203,13 @@ def _first_period(terms: Terms, start: date) -> Period:
     return periods(by_dates, start)[0]
 
 
-def _method(terms: Terms, first: Period, last: Period) -> CostMethod:
+def _method(terms: Terms, first: Period, over: Sequence[Period]) -> CostMethod:
     if terms.frequency.unit is not Unit.MONTH:
         return CostMethod.XIRR
     if terms.method is Method.BULLET:
         return CostMethod.XIRR if terms.first_due else CostMethod.MONTHLY_IRR
-    if terms.maturity is Maturity.EXACT and not last.whole:
+    odd_last = terms.maturity is Maturity.EXACT and not over[-1].whole
+    if odd_last or not all(period.whole for period in over[1:]):
         return CostMethod.XIRR
     return CostMethod.MONTHLY_IRR if first.whole else CostMethod.UNIT_PERIOD
 
