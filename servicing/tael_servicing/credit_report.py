@@ -63,6 +63,7 @@ SPECIAL = {
     "Settled": "5",
     "AssetTaken": "3",
     "Waived": "11",
+    "ClaimWaived": "11",
     "Sold": "13",
     "WrittenOff": "15",
 }

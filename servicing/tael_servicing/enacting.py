@@ -18,7 +18,7 @@ from tael_runtime.errors import InvalidArgument
 from tael_servicing import bookings, events, lines, loan_store, loans
 from tael_servicing.arithmetic.checks import check
 from tael_servicing.arithmetic.difference import refolded
-from tael_servicing.arithmetic.events import LoanEvent, Reversed, order
+from tael_servicing.arithmetic.events import LoanEvent, Reversed, order, standing
 from tael_servicing.arithmetic.fold import happen, replay
 from tael_servicing.arithmetic.loan import Loan
 from tael_servicing.arithmetic.postings import Posting, Step
@@ -114,6 +114,15 @@ def standing_on(transaction: Connection, held: Held, day: date) -> Loan:
     if day == held.loan.business_date:
         return held.loan
     return replay(held.terms, loans.events_of(transaction, held.contract.loan_id), day).loan
+
+
+def standing_before(transaction: Connection, held: Held, event: LoanEvent) -> Loan:
+    """The loan where an event finds it in the order of its day, by what is known now."""
+    if order(event) > held.loan.last_event and event.value_date == held.loan.business_date:
+        return held.loan
+    known = loans.events_of(transaction, held.contract.loan_id)
+    earlier = [each for each in standing(known) if order(each) < order(event)]
+    return replay(held.terms, earlier, event.value_date).loan
 
 
 def enact_at_close(

@@ -129,17 +129,11 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     def WaiveLoan(
         self, request: pb.WaiveLoanRequest, context: grpc.ServicerContext
     ) -> pb.WaiveLoanResponse:
-        """Gives up what is due."""
+        """Gives up what is due, or of a claim."""
 
         def make(asked: Asked) -> LoanEvent:
-            return happened.Waived(
-                asked.value_date,
-                asked.event_id,
-                request.interest,
-                request.penalty,
-                request.compound,
-                request.fee,
-                request.principal,
+            return loan_changes.read_waiver(
+                asked.transaction, asked.held, request, asked.value_date, asked.event_id
             )
 
         return self._change("WaiveLoan", request, pb.WaiveLoanResponse, make)

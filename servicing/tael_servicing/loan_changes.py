@@ -15,9 +15,22 @@ from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from tael_runtime.fields import optional_date, read_date
 from tael_servicing import caps, loan_costs, loans, products
 from tael_servicing.arithmetic.changing import Plan
+from tael_servicing.arithmetic.checks import check, check_due
 from tael_servicing.arithmetic.dates import Period, later, latest_end, most_more_periods
-from tael_servicing.arithmetic.events import Rescheduled, Reversed, standing
-from tael_servicing.enacting import Enacted, enact
+from tael_servicing.arithmetic.events import (
+    ClaimWaived,
+    Rescheduled,
+    Reversed,
+    Waived,
+    standing,
+)
+from tael_servicing.enacting import (
+    Enacted,
+    check_value_date,
+    enact,
+    standing_before,
+    standing_on,
+)
 from tael_servicing.loans import Held
 from tael_servicing.product_checks import rate_problem
 from tael_servicing.products import Product
@@ -102,6 +115,35 @@ def read_pause(request: pb.PauseArrearsRequest, value_date: date) -> date:
     if not value_date <= until <= last:
         raise InvalidArgument("until", f"is {until}; from {value_date} to {last} is right")
     return until
+
+
+def read_waiver(
+    transaction: Connection,
+    held: Held,
+    request: pb.WaiveLoanRequest,
+    value_date: date,
+    event_id: str,
+) -> Waived | ClaimWaived:
+    """What is given up: of what was due on the value date, or of a claim that stood then.
+
+    Raises FailedPrecondition NOT_WRITTEN_OFF for costs of a loan that is on the books;
+    WAIVER_EXCEEDS_DUE for what came to be due only after a waiver's place in the order of its day.
+    """
+    check_value_date(held, value_date, held.loan.business_date)
+    charges = request.penalty, request.compound, request.fee
+    after = standing_on(transaction, held, value_date)
+    if after.claim is not None:
+        claimed = request.interest + sum(charges)
+        return ClaimWaived(value_date, event_id, request.principal, claimed, request.legal_costs)
+    if request.legal_costs:
+        raise FailedPrecondition(
+            Reason.NOT_WRITTEN_OFF, "costs are given up of a loan that is written off"
+        )
+    waived = Waived(value_date, event_id, request.interest, *charges, request.principal)
+    check(held.terms, after, waived)
+    before = standing_before(transaction, held, waived)
+    check_due(before, waived, " before the money and the acceleration of that day")
+    return waived
 
 
 def _product(transaction: Connection, held: Held) -> Product:

@@ -199,6 +199,11 @@ FIELDS: dict[type[LoanEvent], dict[str, st.SearchStrategy[Any]]] = {
     happened.AllowanceAdjusted: {"allowance": st.builds(Allowance, *[st.integers(0, 500_000)] * 3)},
     happened.WrittenOff: {},
     happened.Recovered: {"amount": some_money},
+    happened.ClaimWaived: {
+        "principal": st.sampled_from([0, 30_000, 10_000_000]),
+        "interest": st.sampled_from([0, 3_000, 10_000_000]),
+        "legal_costs": st.integers(0, 20_000),
+    },
     happened.Sold: {"price": st.integers(0, 1_000_000)},
     happened.AssetTaken: {"fair_value": some_money, "settles": st.booleans()},
     happened.Parked: {"amount": some_money},

@@ -338,6 +338,23 @@ def test_a_refund_of_goods_pays_what_is_due_and_then_principal(bank: Bank) -> No
     bank.assert_books_agree()
 
 
+def test_what_an_acceleration_makes_due_is_given_up_from_the_next_day_on(bank: Bank) -> None:
+    loan_id = lend(bank, date(2026, 1, 27))
+    late, waived = bank.owes(loan_id)["interest_due"], {"interest": 0}
+    loan = bank.change("AccelerateLoan", loan_id)
+    waived["interest"] = loan.balances.interest_due
+    assert waived["interest"] > late
+    early = lambda: bank.change("WaiveLoan", loan_id, **waived)  # noqa: E731  what is refused
+    assert refused(early) == "WAIVER_EXCEEDS_DUE"
+    bank.end_day()
+    back_dated = lambda: bank.change(  # noqa: E731  what is refused
+        "WaiveLoan", loan_id, value_date=from_date(date(2026, 1, 27)), **waived
+    )
+    assert refused(back_dated) == "WAIVER_EXCEEDS_DUE"
+    assert bank.change("WaiveLoan", loan_id, **waived).balances.interest_due == 0
+    bank.assert_books_agree()
+
+
 def test_a_guarantor_pays_the_loan_off(bank: Bank) -> None:
     loan_id = lend(bank, date(2026, 1, 30))
     quote = bank.repayments.QuotePayoff(repayment_pb2.QuotePayoffRequest(loan_id=loan_id))

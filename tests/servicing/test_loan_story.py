@@ -9,10 +9,12 @@ from decimal import Decimal
 import pytest
 from servicing.stories import ANNUITY, HARD, START, amounts, night_by_night, owed
 
+from tael_runtime.errors import FailedPrecondition
 from tael_servicing.arithmetic.balances import balances
 from tael_servicing.arithmetic.checks import check
 from tael_servicing.arithmetic.events import (
     AllowanceAdjusted,
+    ClaimWaived,
     CostsAdvanced,
     Disbursed,
     LoanEvent,
@@ -232,6 +234,36 @@ def test_costs_of_pursuing_a_claim_are_recovered_first_and_keep_it_open() -> Non
     assert (loan.closure, loan.claim, loan.legal_costs) == (None, Claim(0, 5_000), 0)
     loan, _ = happen(HARD, loan, Recovered(day, "09", 5_000))
     assert loan.closure is Closure.PAID_OVERDUE
+
+
+def test_costs_advanced_on_the_day_of_the_write_off_are_owed_still() -> None:
+    day = date(2026, 6, 14)
+    silent = [each for each in written_off() if not isinstance(each, Repaid) or each == FIRST_PAID]
+    loan, posted = replay(HARD, [*silent, CostsAdvanced(day, "07", 5_000)], day)
+    assert loan.legal_costs == 5_000
+    assert "legal_costs" not in amounts(posted, "LOAN_WRITTEN_OFF")[0]
+    loan, posted = happen(HARD, loan, Recovered(day, "08", 5_001))
+    assert posted[-1].amounts == {"legal_costs": 5_000, "principal": 1}
+
+
+def test_a_claim_is_given_up_in_part_and_ends_with_the_rest_of_it() -> None:
+    day = date(2026, 10, 1)
+    claim = replay(HARD, [*written_off(), CostsAdvanced(day, "07", 5_000)], day).loan
+    given_up = ClaimWaived(day, "08", principal=871_151, interest=9_857, legal_costs=5_000)
+    check(HARD, claim, given_up)
+
+    loan, posted = happen(HARD, claim, given_up)
+
+    assert [(each.event, dict(each.amounts)) for each in posted] == [
+        ("PRINCIPAL_WAIVED", {"written_off_principal": 871_151}),
+        ("INTEREST_WAIVED", {"written_off_interest": 9_857}),
+        ("LOAN_WRITTEN_OFF", {"legal_costs": 5_000}),
+    ]
+    assert owed(HARD, loan) == {"written_off_interest": 30_000}
+    assert sum(row.owed for row in loan.rows) == 30_000
+    assert happen(HARD, loan, Recovered(day, "09", 30_000)).loan.closure is Closure.PAID_OVERDUE
+    with pytest.raises(FailedPrecondition, match="0 of legal_costs is left of the claim, not 1"):
+        check(HARD, loan, ClaimWaived(day, "09", legal_costs=1))
 
 
 def rows(loan: Loan) -> list[tuple[int, int, int]]:

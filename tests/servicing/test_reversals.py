@@ -257,6 +257,36 @@ def test_a_claim_recovered_whole_ends_the_loan_until_the_recovery_is_taken_back(
     bank.assert_books_agree()
 
 
+def test_a_claim_and_its_costs_are_given_up_and_stand_again_when_that_is_taken_back(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(non_accrual=product_pb2.NonAccrualTerms(write_off_performing=True))
+    loan_id = bank.lend().loan_id
+    costs = lambda: bank.change("WaiveLoan", loan_id, legal_costs=1)  # noqa: E731  what is refused
+    assert refused(costs) == "NOT_WRITTEN_OFF"
+    bank.change("AdvanceLegalCosts", loan_id, amount=money(10_000), reference="lawyer")
+    written_off = loan_pb2.WriteOffLoanRequest(request_id=rid(), loan_id=loan_id, approval="wo-1")
+    bank.loans.WriteOffLoan(written_off)
+    bank.change("AdvanceLegalCosts", loan_id, amount=money(20_000), reference="court fee")
+    claim = {"legal_costs": 30_000, "written_off_principal": 1_000_000}
+    assert bank.owes(loan_id) == claim
+    more = lambda: bank.change("WaiveLoan", loan_id, legal_costs=30_001)  # noqa: E731  what is refused
+    assert refused(more) == "WAIVER_EXCEEDS_DUE"
+
+    loan = bank.change("WaiveLoan", loan_id, principal=400_000, legal_costs=30_000)
+
+    assert loan.state == loan_pb2.LOAN_STATE_WRITTEN_OFF
+    assert bank.owes(loan_id) == {"written_off_principal": 600_000}
+    assert ("6702", "Dr", 30_000) in bank.vouchers(loan_id, "LOAN_WRITTEN_OFF")
+    assert bank.repay(loan_id, 600_000).loan.state == loan_pb2.LOAN_STATE_CLOSED_OVERDUE
+    bank.assert_books_agree()
+    waived = next(each for each in bank.history(loan_id) if each.kind == "ClaimWaived")
+    back = bank.change("ReverseLoanChange", loan_id, event_id=waived.event_id)
+    assert back.state == loan_pb2.LOAN_STATE_WRITTEN_OFF
+    assert sum(bank.owes(loan_id).values()) == 430_000
+    bank.assert_books_agree()
+
+
 def test_money_worth_a_day_after_the_write_off_is_a_recovery(new_bank: Callable[..., Bank]) -> None:
     bank = new_bank(non_accrual=product_pb2.NonAccrualTerms(write_off_performing=True))
     loan_id = bank.lend().loan_id

@@ -111,6 +111,11 @@ def _waived(_terms: Terms, loan: Loan, event: happened.Waived) -> None:
         raise FailedPrecondition(
             Reason.NOT_NON_ACCRUAL, f"the loan is {loan.status.name}: its principal is not given up"
         )
+    check_due(loan, event)
+
+
+def check_due(loan: Loan, event: happened.Waived, when: str = "") -> None:
+    """Raises WAIVER_EXCEEDS_DUE where less of a part is due; `when` the loan stands so, if not now."""
     asked = {
         Part.INTEREST: event.interest,
         Part.PENALTY: event.penalty,
@@ -122,7 +127,8 @@ def _waived(_terms: Terms, loan: Loan, event: happened.Waived) -> None:
         due = sum(row.unpaid(part) for row in loan.arrears)
         if amount > due:
             raise FailedPrecondition(
-                Reason.WAIVER_EXCEEDS_DUE, f"{due} of {part.name} is due and unpaid, not {amount}"
+                Reason.WAIVER_EXCEEDS_DUE,
+                f"{due} of {part.name} is due and unpaid{when}, not {amount}",
             )
 
 
@@ -142,6 +148,21 @@ def _check_claim(loan: Loan, claim: Claim, amount: int) -> None:
     left = claim.principal + claim.interest + loan.legal_costs
     if amount > left:
         raise FailedPrecondition(Reason.RECOVERY_EXCEEDS_CLAIM, f"the claim is {left}")
+
+
+def _claim_waived(_terms: Terms, loan: Loan, event: happened.ClaimWaived) -> None:
+    if loan.claim is None:
+        check_payable(loan)
+        raise FailedPrecondition(Reason.NOT_WRITTEN_OFF, f"the loan is {loan.status.name}")
+    for name, asked, left in (
+        ("principal", event.principal, loan.claim.principal),
+        ("interest", event.interest, loan.claim.interest),
+        ("legal_costs", event.legal_costs, loan.legal_costs),
+    ):
+        if asked > left:
+            raise FailedPrecondition(
+                Reason.WAIVER_EXCEEDS_DUE, f"{left} of {name} is left of the claim, not {asked}"
+            )
 
 
 def _refunded(terms: Terms, loan: Loan, event: happened.OverpaymentRefunded) -> None:
@@ -237,6 +258,7 @@ CHECKS: Mapping[type[LoanEvent], Callable[[Terms, Loan, Any], None]] = {
     happened.Waived: _waived,
     happened.WrittenOff: _written_off,
     happened.Recovered: _recovered,
+    happened.ClaimWaived: _claim_waived,
     happened.OverpaymentRefunded: _refunded,
     happened.Sold: _sold,
     happened.AssetTaken: _asset_taken,

@@ -218,10 +218,21 @@ class WrittenOff(LoanEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimWaived(LoanEvent):
+    """Given up of a claim: before any money of the day, as of a loan on the books."""
+
+    rank = 20
+    principal: int = 0
+    interest: int = 0
+    """With penalty, compound and fees: a claim knows them no more apart."""
+    legal_costs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Recovered(LoanEvent):
     """Money after the write-off: principal first, then interest."""
 
-    rank = 20
+    rank = 21
     amount: int
 
 
@@ -229,7 +240,7 @@ class Recovered(LoanEvent):
 class Sold(LoanEvent):
     """The loan is sold."""
 
-    rank = 21
+    rank = 22
     price: int
 
 
@@ -237,7 +248,7 @@ class Sold(LoanEvent):
 class AssetTaken(LoanEvent):
     """An asset at fair value is taken for the debt."""
 
-    rank = 22
+    rank = 23
     fair_value: int
     settles: bool
     """For all of the debt; else for principal of its value."""
@@ -247,7 +258,7 @@ class AssetTaken(LoanEvent):
 class Parked(LoanEvent):
     """Money under way while the loan was repaid or written off: held for the customer."""
 
-    rank = 23
+    rank = 24
     amount: int
 
 
@@ -255,7 +266,7 @@ class Parked(LoanEvent):
 class OverpaymentRefunded(LoanEvent):
     """What was held goes back to the customer."""
 
-    rank = 24
+    rank = 25
     amount: int
     funds: str = "funds_transfer"
     """Where it goes: funds_transfer or funds_deposit."""
@@ -267,7 +278,7 @@ class OverpaymentRefunded(LoanEvent):
 class Reversed(LoanEvent):
     """An earlier event did not happen: the fold leaves it out."""
 
-    rank = 25
+    rank = 26
     target: str
     """Its event id."""
 

@@ -286,6 +286,9 @@ HANDLERS: dict[type[LoanEvent], Callable[[Terms, Loan, Journal, Any], None]] = {
     ),
     happened.WrittenOff: lambda t, loan, j, _e: leaving.write_off(t, loan, j),
     happened.Recovered: lambda t, loan, j, e: leaving.recover(t, loan, j, e.amount),
+    happened.ClaimWaived: lambda t, loan, j, e: leaving.waive_claim(
+        t, loan, j, e.principal, e.interest, e.legal_costs
+    ),
     happened.Sold: lambda t, loan, j, e: leaving.sell(t, loan, j, e.price),
     happened.AssetTaken: lambda t, loan, j, e: foreclosing.take_asset(
         t, loan, j, e.fair_value, settles=e.settles
@@ -301,6 +304,7 @@ AFTER_THE_END = (
     happened.CostsAdvanced,
     happened.AllowanceAdjusted,
     happened.Recovered,
+    happened.ClaimWaived,
     happened.Sold,
     happened.AssetTaken,
     happened.Parked,

@@ -70,7 +70,8 @@ def accrue_impaired(loan: Loan, journal: Journal, rate: Decimal, deferred: int) 
 
 
 def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
-    """Allowance to stage 3 and to 100 % of principal; principal, interest and fees to the claim.
+    """Allowance to stage 3 and to 100 % of principal; principal, interest and fees to the claim. Costs
+    advanced stand as they did, to be recovered with it.
 
     A loan that still accrues goes off balance first. Its rows ask what the claim is from then on.
     """
@@ -98,12 +99,10 @@ def write_off(terms: Terms, loan: Loan, journal: Journal) -> None:
         allowance_top_up=held.principal_impaired - held.allowance,
         principal=held.principal_impaired,
         claimed_principal=held.claimed_principal,
-        legal_costs=loan.legal_costs,
         **claimed,
     )
     loan.claim = Claim(held.principal_impaired + held.claimed_principal, sum(claimed.values()))
     loan.allowance = NO_ALLOWANCE
-    loan.legal_costs = 0
 
 
 def _ask_the_claim(terms: Terms, loan: Loan) -> int:
@@ -125,7 +124,7 @@ def _ask_the_claim(terms: Terms, loan: Loan) -> int:
 
 
 def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
-    """Money after the write-off: costs advanced since then, principal, interest; more is held for
+    """Money after the write-off: costs advanced, principal, interest; more is held for
     the customer. A claim of which nothing is left is closed as paid late.
 
     A loan that is on the books takes it as a repayment.
@@ -146,10 +145,40 @@ def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
     journal.post(
         "RECOVERY_RECEIVED", loan, principal=principal, interest=interest, legal_costs=costs
     )
+    _close_claim(loan)
+    park(loan, journal, left)
+
+
+def _close_claim(loan: Loan) -> None:
+    """A claim of which nothing is left ends the loan."""
     if loan.claim == Claim() and not loan.legal_costs:
         loan.claim = None
         close(loan, Closure.PAID_OVERDUE)
-    park(loan, journal, left)
+
+
+def waive_claim(
+    terms: Terms, loan: Loan, journal: Journal, principal: int, interest: int, costs: int
+) -> None:
+    """Gives up of a claim its principal (PRINCIPAL_WAIVED), its interest (INTEREST_WAIVED), and costs
+    advanced, which are lost as what else a write-off loses (LOAN_WRITTEN_OFF).
+
+    Of a loan that another past has on the books it gives up what is due.
+    """
+    if loan.claim is None:
+        if loan.running:
+            parts = {Part.PRINCIPAL: principal, Part.INTEREST: interest}
+            waive(terms, loan, journal, {part: parts.get(part, 0) for part in Part})
+        return
+    principal = min(principal, loan.claim.principal)
+    interest = min(interest, loan.claim.interest)
+    costs = min(costs, loan.legal_costs)
+    loan.claim = Claim(loan.claim.principal - principal, loan.claim.interest - interest)
+    loan.legal_costs -= costs
+    show_recovered(loan, principal, interest, _give_up)
+    journal.post("PRINCIPAL_WAIVED", loan, written_off_principal=principal)
+    journal.post("INTEREST_WAIVED", loan, written_off_interest=interest)
+    journal.post("LOAN_WRITTEN_OFF", loan, legal_costs=costs)
+    _close_claim(loan)
 
 
 def take_back(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:

@@ -29,6 +29,10 @@ CHARGES = (Part.INTEREST, Part.PENALTY, Part.COMPOUND, Part.FEE)
 """What a claim's interest consists of."""
 
 
+Take = Callable[[Loan, Owed, Part, int], None]
+"""Takes an amount out of what a row owes of a part."""
+
+
 def allocate(
     amount: int, owed: Sequence[Owed], order: Sequence[Part], sweep: Sweep
 ) -> Iterator[tuple[int, Part, int]]:
@@ -72,19 +76,25 @@ def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]
     return left - moved, accounts
 
 
-def show_recovered(loan: Loan, principal: int, interest: int) -> None:
-    """What comes in on a claim is paid of its rows, oldest first: principal of all of them, then
-    interest and charges of what was due, then interest of what was not.
+def show_recovered(
+    loan: Loan,
+    principal: int,
+    interest: int,
+    take: Take | None = None,
+) -> None:
+    """What comes in on a claim is paid of its rows, or as `take` has it, oldest first: principal of all
+    of them, then interest and charges of what was due, then interest of what was not.
     """
+    take = take or pay_part
     for row in loan.rows[loan.settled_count :]:
         here = min(principal, row.principal_unpaid)
-        pay_part(loan, row, Part.PRINCIPAL, here)
+        take(loan, row, Part.PRINCIPAL, here)
         principal -= here
     claimed = [(row, part) for row in loan.arrears for part in CHARGES]
     claimed += [(row, Part.INTEREST) for row in loan.rows[loan.due_count :]]
     for row, part in claimed:
         here = min(interest, row.unpaid(part))
-        pay_part(loan, row, part, here)
+        take(loan, row, part, here)
         interest -= here
     skip_settled(loan)
 

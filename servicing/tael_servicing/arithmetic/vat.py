@@ -215,7 +215,8 @@ def _waived(vat: Vat, amounts: Mapping[str, int], own: Amounts, _beside: Amounts
     vat.due[Part.INTEREST] -= due - late
     own["vat_red_lettered"] = declared - vat.of(vat.due[Part.INTEREST])
     own["interest_vat_not_due"] = not_due - vat.not_due(Part.INTEREST)
-    vat.take_advanced(amounts.get("offbalance_interest", 0), own, "offbalance_vat_red_lettered")
+    off = amounts.get("offbalance_interest", 0) + amounts.get("written_off_interest", 0)
+    vat.take_advanced(off, own, "offbalance_vat_red_lettered")
 
 
 MOVES: Mapping[str, Callable[[Vat, Mapping[str, int], Amounts, Amounts], None]] = {
