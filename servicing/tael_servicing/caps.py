@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
@@ -211,17 +211,20 @@ def check_fee(
     lent: Sequence[tuple[date, int]],
     prepaid: Sequence[tuple[date, int]],
     amount: int,
+    agreed: date,
 ) -> None:
-    """Whether a running loan keeps its limits of today with a fee of `amount` minor units more.
+    """Whether a running loan keeps its limits with a fee of `amount` minor units more: those of the day
+    on which that was `agreed`.
 
     As `cost_with_fee`. Raises FailedPrecondition COST_OVER_CAP.
     """
+    found = partial(cost_with_fee, terms, loan, lent, prepaid, amount, method_of(product))
     try:
-        cost = cost_with_fee(terms, loan, lent, prepaid, amount)
+        cost = found()
     except ValueError as error:
         raise FailedPrecondition(Reason.COST_OVER_CAP, str(error)) from error
-    holding = limits(transaction, lender_type, product, loan.business_date)
-    exceeded = over(holding, cost, lambda: cost.annual)
+    holding = limits(transaction, lender_type, product, agreed)
+    exceeded = over(holding, cost, lambda: found(less=1).annual)
     if exceeded is not None:
         raise refusal(cost, exceeded)
 
@@ -232,20 +235,25 @@ def cost_with_fee(
     lent: Sequence[tuple[date, int]],
     prepaid: Sequence[tuple[date, int]],
     amount: int,
+    method: CostMethod | None = None,
+    *,
+    less: int = 0,
 ) -> Cost:
-    """What a running loan costs with a fee of `amount` minor units more, due today.
+    """What a running loan costs with a fee of `amount` minor units more, due today, by the method by
+    which it was signed.
 
     `lent`: its disbursements, oldest first. `prepaid`: what was paid ahead and stands in no row any
-    more. By actual days: these, what it asks by its schedule, what was charged at the start, and the
-    fee; penalty does not count, since it need not be. Raises ValueError where no rate explains them.
+    more. These count, what it asks by its schedule, what was charged at the start, and the fee; penalty
+    does not, since it need not be. `less`: as `disclosure.cost`. Raises ValueError where no rate
+    explains them.
     """
     start, first = lent[0]
     flows = [(day, -more) for day, more in lent[1:]] + list(prepaid)
-    flows += [(row.due_date, planned(row.due)) for row in loan.rows]
+    flows += [(row.due_date, planned(row.due) - (less if row.number else 0)) for row in loan.rows]
     flows.append((loan.business_date, amount))
     received = first - sum(disclosure.upfront(terms, first).values())
-    rate = disclosure.effective_rate(received, start, sorted(flows), loan.annual_rate)
-    return Cost(CostMethod.XIRR, disclosure.of_year(rate), rate, received)
+    schedule = build_schedule(terms, first, start)
+    return disclosure.running_cost(terms, schedule, start, received, sorted(flows), method)
 
 
 def planned(due: Sequence[int]) -> int:

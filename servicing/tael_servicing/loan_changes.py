@@ -51,11 +51,16 @@ def reference_of(request: Any) -> str:
 
 
 def read_rate(transaction: Connection, held: Held, request: Any) -> Decimal:
-    """The annual rate a request asks for. Raises InvalidArgument where it is none, or over a cap."""
+    """The annual rate a request asks for. Raises InvalidArgument where it is none, or over a cap.
+
+    A rate above the one that the loan was signed at, or bears, is agreed today, and held to today's
+    cap; those kept theirs when they were agreed.
+    """
     product = _product(transaction, held)
     day = held.loan.business_date
     limit = caps.tightest(caps.limits(transaction, product.lender_type, product.terms, day))
-    if problem := rate_problem(request.annual_rate, Decimal(0), limit.rate):
+    most = max(limit.rate, held.contract.annual_rate, held.loan.annual_rate)
+    if problem := rate_problem(request.annual_rate, Decimal(0), most):
         raise InvalidArgument("annual_rate", problem)
     return to_decimal(request.annual_rate)
 
@@ -191,7 +196,7 @@ def check_agreed_end(held: Held, plan: Plan) -> None:
 
 def check_fee(transaction: Connection, held: Held, name: str, amount: int) -> None:
     """Raises FailedPrecondition FEE_NOT_DISCLOSED for a fee that is not the product's, COST_OVER_CAP
-    for one that makes the loan too dear.
+    for one that makes the loan dearer than it might be when it was signed.
     """
     if name not in {fee.name for fee in held.terms.fees}:
         disclosed = ", ".join(sorted(fee.name for fee in held.terms.fees)) or "none"
@@ -199,7 +204,8 @@ def check_fee(transaction: Connection, held: Held, name: str, amount: int) -> No
             Reason.FEE_NOT_DISCLOSED, f"the loan's cost table has these fees: {disclosed}"
         )
     past = standing(loans.events_of(transaction, held.contract.loan_id))
-    loan_costs.check(transaction, held, _product(transaction, held), past, amount)
+    signed, product = held.contract.start_date, _product(transaction, held)
+    loan_costs.check(transaction, held, product, past, amount, signed)
 
 
 def reverse(

@@ -16,10 +16,15 @@ from tael_servicing.tables import loan_posting
 
 
 def check(
-    transaction: Connection, held: Held, product: Product, past: Sequence[LoanEvent], fee: int
+    transaction: Connection,
+    held: Held,
+    product: Product,
+    past: Sequence[LoanEvent],
+    fee: int,
+    agreed: date,
 ) -> None:
-    """Whether the loan, which `past` led to, keeps its caps of today with a fee of so many minor units
-    more. Raises FailedPrecondition COST_OVER_CAP.
+    """Whether the loan, which `past` led to, keeps its caps with a fee of so many minor units more:
+    those of the day on which that was `agreed`. Raises FailedPrecondition COST_OVER_CAP.
     """
     lent = [(each.value_date, each.principal) for each in past if isinstance(each, Disbursed)]
     caps.check_fee(
@@ -31,6 +36,7 @@ def check(
         lent,
         _paid_ahead(transaction, held, past),
         fee,
+        agreed,
     )
 
 

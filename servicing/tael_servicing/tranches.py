@@ -97,7 +97,7 @@ def _check_cost(transaction: Connection, held: Held, product: Product, event: Di
     past = standing([*loans.events_of(transaction, held.contract.loan_id), event])
     fees = sum(upfront(held.terms, event.principal).values())
     grown = held.now(happen(held.terms, held.loan, event).loan)
-    loan_costs.check(transaction, grown, product, past, fees)
+    loan_costs.check(transaction, grown, product, past, fees, event.value_date)
 
 
 def _promise(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -163,6 +164,26 @@ def test_a_publication_answers_as_before_when_the_rules_have_changed_since(bank:
         assert refusal(dear.value) == ("FAILED_PRECONDITION", "COST_OVER_CAP")
         assert quote(bank, annual_rate=decimal("0.15")).disclosure.cost_cap_source == "a new rule"
         assert quote(bank, start_date=from_date(bank.day - timedelta(days=1))).instalments
+    finally:
+        cap(bank, bank.day, "0.24")
+
+
+def test_a_signed_loan_is_held_to_the_cap_of_its_day_and_what_is_agreed_later_to_a_later_one(
+    new_bank: Callable[..., Bank],
+) -> None:
+    statement = {"name": "Statement fee", "at": product_pb2.FEE_AT_LATE, "amount": 100}
+    bank = new_bank(fees=[product_pb2.FeeTerms(**statement, disclosed=True)])
+    loan_id = bank.lend().loan_id
+    bank.end_day()
+    cap(bank, bank.day, "0.1")
+    try:
+        bank.change("ChargeFee", loan_id, fee="Statement fee", amount=money(100))
+        for less in ("0.11", "0.12"):
+            rate = decimal(less)
+            assert bank.change("RepriceLoan", loan_id, annual_rate=rate).annual_rate == rate
+        with pytest.raises(grpc.RpcError) as refused:
+            bank.change("RepriceLoan", loan_id, annual_rate=decimal("0.121"))
+        assert violations(refused.value) == {"annual_rate": "is 0.121; 0 to 0.12 is right"}
     finally:
         cap(bank, bank.day, "0.24")
 

@@ -10,9 +10,11 @@ import pytest
 
 from tael.servicing.v1 import product_pb2 as pb
 from tael_servicing import caps, rates, repricing
+from tael_servicing.arithmetic.disclosure import CostMethod, cost
 from tael_servicing.arithmetic.events import Disbursed, Prepaid, Repaid
 from tael_servicing.arithmetic.fold import replay
 from tael_servicing.arithmetic.prepaying import cost_of
+from tael_servicing.arithmetic.schedules import build_schedule
 from tael_servicing.arithmetic.terms import Keep, Method, Terms
 from tael_servicing.rates import Lpr, NoRateKnown
 from tael_servicing.repricing import Turn
@@ -146,3 +148,31 @@ def test_what_was_prepaid_counts_in_the_cost_with_a_later_fee() -> None:
     loan = replay(TERMS, [first, Prepaid(day, "2", asked, Keep.TERM)], day).loan
     found = caps.cost_with_fee(TERMS, loan, [(START, 600_000)], [(day, asked)], 0)
     assert abs(found.annual.apr - Decimal("0.12")) < Decimal("0.003")
+
+
+@pytest.mark.parametrize("day", [date(2026, 2, 2), START, date(2026, 4, 20)])
+@pytest.mark.parametrize("repay_day", [0, 20])
+@pytest.mark.parametrize("method", [None, CostMethod.MONTHLY_IRR, CostMethod.UNIT_PERIOD])
+def test_a_running_loan_costs_what_it_did_when_it_was_signed(
+    day: date, repay_day: int, method: CostMethod | None
+) -> None:
+    terms, start = (
+        replace(TERMS, annual_rate=Decimal("0.24"), repay_day=repay_day),
+        date(2026, 2, 2),
+    )
+    signed = cost(terms, build_schedule(terms, 600_000, start), 600_000, start, method)
+    loan = replay(terms, [Disbursed(start, "1", 600_000)], day).loan
+    assert caps.cost_with_fee(terms, loan, [(start, 600_000)], [], 0, method) == signed
+
+
+def test_a_tranche_on_a_due_date_costs_no_more_than_the_loan_did() -> None:
+    """Months count alike; by actual days the same loan would be refused."""
+    start = date(2026, 1, 15)
+    terms, day = replace(TERMS, annual_rate=Decimal("0.24"), periods=12), date(2026, 2, 15)
+    lent = [(start, 600_000), (day, 300_000)]
+    events = [Disbursed(on, str(number), lends) for number, (on, lends) in enumerate(lent)]
+    loan = replay(terms, events, day).loan
+    found = caps.cost_with_fee(terms, loan, lent, [], 0)
+    assert (found.method, round(found.annual.apr, 4)) == (CostMethod.MONTHLY_IRR, Decimal("0.24"))
+    by_days = caps.cost_with_fee(terms, loan, lent, [], 0, CostMethod.XIRR)
+    assert round(by_days.annual.apr, 4) > Decimal("0.24")

@@ -7,12 +7,13 @@ partners charge counts; what only a breach or a wish of the borrower brings abou
 from __future__ import annotations
 
 import decimal
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import Enum
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import NamedTuple
 
 from tael_servicing.arithmetic.dates import Period, later, months_after, periods
@@ -154,14 +155,94 @@ def cost(
     if chosen is CostMethod.XIRR:
         xirr = _by_days(received, start, days, amounts, terms.annual_rate)
         return Cost(chosen, of_year(xirr), xirr, received)
-    if chosen is CostMethod.UNIT_PERIOD:
-        found = _unit_cost(terms, start, first, received, amounts)
-    else:
-        months, odd = _months(terms, start, first)
-        months = max(months + (odd >= _DAYS_A_MONTH // 2), 1)
-        flows = Flows([*[terms.frequency.every] * (len(rows) - 1), months], amounts)
-        found = _monthly_cost(received, flows, terms.annual_rate / 12)
+    begins, lead, step = _counted(terms, start, first, chosen)
+    flows = Flows([*[step] * (len(rows) - 1), begins], amounts)
+    found = _cost_of(terms, chosen, received, flows, lead)
     return Cost(chosen, found, _by_days(received, start, days, amounts, found.ear), received)
+
+
+def running_cost(
+    terms: Terms,
+    schedule: Schedule,
+    start: date,
+    received: int,
+    payments: Sequence[tuple[date, int]],
+    method: CostMethod | None = None,
+) -> Cost:
+    """What a running loan costs a year, found as `cost` found it when it was signed.
+
+    `schedule`: the one it was signed with, whose due dates count as they did then. `payments`: all of
+    its life, oldest first; more that was lent is one below zero. What is paid between due dates is
+    shared out between them, as simple interest has it (12 CFR 1026, appendix J). Raises ValueError
+    where no rate explains them.
+    """
+    first = _first_period(terms, start)
+    chosen = method or _method(terms, first, schedule.instalments[-1].period)
+    if chosen is CostMethod.XIRR:
+        xirr = effective_rate(received, start, payments, terms.annual_rate)
+        return Cost(chosen, of_year(xirr), xirr, received)
+    begins, lead, step = _counted(terms, start, first, chosen)
+    ends = [row.due_date for row in schedule.instalments if row.due_date > start]
+    placed: defaultdict[int, Decimal] = defaultdict(Decimal)
+    with decimal.localcontext(_CONTEXT):
+        at_once, bears = Decimal(received), received * lead
+        for day, amount in payments:
+            index, end = _next_due(terms, ends, max(day, start))
+            before, odd = _back_to(terms, max(day, start), end, chosen)
+            at = begins + step * index - before
+            if at > 0:
+                placed[at] += amount * (1 - odd)
+                placed[at - 1] += amount * odd
+            else:
+                at_once -= amount
+                bears -= amount * min(odd, lead)
+        lead = bears / at_once
+    places = sorted(placed, reverse=True)
+    gaps = [after - before for after, before in pairwise([*places, 0])]
+    found = _cost_of(terms, chosen, at_once, Flows(gaps, [placed[at] for at in places]), lead)
+    return Cost(chosen, found, effective_rate(received, start, payments, found.ear), received)
+
+
+def _next_due(terms: Terms, ends: Sequence[date], day: date) -> tuple[int, date]:
+    """The number, from 0 on, and the date of the first due date that is not before a day; those after
+    the last one follow from it.
+    """
+    for index in count():
+        end = ends[index] if index < len(ends) else _back(terms, ends[-1], len(ends) - 1 - index)
+        if end >= day:
+            return index, end
+    raise AssertionError("dates go on")
+
+
+def _back_to(terms: Terms, day: date, end: date, method: CostMethod) -> tuple[int, Decimal]:
+    """From a due date back to a day: whole units of the method, and the part of one before them."""
+    if method is CostMethod.MONTHLY_IRR:
+        months, odd = _months_back(day, end)
+        return months, Decimal(odd) / _DAYS_A_MONTH
+    units, odd = _periods_back(terms, day, end)
+    return units, Decimal(odd) / (terms.frequency.unit.days * terms.frequency.every)
+
+
+def _counted(
+    terms: Terms, start: date, first: Period, method: CostMethod
+) -> tuple[int, Decimal, int]:
+    """How a method counts: units of the first period, the part of one before them, units of a later
+    period.
+    """
+    if method is CostMethod.UNIT_PERIOD:
+        units, odd = _periods_before(terms, start, first)
+        return units, Decimal(odd) / (terms.frequency.unit.days * terms.frequency.every), 1
+    months, odd = _months(terms, start, first)
+    months = max(months + (odd >= _DAYS_A_MONTH // 2), 1)
+    return months, Decimal(0), terms.frequency.every
+
+
+def _cost_of(
+    terms: Terms, method: CostMethod, received: int | Decimal, flows: Flows, lead: Decimal
+) -> AnnualCost:
+    if method is CostMethod.UNIT_PERIOD:
+        return _unit_cost(terms, received, flows, lead)
+    return _monthly_cost(received, flows, terms.annual_rate / 12)
 
 
 def upfront(terms: Terms, principal: int) -> dict[Fee, int]:
@@ -221,24 +302,23 @@ def _months(terms: Terms, start: date, first: Period) -> tuple[int, int]:
             return terms.frequency.every * terms.periods, 0
         if first.whole:
             return terms.frequency.every, 0
+    return _months_back(start, first.end)
+
+
+def _months_back(day: date, end: date) -> tuple[int, int]:
+    """Whole months from a day to a later one, counted back from that, and the odd days before them."""
     months = 0
-    while months_after(first.end, -months - 1, first.end.day) >= start:
+    while months_after(end, -months - 1, end.day) >= day:
         months += 1
-    return months, (months_after(first.end, -months, first.end.day) - start).days
+    return months, (months_after(end, -months, end.day) - day).days
 
 
-def _unit_cost(
-    terms: Terms, start: date, first: Period, received: int, amounts: Sequence[Decimal]
-) -> AnnualCost:
+def _unit_cost(terms: Terms, received: int | Decimal, flows: Flows, lead: Decimal) -> AnnualCost:
     """The rate of a period × the periods of a year: whole periods count alike, counted back from the
     first due date, odd days before them at their part of one (12 CFR 1026, appendix J).
     """
-    unit, every = terms.frequency.unit, terms.frequency.every
-    units, odd = _periods_before(terms, start, first)
-    a_year = Decimal(unit.a_year) / every
-    flows = Flows([*[1] * (len(amounts) - 1), units], amounts)
+    a_year = Decimal(terms.frequency.unit.a_year) / terms.frequency.every
     with decimal.localcontext(_CONTEXT):
-        lead = Decimal(odd) / (unit.days * every)
         guess = 1 / (1 + terms.annual_rate / a_year)
         rate = 1 / _solve(received, flows, lead, _PERIOD_BOUNDS, guess) - 1
         return AnnualCost(_rate(rate * a_year), _rate((1 + rate) ** a_year - 1))
@@ -248,21 +328,32 @@ def _periods_before(terms: Terms, start: date, first: Period) -> tuple[int, int]
     """Whole periods in the first one, counted back from its end, and the odd days before them; a month
     among those is 30.
     """
-    frequency = terms.frequency
-    if frequency.unit is Unit.MONTH:
-        months, days = _months(terms, start, first)
-        return months // frequency.every, months % frequency.every * _DAYS_A_MONTH + days
-    units, back = 0, first.end
-    while (before := _back(terms, first.end, units + 1)) >= start:
+    if terms.frequency.unit is Unit.MONTH:
+        return _of_months(terms, *_months(terms, start, first))
+    return _periods_back(terms, start, first.end)
+
+
+def _periods_back(terms: Terms, day: date, end: date) -> tuple[int, int]:
+    """As `_months_back` in periods."""
+    if terms.frequency.unit is Unit.MONTH:
+        return _of_months(terms, *_months_back(day, end))
+    units, back = 0, end
+    while (before := _back(terms, end, units + 1)) >= day:
         units, back = units + 1, before
-    return units, (back - start).days
+    return units, (back - day).days
+
+
+def _of_months(terms: Terms, months: int, days: int) -> tuple[int, int]:
+    """Whole periods, and the days of the months that are left, with more."""
+    every = terms.frequency.every
+    return months // every, months % every * _DAYS_A_MONTH + days
 
 
 def _back(terms: Terms, end: date, count: int) -> date:
     return later(terms.frequency, end, -count, end.day, terms.month_end)
 
 
-def _monthly_cost(received: int, flows: Flows, guess: Decimal) -> AnnualCost:
+def _monthly_cost(received: int | Decimal, flows: Flows, guess: Decimal) -> AnnualCost:
     with decimal.localcontext(_CONTEXT):
         discount = _solve(received, flows, Decimal(0), _PERIOD_BOUNDS, 1 / (1 + guess))
         return _of_month(1 / discount - 1)
@@ -279,7 +370,7 @@ def of_year(rate: Decimal) -> AnnualCost:
 
 
 def _solve(
-    received: int,
+    received: int | Decimal,
     flows: Flows,
     lead: Decimal,
     bounds: tuple[Decimal, ...],
