@@ -132,6 +132,25 @@ def test_no_table_of_the_ledger_is_rewritten(
         posted.house.sql(f"ALTER TABLE {table} {change}", "ledger", write=True)
 
 
+@pytest.mark.parametrize("table", ["line", "line_2026_01", "entry", "account"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE RULE lost AS ON INSERT TO {} DO INSTEAD NOTHING",
+        (
+            "CREATE TRIGGER lost BEFORE INSERT ON {} FOR EACH ROW "
+            "EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+        ),
+    ],
+    ids=["rule", "trigger"],
+)
+def test_nothing_comes_between_the_ledger_and_its_tables(
+    posted: LedgerUnderTest, table: str, statement: str
+) -> None:
+    with pytest.raises(DBAPIError, match="what is written to"):
+        posted.house.sql(statement.format(table), "ledger", write=True)
+
+
 def test_every_months_partition_has_the_triggers_of_the_first(posted: LedgerUnderTest) -> None:
     posted.house.sql("SELECT open_month('2031-07-15')", "ledger", write=True)
     rows = posted.house.sql(

@@ -140,7 +140,7 @@ END $$
 # After whatever DDL, as ALTER INDEX renames a table too: every table is in its place under its name,
 # and so are the partitions, or the next DROP would pass. Only ALTER TABLE detaches; elsewhere a table
 # that is no partition is one about to be attached. What is renamed of a column is the column: two could
-# change places.
+# change places. A rule, or a trigger that is not the ledger's, could write other rows or none.
 KEEP_TABLES = """
 CREATE FUNCTION public.ledger_keeps_tables() RETURNS event_trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
@@ -165,6 +165,16 @@ BEGIN
         FROM pg_event_trigger_ddl_commands() JOIN pg_class ON pg_class.oid = objid
         WHERE object_type = 'table column' AND starts_with(command_tag, 'ALTER')
             AND relnamespace = own AND relname = ANY ('{{{journal},{kept}}}')
+        UNION ALL
+        SELECT 'what is written to ' || relname
+        FROM pg_event_trigger_ddl_commands()
+        LEFT JOIN pg_rewrite ON pg_rewrite.oid = objid AND command_tag = 'CREATE RULE'
+        LEFT JOIN (pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid)
+            ON pg_trigger.oid = objid AND command_tag = 'CREATE TRIGGER'
+            AND (pronamespace, proname) NOT IN ((own, 'refuse_change'), (own, 'check_lines'))
+        JOIN pg_class ON pg_class.oid IN (ev_class, tgrelid)
+        WHERE relnamespace = own
+            AND (relname = ANY ('{{{journal},{kept}}}') OR relname ~ '{partition}')
     ) AS astray LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'the journal is never changed: % refused, % would be lost to it',
