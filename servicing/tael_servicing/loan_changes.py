@@ -59,7 +59,7 @@ def read_rate(transaction: Connection, held: Held, request: Any) -> Decimal:
     product = _product(transaction, held)
     day = held.loan.business_date
     limit = caps.tightest(caps.limits(transaction, product.lender_type, product.terms, day))
-    most = max(limit.rate, held.contract.annual_rate, held.loan.annual_rate)
+    most = max(limit.rate, held.contract.annual_rate, held.loan.annual_rate).normalize()
     if problem := rate_problem(request.annual_rate, Decimal(0), most):
         raise InvalidArgument("annual_rate", problem)
     return to_decimal(request.annual_rate)

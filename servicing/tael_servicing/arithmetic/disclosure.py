@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import Enum
-from itertools import count, pairwise
+from itertools import chain, count, pairwise
 from typing import NamedTuple
 
 from tael_servicing.arithmetic.dates import Period, later, months_after, periods
@@ -176,13 +176,13 @@ def running_cost(
     shared out between them, as simple interest has it (12 CFR 1026, appendix J). Raises ValueError
     where no rate explains them.
     """
-    first = _first_period(terms, start)
-    chosen = method or _method(terms, first, schedule.instalments[-1].period)
+    over = [row.period for row in schedule.instalments if row.due_date > start]
+    first, ends = _first_period(terms, start), [period.end for period in over]
+    chosen = method or _method(terms, first, over)
     if chosen is CostMethod.XIRR:
         xirr = effective_rate(received, start, payments, terms.annual_rate)
         return Cost(chosen, of_year(xirr), xirr, received)
     begins, lead, step = _counted(terms, start, first, chosen)
-    ends = [row.due_date for row in schedule.instalments if row.due_date > start]
     placed: defaultdict[int, Decimal] = defaultdict(Decimal)
     with decimal.localcontext(_CONTEXT):
         at_once, bears = Decimal(received), received * lead
@@ -207,11 +207,8 @@ def _next_due(terms: Terms, ends: Sequence[date], day: date) -> tuple[int, date]
     """The number, from 0 on, and the date of the first due date that is not before a day; those after
     the last one follow from it.
     """
-    for index in count():
-        end = ends[index] if index < len(ends) else _back(terms, ends[-1], len(ends) - 1 - index)
-        if end >= day:
-            return index, end
-    raise AssertionError("dates go on")
+    more = (_back(terms, ends[-1], -number) for number in count(1))
+    return next((index, end) for index, end in enumerate(chain(ends, more)) if end >= day)
 
 
 def _back_to(terms: Terms, day: date, end: date, method: CostMethod) -> tuple[int, Decimal]:
