@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+
+from servicing.stories import owed
 
 from tael_servicing.arithmetic.changing import projected
 from tael_servicing.arithmetic.events import (
     Charged,
     Disbursed,
+    LoanEvent,
     OverpaymentRefunded,
     Prepaid,
     Recovered,
@@ -204,3 +207,25 @@ def test_a_fee_that_is_charged_leaves_the_loan_before_it_as_it_was() -> None:
     after = happen(FREE, before, Charged(day, "2", 700)).loan
     assert (before.amount_due, after.amount_due) == (0, 700)
     assert [row.due[4] for row in before.rows[:2]] == [0, 0]
+
+
+def test_a_down_payment_that_is_not_paid_bears_contract_interest_from_its_day_on() -> None:
+    terms = Terms(
+        Method.INTEREST_ONLY,
+        3,
+        Decimal("0.12"),
+        down_payment=Decimal("0.25"),
+        overdue=Overdue.CONTRACT,
+    )
+    lent = Disbursed(START, "0", 400_000)
+    later = START + timedelta(days=10)
+
+    def interest(*events: LoanEvent) -> list[int]:
+        rows = replay(terms, [lent, *events], later).loan.rows
+        return [row.instalment.interest for row in rows if row.number]
+
+    assert interest(Repaid(START, "1", 100_000)) == [3000, 3000, 3000]
+    assert interest() == [4000, 3000, 3000], "1 % of all that was lent until it is paid"
+    paid = Repaid(later, "1", 100_000)
+    assert interest(paid) == [1333 + 2100, 3000, 3000], "10 nights at 133.33, 21 at 100.00"
+    assert owed(terms, replay(terms, [lent], later).loan)["interest_accrued"] == 1290

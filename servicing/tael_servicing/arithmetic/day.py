@@ -188,8 +188,8 @@ def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
         end_pause(loan)
     fell_due = fall_due(loan, journal)
     apply_overpayment(terms, loan, journal)
-    if fell_due and bearing_also(terms, loan) and loan.current is not None:
-        replan(terms, loan, journal, fixed_share=loan.share, cut=False)
+    if fell_due:
+        bear_what_is_late(terms, loan, journal)
     if not loan.running:
         return
     if loan.nonaccrual_since is None:
@@ -197,6 +197,14 @@ def open_day(terms: Terms, loan: Loan, journal: Journal) -> None:
             enter_nonaccrual(terms, loan, journal)
     else:
         _cure(terms, loan, journal, fell_due=fell_due)
+
+
+def bear_what_is_late(terms: Terms, loan: Loan, journal: Journal) -> None:
+    """Principal that fell due today and is not paid bears contract interest with what is to come, where
+    the terms say so.
+    """
+    if bearing_also(terms, loan) and loan.current is not None:
+        replan(terms, loan, journal, fixed_share=loan.share, cut=False)
 
 
 def end_pause(loan: Loan) -> None:

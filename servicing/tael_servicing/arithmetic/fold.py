@@ -60,6 +60,7 @@ def replay(
     journal = Journal()
     loan = begin(terms, first)
     day.fall_due(loan, journal)
+    day.bear_what_is_late(terms, loan, journal)
     for event in rest:
         advance_in_place(terms, loan, journal, event.value_date, nightly_from)
         apply(terms, loan, journal, event)
