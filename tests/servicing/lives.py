@@ -17,6 +17,8 @@ from tael_servicing.arithmetic.loan import Allowance, Loan
 from tael_servicing.arithmetic.prepaying import current_amount
 from tael_servicing.arithmetic.rounding import Rounding
 from tael_servicing.arithmetic.terms import (
+    ACCRUAL_ORDER,
+    NONACCRUAL_ORDER,
     Annuity,
     Basis,
     ClaimInterest,
@@ -61,6 +63,9 @@ class Weekends(frozenset[date]):
 
 WEEKENDS = Weekends()
 
+RULES = (Excess.PARK, Excess.PRINCIPAL, Excess.NEXT, Excess.LAST, Excess.SPREAD)
+"""What any product, and any payment, may say of what is more than due."""
+
 any_fee = st.builds(
     Fee,
     name=st.just("fee"),
@@ -85,12 +90,16 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         Unit.MONTH: st.sampled_from([1, 1, 1, 2, 3, 12]),
     }[unit]
     overdue = draw(st.sampled_from(Overdue))
+    method, interest_on = draw(st.sampled_from(Method)), draw(st.sampled_from(InterestOn))
+    grace_interest = draw(st.integers(0, min(count - 1, 3)))
+    by_day = interest_on is InterestOn.ACTUAL and method is not Method.FLAT
+    whole = [Excess.INSTALMENTS] if by_day and not grace_interest else []
     parts = draw(st.lists(st.integers(0, 500_000), min_size=count - 1, max_size=count - 1))
     unlike = count > 1 and draw(st.sampled_from([False, False, True]))
     balloon = Decimal(0) if unlike else draw(st.sampled_from([Decimal(0), Decimal("0.3")]))
     residues = [each for each in Residue if each is not Residue.FIRST or not (unlike or balloon)]
     return Terms(
-        method=draw(st.sampled_from(Method)),
+        method=method,
         periods=count,
         annual_rate=draw(st.decimals(0, Decimal("0.36"), places=6)),
         frequency=Frequency(unit, draw(every)),
@@ -98,7 +107,7 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         basis=draw(st.sampled_from(Basis)),
         partial=draw(st.sampled_from(Partial)),
         rate_places=draw(st.sampled_from([0, 0, 6])),
-        interest_on=draw(st.sampled_from(InterestOn)),
+        interest_on=interest_on,
         cumulative_interest=overdue is not Overdue.CONTRACT and draw(st.booleans()),
         after_maturity=overdue is Overdue.CONTRACT and draw(st.booleans()),
         annuity=draw(st.sampled_from([None, *Annuity])),
@@ -110,8 +119,9 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         even_out=not unlike and draw(st.booleans()),
         residue=draw(st.sampled_from(residues)),
         rounding=draw(st.sampled_from(Rounding)),
+        instalment_rounding=draw(st.sampled_from([None, None, *Rounding])),
         grace_principal=draw(st.integers(0, min(count - 1, 3))),
-        grace_interest=draw(st.integers(0, min(count - 1, 3))),
+        grace_interest=grace_interest,
         interest_free_periods=draw(st.integers(0, 2)),
         interest_free_days=draw(st.sampled_from([0, 0, 10, 45])),
         down_payment=draw(st.sampled_from([Decimal(0), Decimal(0), Decimal("0.25")])),
@@ -124,12 +134,14 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         holidays=WEEKENDS,
         overdue=overdue,
         penalty_multiplier=draw(st.sampled_from([Decimal("1.3"), Decimal("1.5"), Decimal(2)])),
+        penalty_rate=draw(st.sampled_from([Decimal(0), Decimal(0), Decimal("0.24")])),
         compound_enabled=draw(st.booleans()),
         grace_days=draw(st.integers(0, 3)),
         grace=draw(st.sampled_from(Grace)),
         fees=tuple(draw(st.lists(any_fee, max_size=2))),
         repay_sweep=draw(st.sampled_from(Sweep)),
-        excess=draw(st.sampled_from(Excess)),
+        repay_order_nonaccrual=draw(st.sampled_from([NONACCRUAL_ORDER, ACCRUAL_ORDER])),
+        excess=draw(st.sampled_from([*RULES, *whole])),
         prepayment=draw(st.sampled_from(Keep)),
         early_interest=draw(st.sampled_from(EarlyInterest)),
         interest_until=draw(st.sampled_from(Until)),
@@ -174,9 +186,9 @@ FIELDS: dict[type[LoanEvent], dict[str, st.SearchStrategy[Any]]] = {
     happened.Returned: {"amount": some_money},
     happened.Repaid: {
         "amount": some_money,
-        "excess": st.one_of(st.none(), st.sampled_from(Excess)),
+        "excess": st.one_of(st.none(), st.sampled_from(RULES)),
     },
-    happened.GoodsRefunded: {"amount": some_money, "excess": st.sampled_from(Excess)},
+    happened.GoodsRefunded: {"amount": some_money, "excess": st.sampled_from(RULES)},
     happened.GuarantorPaid: {"amount": some_money},
     happened.CurrentPaid: {"amount": st.one_of(some_money, st.just(12_000_000))},
     happened.Prepaid: {"amount": some_money, "keep": st.sampled_from(Keep)},
