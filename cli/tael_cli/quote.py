@@ -210,7 +210,8 @@ def quote(
         str, typer.Option(metavar="PART,…", help="Of a payment.", rich_help_panel=EARLY)
     ] = "fee,compound,penalty,interest,principal",
     order_non_accrual: Annotated[
-        str, typer.Option(metavar="PART,…", help="Off balance.", rich_help_panel=EARLY)
+        str,
+        typer.Option(metavar="PART,…", help="Off balance, and of a claim.", rich_help_panel=EARLY),
     ] = "principal,interest,fee,penalty,compound",
     sweep: Annotated[
         Sweep, choice(Sweep, "Which way it walks.", EARLY, "horizontal")

@@ -213,6 +213,21 @@ def test_a_recovery_takes_principal_first_and_no_more_than_the_claim() -> None:
     assert (loan.closure, loan.claim, loan.days_past_due) == (Closure.PAID_OVERDUE, None, 0)
 
 
+def test_a_recovery_follows_the_order_for_loans_that_do_not_accrue() -> None:
+    day = date(2026, 10, 1)
+    charges = (Part.INTEREST, Part.PENALTY, Part.COMPOUND, Part.FEE)
+    terms = replace(HARD, repay_order_nonaccrual=(*charges, Part.PRINCIPAL))
+    recovered = [*written_off(), Recovered(day, "07", 5_000), Recovered(day, "08", 40_000)]
+    step = replay(terms, recovered, day)
+    claim = replay(terms, written_off(), day).loan.claim
+    assert claim is not None
+    left = claim.interest - 5_000
+    assert amounts(step.postings, "RECOVERY_RECEIVED") == [
+        {"interest": 5_000},
+        {"principal": 40_000 - left, "interest": left},
+    ]
+
+
 def test_principal_given_up_is_lost_against_the_allowance_and_bears_no_penalty_any_more() -> None:
     day = date(2026, 6, 14)
     before = replay(HARD, written_off()[:-1], day).loan

@@ -230,7 +230,7 @@ class ClaimWaived(LoanEvent):
 
 @dataclass(frozen=True, slots=True)
 class Recovered(LoanEvent):
-    """Money after the write-off: principal first, then interest."""
+    """Money after the write-off, in the order of a loan that does not accrue."""
 
     rank = 21
     amount: int

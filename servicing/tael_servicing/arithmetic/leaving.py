@@ -124,8 +124,9 @@ def _ask_the_claim(terms: Terms, loan: Loan) -> int:
 
 
 def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
-    """Money after the write-off: costs advanced, principal, interest; more is held for
-    the customer. A claim of which nothing is left is closed as paid late.
+    """Money after the write-off: costs advanced, then principal and interest in the order of a loan
+    that does not accrue; more is held for the customer. A claim of which nothing is left is closed as
+    paid late.
 
     A loan that is on the books takes it as a repayment.
     """
@@ -136,8 +137,7 @@ def recover(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:
         receive(terms, loan, journal, amount)
         return
     costs = min(amount, loan.legal_costs)
-    principal = min(amount - costs, loan.claim.principal)
-    interest = min(amount - costs - principal, loan.claim.interest)
+    principal, interest = _of_the_claim(terms, loan.claim, amount - costs)
     left = amount - costs - principal - interest
     loan.legal_costs -= costs
     loan.claim = Claim(loan.claim.principal - principal, loan.claim.interest - interest)
@@ -179,6 +179,16 @@ def waive_claim(
     journal.post("INTEREST_WAIVED", loan, written_off_interest=interest)
     journal.post("LOAN_WRITTEN_OFF", loan, legal_costs=costs)
     _close_claim(loan)
+
+
+def _of_the_claim(terms: Terms, claim: Claim, amount: int) -> Claim:
+    """What an amount pays of a claim, of which charges and fees stand where interest does."""
+    order = terms.repay_order_nonaccrual
+    if order.index(Part.PRINCIPAL) < order.index(Part.INTEREST):
+        principal = min(amount, claim.principal)
+        return Claim(principal, min(amount - principal, claim.interest))
+    interest = min(amount, claim.interest)
+    return Claim(min(amount - interest, claim.principal), interest)
 
 
 def take_back(terms: Terms, loan: Loan, journal: Journal, amount: int) -> None:

@@ -344,6 +344,7 @@ class Terms:
     repay_order: tuple[Part, ...] = ACCRUAL_ORDER
     repay_sweep: Sweep = Sweep.HORIZONTAL
     repay_order_nonaccrual: tuple[Part, ...] = NONACCRUAL_ORDER
+    """Of the claim on a loan that is written off too."""
     excess: Excess = Excess.PARK
     direct_debit: bool = True
     """What is due is asked of the bound card; else the customer pays of their own accord."""
