@@ -238,8 +238,10 @@ def quote(
     """A loan of `principal` minor units disbursed on `start`, and what became of it by `as_of`.
 
     `paid_until`: each instalment due by then is paid on its due date. Raises ValueError where no rate
-    explains its payments, or a wish lies before the loan.
+    explains its payments, or a wish lies before the loan or has an excess that the terms cannot have.
     """
+    for wish in wishes:
+        replace(terms, excess=wish.excess or terms.excess)
     schedule = build_schedule(terms, principal, start)
     found = cost(terms, schedule, principal, start, method)
     table = disclosures.table(terms, Decimal(0), schedule, principal, found, None)

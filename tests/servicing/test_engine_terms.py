@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from servicing.lives import any_terms, principals
 from servicing.stories import HARD, START, amounts, day_after, half_up, owed
 
+from tael_servicing import quoting
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.balances import balances
 from tael_servicing.arithmetic.changing import Plan
@@ -121,6 +123,25 @@ def test_parts_that_are_too_few_or_stand_beside_another_rule_are_no_terms() -> N
         replace(PLAIN, parts=(1, 2))
     with pytest.raises(ValueError, match="no instalment, balloon or evening out"):
         replace(PLAIN, parts=(1,) * 11, balloon=Decimal("0.1"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"interest_on": InterestOn.SCHEDULED},
+        {"interest_on": InterestOn.PERIOD},
+        {"method": Method.FLAT},
+        {"grace_interest": 1},
+    ],
+)
+def test_instalments_paid_whole_in_advance_ask_interest_day_by_day(said: dict[str, Any]) -> None:
+    terms = replace(PLAIN, interest_on=InterestOn.ACTUAL)
+    wish = quoting.Wish(quoting.Kind.REPAY, START, 100_000, excess=Excess.INSTALMENTS)
+    assert quoting.quote(terms, PRINCIPAL, START, [wish]).lines
+    with pytest.raises(ValueError, match="INSTALMENTS pays interest to date"):
+        replace(terms, excess=Excess.INSTALMENTS, **said)
+    with pytest.raises(ValueError, match="INSTALMENTS pays interest to date"):
+        quoting.quote(replace(terms, **said), PRINCIPAL, START, [wish])
 
 
 def test_with_rest_by_period_money_within_a_period_tells_in_the_next() -> None:

@@ -406,12 +406,22 @@ class Terms:
                 not (self.cumulative_interest and self.overdue is Overdue.CONTRACT),
                 "cumulative_interest needs a plan that stands: not with overdue CONTRACT",
             ),
+            (
+                self.excess is not Excess.INSTALMENTS or self.asks_by_day,
+                "excess INSTALMENTS pays interest to date: on ACTUAL, not flat, no grace_interest",
+            ),
             (set(self.repay_order) == set(Part), "repay_order names every part once"),
             (set(self.repay_order_nonaccrual) == set(Part), "repay_order_nonaccrual likewise"),
         )
         broken = [rule for holds, rule in rules if not holds]
         if broken:
             raise ValueError("; ".join(broken))
+
+    @cached_property
+    def asks_by_day(self) -> bool:
+        """Every instalment asks the interest that its balance has borne by the day."""
+        actual = self.interest_on is InterestOn.ACTUAL and self.method is not Method.FLAT
+        return actual and not self.grace_interest
 
     @cached_property
     def level_by(self) -> Annuity:
