@@ -134,7 +134,7 @@ class EndOfDay(end_of_day_pb2_grpc.EndOfDayServiceServicer):
             day_reports.kept(connection, request.book_id, day)
             if not path.exists():
                 ledger = snapshots.ledger_of(connection, request.book_id, day)
-                loan_ledger_file.write(connection, ledger, path)
+                loan_ledger_file.write(self._db, ledger, path)
         for chunk in loan_ledger_file.read(path):
             yield pb.DownloadLoanLedgerResponse(chunk=chunk)
 

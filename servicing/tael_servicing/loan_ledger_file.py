@@ -10,8 +10,9 @@ import fcntl
 import hashlib
 import io
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,16 +23,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
-from sqlalchemy import ColumnElement, Connection, Select, case, literal, select
+from sqlalchemy import ColumnElement, Select, case, func, literal, select
 
-from tael_runtime.database import copy_out
+from tael_runtime.database import Database, copy_out
 from tael_runtime.embedded_postgres import sync_folder
 from tael_servicing import buckets
 from tael_servicing.snapshots import Ledger
-from tael_servicing.tables import BALANCES
+from tael_servicing.tables import BALANCES, loan
 
 LOANS_A_GROUP = 50_000
-"""Of a row group: bounds the memory that writing takes."""
+"""Of a row group, at most: bounds the memory that writing takes."""
+READERS = 2
+"""Row groups read at once: reading one costs the store more than writing it costs here."""
 CHUNK = 256 * 1024
 TEXT, INT = pa.string(), pa.int32()
 SCHEMA = pa.schema(
@@ -71,13 +74,18 @@ def path_of(folder: Path, book_id: str, day: date) -> Path:
     return folder / book_id / str(day) / "loan-ledger.parquet"
 
 
-def write(connection: Connection, ledger: Ledger, path: Path) -> Written:
-    """Writes the file, whole or not at all; of processes that do at once, one after the other."""
+def write(
+    database: Database, ledger: Ledger, path: Path, loans_a_group: int = LOANS_A_GROUP
+) -> Written:
+    """Writes the file, whole or not at all; of processes that do at once, one after the other.
+
+    The ledger is of a day that was ended: whoever reads it, and when, reads the same rows.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path.parent):
         part = path.with_suffix(".part")
         with part.open("wb") as file:
-            written = _write(connection, ledger, file)
+            written = _write(_groups(database, ledger, loans_a_group), ledger, file)
             os.fsync(file.fileno())
         part.rename(path)
         sync_folder(path.parent)
@@ -101,7 +109,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write(connection: Connection, ledger: Ledger, file: IO[bytes]) -> Written:
+def _write(groups: Iterator[pa.Table], ledger: Ledger, file: IO[bytes]) -> Written:
     facts = {
         "book_id": ledger.book.book_id,
         "date": str(ledger.day),
@@ -111,7 +119,7 @@ def _write(connection: Connection, ledger: Ledger, file: IO[bytes]) -> Written:
     options: dict[str, Any] = {"compression": "zstd", "use_dictionary": REPEATED}
     written = Written()
     with pq.ParquetWriter(sink, schema, **options) as writer:
-        for table in _groups(connection, ledger):
+        for table in groups:
             writer.write_table(table.replace_schema_metadata(schema.metadata))
             written.loans += table.num_rows
             for name in BALANCES:
@@ -120,28 +128,51 @@ def _write(connection: Connection, ledger: Ledger, file: IO[bytes]) -> Written:
     return written
 
 
-def _groups(connection: Connection, ledger: Ledger) -> Iterator[pa.Table]:
-    """The rows by loan, a row group at a time."""
-    after, more = "", True
-    while more:
-        copied = io.BytesIO()
-        copy_out(connection, _group(ledger, after), copied)
-        if not copied.tell():
-            return
-        table = csv.read_csv(
-            pa.BufferReader(copied.getbuffer()),
-            read_options=csv.ReadOptions(column_names=SCHEMA.names, use_threads=False),
-            convert_options=csv.ConvertOptions(column_types=SCHEMA, null_values=[""]),
-        )
-        yield table
-        after, more = table["loan_id"][-1].as_py(), table.num_rows == LOANS_A_GROUP
+def _groups(database: Database, ledger: Ledger, size: int) -> Iterator[pa.Table]:
+    """The rows by loan, a row group at a time; the next are read while one is written."""
+    with database.read() as connection:
+        edges = list(connection.execute(_edges(ledger, size)).scalars())
+    with ThreadPoolExecutor(READERS) as readers:
+        ahead: deque[Future[pa.Table | None]] = deque()
+        for after, last in zip(["", *edges], [*edges, None], strict=True):
+            ahead.append(readers.submit(_read, database, _group(ledger, after, last)))
+            if len(ahead) > READERS and (table := ahead.popleft().result()):
+                yield table
+        for each in ahead:
+            if table := each.result():
+                yield table
 
 
-def _group(ledger: Ledger, after: str) -> Select[Any]:
-    """The rows that follow a loan's."""
+def _edges(ledger: Ledger, size: int) -> Select[str]:
+    """The last loan of each group but the last one."""
+    own = (
+        select(loan.c.loan_id, func.row_number().over(order_by=loan.c.loan_id).label("place"))
+        .where(loan.c.book_id == ledger.book.book_id)
+        .subquery("own")
+    )
+    return select(own.c.loan_id).where(own.c.place % size == 0).order_by(own.c.loan_id)
+
+
+def _group(ledger: Ledger, after: str, last: str | None) -> Select[Any]:
+    """The rows of the loans from one to another."""
     rows = ledger.rows.c
     columns = [_bucket(ledger) if name == "bucket" else rows[name] for name in SCHEMA.names]
-    return select(*columns).where(rows.loan_id > after).order_by(rows.loan_id).limit(LOANS_A_GROUP)
+    query = select(*columns).where(rows.loan_id > after).order_by(rows.loan_id)
+    return query if last is None else query.where(rows.loan_id <= last)
+
+
+def _read(database: Database, query: Select[Any]) -> pa.Table | None:
+    """What a query gives; None for nothing."""
+    copied = io.BytesIO()
+    with database.read() as connection:
+        copy_out(connection, query, copied)
+    if not copied.tell():
+        return None
+    return csv.read_csv(
+        pa.BufferReader(copied.getbuffer()),
+        read_options=csv.ReadOptions(column_names=SCHEMA.names, use_threads=False),
+        convert_options=csv.ConvertOptions(column_types=SCHEMA, null_values=[""]),
+    )
 
 
 def _bucket(ledger: Ledger) -> ColumnElement[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from datetime import date, timedelta
+from pathlib import Path
 
 import grpc
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from servicing.bank import START, Bank
 from support import refusal
 from tael.servicing.v1 import end_of_day_pb2 as pb
 from tael_client.values import from_date
+from tael_servicing import loan_ledger_file, snapshots
 from tael_servicing.end_of_day.checks import CODES
 
 
@@ -72,6 +74,23 @@ def test_the_loan_ledger_of_a_day_stays_the_same_file_whatever_comes_later(bank:
     assert (report(bank, START), download(bank, START)) == before
     assert path.read_bytes() == before[1], "made again where it was lost"
     assert report(bank).run.business_date == from_date(START + timedelta(days=1))
+
+
+@pytest.mark.parametrize("loans_a_group", [1, 2, 5])
+def test_many_loans_come_in_groups_and_none_is_lost_or_doubled(
+    bank: Bank, tmp_path: Path, loans_a_group: int
+) -> None:
+    for _ in range(5):
+        bank.lend()
+    bank.end_day()
+    database = bank.house.running["servicing"].runtime.database
+    with database.read() as connection:
+        ledger = snapshots.ledger_of(connection, bank.book, START)
+    path = tmp_path / "loan-ledger.parquet"
+    written = loan_ledger_file.write(database, ledger, path, loans_a_group)
+    assert written.loans == 5
+    assert pq.ParquetFile(path).num_row_groups == -(-5 // loans_a_group)
+    assert pq.read_table(path).equals(pq.read_table(io.BytesIO(download(bank, START))))
 
 
 def test_a_book_without_loans_is_reported_as_well(bank: Bank) -> None:

@@ -30,7 +30,7 @@ class Report(Step):
         del payload, batch
         ledger = snapshots.ledger_of(transaction, closing.book_id, closing.day)
         path = loan_ledger_file.path_of(closing.desk.reports, closing.book_id, closing.day)
-        written = loan_ledger_file.write(transaction, ledger, path)
+        written = loan_ledger_file.write(closing.desk.database, ledger, path)
         in_ledger = ledger_totals(closing, CONTROLLED)
         of_loans = {code: written.totals[name] for name, code in CODES.items()}
         day_reports.keep(transaction, closing.book_id, closing.day, written, in_ledger, of_loans)
