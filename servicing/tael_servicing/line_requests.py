@@ -146,7 +146,10 @@ def _spread(
 def check_exact(limit: int, annual_rate: Decimal, product: Product) -> None:
     """Raises InvalidArgument where exact interest on so much would outgrow 62 bits."""
     terms = loan_terms(product.terms, product.terms.max_periods, annual_rate, 0)
-    if limit * charge_rate(terms, annual_rate)[0] * LONGEST_NIGHTS >= LARGEST_NUMERATOR:
+    if (
+        limit * charge_rate(terms, annual_rate, misused=True)[0] * LONGEST_NIGHTS
+        >= LARGEST_NUMERATOR
+    ):
         raise InvalidArgument("limit", "is too large for exact interest at this rate")
 
 

@@ -123,7 +123,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
             "AccelerateLoan",
             request,
             pb.AccelerateLoanResponse,
-            lambda asked: happened.Accelerated(asked.value_date, asked.event_id),
+            lambda asked: happened.Accelerated(asked.value_date, asked.event_id, request.misused),
         )
 
     def WaiveLoan(

@@ -329,6 +329,7 @@ def _overdue(terms: pb.ProductTerms) -> dict[str, Any]:
         "after_maturity": terms.overdue.after_maturity,
         "penalty_multiplier": decimal_of(terms.penalty_multiplier),
         "penalty_rate": decimal_of(terms.overdue.penalty_rate),
+        "misuse_multiplier": decimal_of(terms.overdue.misuse_multiplier),
         "compound_enabled": terms.compound_enabled,
         "grace_days": terms.grace_days,
         "grace": GRACES[terms.overdue.grace],

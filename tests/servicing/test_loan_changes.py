@@ -355,6 +355,31 @@ def test_what_an_acceleration_makes_due_is_given_up_from_the_next_day_on(bank: B
     bank.assert_books_agree()
 
 
+def test_misused_funds_are_called_in_and_bear_their_own_penalty_from_that_day_on(
+    new_bank: Callable[..., Bank],
+) -> None:
+    told = product_pb2.OverdueTerms(misuse_multiplier=decimal("2"))
+    bank = new_bank(**every_ten_days(overdue=told))
+    loan_id = lend(bank, date(2026, 1, 21))
+    since = {"value_date": from_date(date(2026, 1, 18)), "misused": True}
+
+    loan = bank.change("AccelerateLoan", loan_id, **since)
+
+    # Three nights of 10,000.00 at 2 x 12 %, and of the 10.00 of interest that fell due.
+    assert (loan.balances.principal_overdue, loan.balances.interest_due) == (1_000_000, 1_000)
+    assert (loan.balances.penalty, loan.balances.compound) == (2_000, 2)
+    bank.assert_books_agree()
+    bank.end_day()
+    assert bank.loan(loan_id).balances.penalty == 2_667
+    bank.assert_books_agree()
+    (called_in,) = [each for each in bank.history(loan_id) if each.kind == "Accelerated"]
+    back = bank.change("ReverseLoanChange", loan_id, event_id=called_in.event_id)
+    assert (back.balances.penalty, back.balances.principal_normal) == (0, 1_000_000)
+    silent = new_bank(**every_ten_days())
+    untold = lambda: silent.change("AccelerateLoan", silent.lend().loan_id, misused=True)  # noqa: E731  what is refused
+    assert refused(untold) == "FEE_NOT_DISCLOSED"
+
+
 def test_a_guarantor_pays_the_loan_off(bank: Bank) -> None:
     loan_id = lend(bank, date(2026, 1, 30))
     quote = bank.repayments.QuotePayoff(repayment_pb2.QuotePayoffRequest(loan_id=loan_id))

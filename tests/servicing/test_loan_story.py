@@ -13,6 +13,7 @@ from tael_runtime.errors import FailedPrecondition
 from tael_servicing.arithmetic.balances import balances
 from tael_servicing.arithmetic.checks import check
 from tael_servicing.arithmetic.events import (
+    Accelerated,
     AllowanceAdjusted,
     ClaimWaived,
     CostsAdvanced,
@@ -279,6 +280,14 @@ def test_a_claim_is_given_up_in_part_and_ends_with_the_rest_of_it() -> None:
     assert happen(HARD, loan, Recovered(day, "09", 30_000)).loan.closure is Closure.PAID_OVERDUE
     with pytest.raises(FailedPrecondition, match="0 of legal_costs is left of the claim, not 1"):
         check(HARD, loan, ClaimWaived(day, "09", legal_costs=1))
+
+
+@pytest.mark.parametrize(("multiplier", "night"), [("2", 667), ("1.5", 500)])
+def test_of_two_penalties_the_heavier_is_charged(multiplier: str, night: int) -> None:
+    terms = replace(HARD, misuse_multiplier=Decimal(multiplier), compound_enabled=False)
+    day = date(2026, 1, 20)
+    loan, _ = replay(terms, [DISBURSED, Accelerated(day, "01", misused=True)], date(2026, 1, 21))
+    assert owed(terms, loan)["penalty"] == night
 
 
 def rows(loan: Loan) -> list[tuple[int, int, int]]:

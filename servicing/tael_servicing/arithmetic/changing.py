@@ -133,14 +133,15 @@ def reprice(terms: Terms, loan: Loan, journal: Journal, annual_rate: Decimal, ke
     stands, beyond = earned(terms, loan), _beyond(terms, loan)
     cut = annual_rate != loan.annual_rate
     loan.rates.append(RateStep(loan.business_date, annual_rate))
-    _rescale_charges(loan, charge_rate(terms, annual_rate))
+    _rescale_charges(terms, loan)
     periods = [row.instalment.period for row in loan.rows[loan.due_count :]]
     replanned = _Replanned(loan.due_count, stands, current_accrual(terms, loan), beyond, cut)
     _keep(terms, loan, journal, keep, periods, replanned)
 
 
-def _rescale_charges(loan: Loan, rate: tuple[int, int]) -> None:
-    """Exact penalties keep their fraction: both rates get a common denominator."""
+def _rescale_charges(terms: Terms, loan: Loan) -> None:
+    """To the rate that holds; exact penalties keep their fraction, over a common denominator."""
+    rate = charge_rate(terms, loan.annual_rate, misused=loan.misused)
     common = lcm(loan.charge[1], rate[1])
     factor = common // loan.charge[1]
     for row in loan.rows[loan.settled_count : loan.due_count]:
@@ -185,7 +186,7 @@ def reschedule(terms: Terms, loan: Loan, journal: Journal, plan: Plan) -> None:
     rate, bore = loan.annual_rate, bearing(terms, loan)
     if plan.annual_rate is not None:
         loan.rates.append(RateStep(loan.business_date, plan.annual_rate))
-        _rescale_charges(loan, charge_rate(terms, plan.annual_rate))
+        _rescale_charges(terms, loan)
     if loan.current is None:
         _append_period(terms, loan)
     if plan.re_age:
@@ -438,6 +439,12 @@ def _re_age(loan: Loan, journal: Journal) -> None:
     loan.settled_count = loan.due_count
     if loan.accruing:
         journal.post("LOAN_RESCHEDULED", loan, principal_overdue=overdue)
+
+
+def misuse(terms: Terms, loan: Loan) -> None:
+    """From this night on the penalty of misused funds is charged where it is the heavier."""
+    loan.misused = True
+    _rescale_charges(terms, loan)
 
 
 def accelerate(terms: Terms, loan: Loan, journal: Journal) -> None:

@@ -216,6 +216,17 @@ def _still_ahead(_terms: Terms, loan: Loan, _event: LoanEvent) -> None:
         raise FailedPrecondition(Reason.LOAN_MATURED, "all is due")
 
 
+def _accelerated(terms: Terms, loan: Loan, event: happened.Accelerated) -> None:
+    if not event.misused:
+        _still_ahead(terms, loan, event)
+        return
+    check_payable(loan)
+    if not terms.misuse_multiplier:
+        raise FailedPrecondition(
+            Reason.FEE_NOT_DISCLOSED, "the loan's cost table has no penalty for misuse of funds"
+        )
+
+
 def _lent_more(terms: Terms, loan: Loan, event: happened.Disbursed) -> None:
     _still_ahead(terms, loan, event)
     if not loan.accruing or loan.days_past_due:
@@ -265,7 +276,7 @@ CHECKS: Mapping[type[LoanEvent], Callable[[Terms, Loan, Any], None]] = {
     happened.Rescheduled: _replanned,
     happened.Restored: _restored,
     happened.Repriced: _still_ahead,
-    happened.Accelerated: _still_ahead,
+    happened.Accelerated: _accelerated,
     happened.Parked: _any,
     happened.AllowanceAdjusted: _any,
     happened.Reversed: _any,

@@ -162,6 +162,8 @@ class Accelerated(LoanEvent):
     """All that is left falls due."""
 
     rank = 13
+    misused: bool = False
+    """Because the funds were used for another purpose than agreed: it bears the penalty of that."""
 
 
 @dataclass(frozen=True, slots=True)

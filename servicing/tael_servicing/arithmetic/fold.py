@@ -229,9 +229,11 @@ def _waived(terms: Terms, loan: Loan, journal: Journal, event: happened.Waived) 
     leaving.waive(terms, loan, journal, parts)
 
 
-def _accelerated(terms: Terms, loan: Loan, journal: Journal, _event: LoanEvent) -> None:
+def _accelerated(terms: Terms, loan: Loan, journal: Journal, event: happened.Accelerated) -> None:
     changing.accelerate(terms, loan, journal)
     day.fall_due(loan, journal)
+    if event.misused:
+        changing.misuse(terms, loan)
 
 
 def _impaired_interest(

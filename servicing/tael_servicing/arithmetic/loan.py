@@ -247,6 +247,8 @@ class Loan:
     closure: Closure | None = None
     allowance: Allowance = NO_ALLOWANCE
     overpayment: int = 0
+    misused: bool = False
+    """What is overdue bears the penalty of misused funds, where that is the heavier."""
     restructured: date | None = None
     """When it was last rescheduled."""
     due_day: int = 0
@@ -414,20 +416,23 @@ def current_accrual(terms: Terms, loan: Loan) -> int:
     return accrued_by(current.instalment, loan.business_date, terms)
 
 
-def charge_rate(terms: Terms, annual_rate: Decimal) -> Ratio:
+def charge_rate(terms: Terms, annual_rate: Decimal, *, misused: bool = False) -> Ratio:
     """What a night adds to what is overdue: the penalty rate over the day count's year; the annual rate
     itself where what is overdue goes on at it.
     """
     contract = terms.overdue is Overdue.CONTRACT
-    rate = annual_rate if contract else penalty_rate(terms, annual_rate)
+    rate = annual_rate if contract else penalty_rate(terms, annual_rate, misused=misused)
     numerator, denominator = rate.as_integer_ratio()
     denominator *= terms.day_count.year
     return _lowest(numerator, denominator)
 
 
-def penalty_rate(terms: Terms, annual_rate: Decimal) -> Decimal:
-    """A year's: the product's own, else annual rate x multiplier."""
-    return terms.penalty_rate or annual_rate * terms.penalty_multiplier
+def penalty_rate(terms: Terms, annual_rate: Decimal, *, misused: bool = False) -> Decimal:
+    """A year's: the product's own, else annual rate x multiplier; of misused funds that of misuse where
+    it is the heavier (银发〔2003〕251号 §3).
+    """
+    rate = terms.penalty_rate or annual_rate * terms.penalty_multiplier
+    return max(rate, annual_rate * terms.misuse_multiplier) if misused else rate
 
 
 def _lowest(numerator: int, denominator: int) -> Ratio:

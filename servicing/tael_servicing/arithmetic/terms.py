@@ -336,6 +336,8 @@ class Terms:
     penalty_multiplier: Decimal = Decimal("1.5")
     penalty_rate: Decimal = Decimal(0)
     """An annual one in place of the multiplier; 0 = none."""
+    misuse_multiplier: Decimal = Decimal(0)
+    """In place of either, where funds were misused and it is the heavier; 0 = not charged."""
     compound_enabled: bool = False
     grace_days: int = 0
     grace: Grace = Grace.RETROACTIVE
