@@ -8,7 +8,7 @@ is a few questions over many rows: only a loan that something happened to since 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -29,7 +29,9 @@ from tael.servicing.v1 import portfolio_pb2 as pb
 from tael.servicing.v1.product_pb2 import LoanChoices, ProductTerms
 from tael_client.values import from_date
 from tael_servicing import loan_days, loan_history, loan_store, products, snapshots
-from tael_servicing.arithmetic.terms import Frequency, Method, Part, Unit
+from tael_servicing.arithmetic.events import standing
+from tael_servicing.arithmetic.fold import happen, replay
+from tael_servicing.arithmetic.terms import Excess, Frequency, Method, Part, Unit
 from tael_servicing.loan_days import OWING
 from tael_servicing.snapshots import Ledger
 from tael_servicing.tables import (
@@ -60,6 +62,7 @@ SPECIAL = {
     "Rescheduled": "1",
     "GuarantorPaid": "2",
     "Prepaid": "4",
+    "Repaid": "4",
     "Settled": "5",
     "AssetTaken": "3",
     "Waived": "11",
@@ -67,7 +70,7 @@ SPECIAL = {
     "Sold": "13",
     "WrittenOff": "15",
 }
-"""Codes of special transactions by kind of loan event."""
+"""Codes of special transactions by kind of loan event; of repayments those that pay ahead."""
 PLANS_NOTHING = ("AllowanceAdjusted", "ImpairedInterest")
 """Kinds of loan event that leave a loan's rows as they are."""
 ENDINGS = {
@@ -91,6 +94,8 @@ class _Agreed:
     repay_mode: str
     frequency: str
     terms: int
+    excess: Excess
+    """Where money goes that is more than is due and says nothing of it."""
 
 
 class _Plan(NamedTuple):
@@ -182,12 +187,13 @@ def _month(connection: Connection, day: date, ids: Sequence[str]) -> _Month:
         .where(repayment.c.loan_id == func.any(ids), *_known(first, day))
         .group_by(repayment.c.loan_id),
     )
+    agreed = _agreed(connection, ids)
     return _Month(
-        _agreed(connection, ids),
+        agreed,
         frozenset(revolving),
         _plans(connection, first, day, ids),
         paid,
-        _special(connection, first, day, ids),
+        _special(connection, first, day, agreed),
     )
 
 
@@ -219,8 +225,9 @@ def _repaid(product: ProductTerms, periods: int, choices: bytes) -> _Agreed:
     terms = loan_terms(product, periods, Decimal(0), choices=LoanChoices.FromString(choices))
     mode = REPAY_MODES.get(terms.method, OTHER_MODE)
     if terms.method is Method.BULLET:
-        return _Agreed(mode, ONCE, 1)
-    return _Agreed(mode, FREQUENCIES.get(terms.frequency, IRREGULAR), terms.periods)
+        return _Agreed(mode, ONCE, 1, terms.excess)
+    frequency = FREQUENCIES.get(terms.frequency, IRREGULAR)
+    return _Agreed(mode, frequency, terms.periods, terms.excess)
 
 
 def _by_loan(connection: Connection, query: Any) -> dict[str, Row[Any]]:
@@ -282,23 +289,56 @@ def _known(first: date, day: date) -> tuple[Any, ...]:
 
 
 def _special(
-    connection: Connection, first: date, day: date, ids: Sequence[str]
+    connection: Connection, first: date, day: date, agreed: Mapping[str, _Agreed]
 ) -> dict[str, list[pb.CreditAccountRecord.SpecialTransaction]]:
     found: defaultdict[str, list[pb.CreditAccountRecord.SpecialTransaction]] = defaultdict(list)
     rows = connection.execute(
-        select(loan_event.c.loan_id, loan_event.c.kind, loan_event.c.value_date)
+        select(
+            loan_event.c.loan_id,
+            loan_event.c.event_id,
+            loan_event.c.kind,
+            loan_event.c.value_date,
+            loan_event.c.content["excess"].astext.label("excess"),
+        )
         .where(
-            loan_event.c.loan_id == func.any(ids),
+            loan_event.c.loan_id == func.any(list(agreed)),
             loan_event.c.kind.in_(SPECIAL),
             *_known(first, day),
         )
         .order_by(loan_event.c.loan_id, loan_event.c.value_date, loan_event.c.event_id)
-    )
+    ).all()
+    early = _early(connection, day, rows, agreed)
     for row in rows:
+        if row.kind == "Repaid" and (row.loan_id, row.event_id) not in early:
+            continue
         told = pb.CreditAccountRecord.SpecialTransaction(
             code=SPECIAL[row.kind], date=from_date(row.value_date)
         )
         found[row.loan_id].append(told)
+    return found
+
+
+def _early(
+    connection: Connection, day: date, rows: Sequence[Row[Any]], agreed: Mapping[str, _Agreed]
+) -> set[tuple[str, str]]:
+    """The repayments among events, by loan and id, that paid principal before it was due. Only loans of
+    which one said, or has terms that say, what becomes of more than is due are folded.
+    """
+    may: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        excess = Excess(row.excess) if row.excess else agreed[row.loan_id].excess
+        if row.kind == "Repaid" and excess is not Excess.PARK:
+            may[row.loan_id].add(row.event_id)
+    found = set()
+    for held in loan_store.load(connection, list(may)):
+        loan_id = held.contract.loan_id
+        events = standing(loan_history.known(connection, loan_id, day))
+        for index, event in enumerate(events):
+            if event.event_id in may[loan_id]:
+                before = replay(held.terms, events[:index], event.value_date).loan
+                after = happen(held.terms, before, event).loan
+                if after.undue_principal < before.undue_principal:
+                    found.add((loan_id, event.event_id))
     return found
 
 

@@ -28,8 +28,8 @@ def as_of(connection: Connection, held: Held, day: date, known_on: date | None) 
     _check_within("date", day, first, today)
     if known_on:
         _check_within("known_on", known_on, first, today)
-    known = _known(connection, held.contract.loan_id, known_on or today)
-    return held.now(replay(held.terms, known, day).loan)
+    events = known(connection, held.contract.loan_id, known_on or today)
+    return held.now(replay(held.terms, events, day).loan)
 
 
 def _check_within(field: str, day: date, first: date, last: date) -> None:
@@ -41,7 +41,8 @@ def _check_within(field: str, day: date, first: date, last: date) -> None:
         )
 
 
-def _known(connection: Connection, loan_id: str, known_on: date) -> list[LoanEvent]:
+def known(connection: Connection, loan_id: str, known_on: date) -> list[LoanEvent]:
+    """A loan's events that were booked by the end of a day."""
     event = loan_event.c
     rows = connection.execute(
         select(loan_event)

@@ -88,6 +88,31 @@ def test_what_becomes_known_later_changes_no_record_of_a_closed_day(
     assert report(bank, bank.day - timedelta(days=1))[settles].base.report_point == "20"
 
 
+def test_principal_paid_before_it_is_due_is_told_as_prepaid_whatever_it_was_sent_as(
+    new_bank: Callable[..., Bank],
+) -> None:
+    asked_of_no_card = product_pb2.RepaymentTerms(no_direct_debit=True)
+    bank = new_bank(start=date(2026, 1, 30), repayment=asked_of_no_card, **DUE_TOMORROW)
+    paid = {"FIXED_AMOUNT": 100_000, "ADVANCE_NEXT": 100_000, "DUE": 0, "PREPAY_KEEP_TERM": 100_000}
+    loans = {kind: bank.lend(repay_day=31).loan_id for kind in paid}
+    only_due = bank.lend(repay_day=31).loan_id
+    bank.end_day()
+    due = bank.schedule(only_due)[0].principal + bank.schedule(only_due)[0].interest
+    for kind, more in paid.items():
+        bank.repay(loans[kind], due + more, kind)
+    bank.repay(only_due, due, "FIXED_AMOUNT")
+    bank.end_day()
+    told = report(bank, bank.day - timedelta(days=1))
+    codes = {kind: [each.code for each in told[loans[kind]].special_transactions] for kind in paid}
+    assert codes == {
+        "FIXED_AMOUNT": ["4"],
+        "ADVANCE_NEXT": ["4"],
+        "DUE": [],
+        "PREPAY_KEEP_TERM": ["4"],
+    }
+    assert not told[only_due].special_transactions
+
+
 def test_a_tranche_is_part_of_what_was_lent_in_every_view(new_bank: Callable[..., Bank]) -> None:
     bank = new_bank(**TRANCHES)
     day, loan_id = bank.day, bank.lend().loan_id
