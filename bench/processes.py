@@ -24,7 +24,7 @@ class Process:
         return sum(_cpu_seconds(pid) for pid in self._family())
 
     def peak_mib(self) -> float:
-        """The most memory held resident since `reset_peak`, a process's shared pages with it."""
+        """The most memory held resident since `reset_peak`, but for what processes share."""
         return sum(_peak_kib(pid) for pid in self._family()) / 1024
 
     def largest_mib(self) -> float:
@@ -66,8 +66,13 @@ def _stat(pid: int) -> list[str]:
 
 
 def _peak_kib(pid: int) -> int:
+    """The peak of what is resident, less what is shared: of PostgreSQL's buffers each process that
+    reads much has all, and they are there once.
+    """
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return next((int(row.split()[1]) for row in status.splitlines() if row.startswith("VmHWM")), 0)
+    rows = dict(row.split(":", 1) for row in status.splitlines())
+    peak, shared = (int(rows.get(name, "0").split()[0]) for name in ("VmHWM", "RssShmem"))
+    return peak - shared
