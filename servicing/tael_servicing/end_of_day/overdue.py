@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, true
 
 from tael_servicing import bookings, loan_store
 from tael_servicing.arithmetic.day import transfer_overdue
@@ -23,17 +23,24 @@ class Overdue(LoanStep):
         """Loans with a due instalment, from the oldest unpaid one on, that is not marked overdue: what
         is left of it may be penalty alone.
         """
+        # By the instalments of each loan that owes one, however many instalments the book has.
+        unmarked = (
+            select(true())
+            .where(
+                instalment.c.loan_id == loan_state.c.loan_id,
+                instalment.c.due_date.between(loan_state.c.oldest_due, closing.day),
+                instalment.c.overdue.is_(False),
+            )
+            .limit(1)
+        )
         rows = transaction.execute(
             select(loan_state.c.loan_id)
-            .join(instalment, instalment.c.loan_id == loan_state.c.loan_id)
             .where(
                 loan_state.c.book_id == closing.book_id,
                 loan_state.c.oldest_due.is_not(None),
                 loan_state.c.state.in_(RUNNING),
-                instalment.c.due_date.between(loan_state.c.oldest_due, closing.day),
-                instalment.c.overdue.is_(False),
+                unmarked.scalar_subquery(),
             )
-            .distinct()
             .order_by(loan_state.c.loan_id)
         )
         return list(rows.scalars())
