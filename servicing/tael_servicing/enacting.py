@@ -26,8 +26,14 @@ from tael_servicing.bookings import Batch, with_amounts
 from tael_servicing.loans import BRINGS, OWN_ACCOUNT, Contract, Held, Money
 
 PRINCIPAL = ("principal_normal", "principal_overdue", "principal_impaired")
-RETURNS_PRINCIPAL = frozenset(("REPAYMENT_RECEIVED", "OVERPAYMENT_APPLIED", "GOODS_REFUNDED"))
-"""Events by which principal comes back to a revolving line."""
+RETURNS_PRINCIPAL = {
+    "REPAYMENT_RECEIVED": PRINCIPAL,
+    "OVERPAYMENT_APPLIED": PRINCIPAL,
+    "GOODS_REFUNDED": PRINCIPAL,
+    "RECOVERY_RECEIVED": ("principal",),
+    "LOAN_SOLD": (*PRINCIPAL, "written_off_principal"),
+}
+"""Events by which principal comes back to a revolving line, from whomever, and the amounts of it."""
 TAKES_FUNDS = frozenset(("REPAYMENT_RECEIVED", "GOODS_REFUNDED"))
 """Events that pay out of the customer's account whatever no `funds_*` of theirs brings."""
 
@@ -250,9 +256,8 @@ def frees(postings: Iterable[Posting]) -> bool:
 
 
 def _repaid(posting: Posting) -> int:
-    if posting.event not in RETURNS_PRINCIPAL:
-        return 0
-    return sum(posting.amounts.get(name, 0) for name in PRINCIPAL)
+    names = RETURNS_PRINCIPAL.get(posting.event, ())
+    return sum(posting.amounts.get(name, 0) for name in names)
 
 
 def _returned(posting: Posting) -> int:

@@ -99,13 +99,13 @@ def turn(transaction: Connection, line_id: str, day: date) -> Counter[str]:
     return booked
 
 
-def freeze_written_off(transaction: Connection, contract: Contract, day: date) -> None:
-    """Nothing more is drawn on the line of a loan that is written off; a bought one has none."""
+def freeze(transaction: Connection, contract: Contract, day: date, why: str) -> None:
+    """Nothing more is drawn on the line of a loan that `why` tells of; a bought one has none."""
     if not contract.line_id:
         return
     line = lines.lock(transaction, contract.line_id)
     if line.state == "ACTIVE":
-        reason = f"loan {contract.loan_id} is written off"
+        reason = f"loan {contract.loan_id} {why}"
         events.line_changed(transaction, day, lines.freeze(transaction, line, reason, day))
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from tael.servicing.v1 import loan_change_pb2 as pb
 from tael.servicing.v1 import loan_change_pb2_grpc
 from tael_runtime.fields import optional_date, read_amount
-from tael_servicing import loan_changes, messages
+from tael_servicing import loan_changes, messages, write_offs
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.changing import Plan
 from tael_servicing.arithmetic.events import LoanEvent
@@ -229,12 +229,12 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
     ) -> pb.SellLoanResponse:
         """A true sale."""
 
-        def make(asked: Asked) -> LoanEvent:
-            return happened.Sold(
-                asked.value_date, asked.event_id, _amount(asked.held, request.price, "price")
-            )
+        def work(transaction: Connection, held: Held, day: date) -> pb.SellLoanResponse:
+            price = _amount(held, request.price, "price")
+            after = write_offs.sell(transaction, held, price, request.approval, day)
+            return pb.SellLoanResponse(loan=messages.loan(after))
 
-        return self._change("SellLoan", request, pb.SellLoanResponse, make)
+        return self._desk.on_loan("SellLoan", request, pb.SellLoanResponse, work)
 
     def TakeAssetForDebt(
         self, request: pb.TakeAssetForDebtRequest, context: grpc.ServicerContext

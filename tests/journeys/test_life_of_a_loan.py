@@ -230,7 +230,7 @@ def test_recovery_after_write_off_is_reinstated_received_and_released(life: Life
     assert [set(step) - {"7999"} for step in steps] == [
         {"1303.03", "1304.03"},
         {"1003", "1303.03"},
-        {"1304.03", "6702", "7101"},
+        {"1304.03", "6702", "7101", "7201"},
     ]
     assert steps[1]["1003"] == 100_000
     assert "commission 250.00" in life.text

@@ -380,6 +380,36 @@ def test_misused_funds_are_called_in_and_bear_their_own_penalty_from_that_day_on
     assert refused(untold) == "FEE_NOT_DISCLOSED"
 
 
+def test_what_a_sold_or_recovered_loan_used_of_its_line_is_free_again(
+    new_bank: Callable[..., Bank],
+) -> None:
+    bank = new_bank(non_accrual=product_pb2.NonAccrualTerms(write_off_performing=True))
+    line = bank.grant().line_id
+    sound, bad = (bank.lend(line, principal=money(500_000)).loan_id for _ in range(2))
+    assert bank.line(line)[0] == 1_000_000
+    bank.change("SellLoan", sound, price=money(500_000))
+    assert bank.line(line) == (500_000, 0, 1_500_000)
+    request = loan_pb2.WriteOffLoanRequest(request_id=rid(), loan_id=bad, approval="wo-1")
+    bank.loans.WriteOffLoan(request)
+    bank.repay(bad, 200_000)
+    assert bank.line(line)[0] == 300_000
+    bank.change("SellLoan", bad, price=money(1_000))
+    assert bank.line(line)[0] == 0
+    assert bank.balance("7201", f"LINE:{line}") == 2_000_000
+    bank.assert_books_agree()
+
+
+def test_the_line_of_a_loan_that_is_sold_off_balance_is_frozen(bank: Bank) -> None:
+    loan = bank.lend()
+    fraud = loan_change_pb2.IMPAIRMENT_CAUSE_FRAUD
+    bank.change("TransferLoanStatus", loan.loan_id, cause=fraud)
+    bank.change("SellLoan", loan.loan_id, price=money(1_000))
+    drawn = lambda: bank.lend(loan.line_id)  # noqa: E731  what is refused
+    assert refused(drawn) == "LINE_FROZEN"
+    assert bank.line(loan.line_id)[0] == 0
+    bank.assert_books_agree()
+
+
 def test_a_guarantor_pays_the_loan_off(bank: Bank) -> None:
     loan_id = lend(bank, date(2026, 1, 30))
     quote = bank.repayments.QuotePayoff(repayment_pb2.QuotePayoffRequest(loan_id=loan_id))

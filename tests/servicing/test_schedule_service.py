@@ -111,7 +111,8 @@ def test_money_on_a_written_off_loan_is_a_recovery_that_its_rows_show(bank: Bank
     repaid = bank.repay(loan_id, 30_000)
     assert repaid.repayment.allocation.principal == 30_000
     assert repaid.loan.balances.written_off_principal == 60_000
-    assert bank.posted(loan_id, "RECOVERY_RECEIVED") == [{"principal": 30_000}]
+    recovered = {"principal": 30_000, "commitment": 30_000}
+    assert bank.posted(loan_id, "RECOVERY_RECEIVED") == [recovered]
     assert [row.principal_paid for row in rows(bank, loan_id)] == [18_000, 12_000, 0, 0]
     bank.assert_books_agree()
 
