@@ -319,7 +319,7 @@ def _special(
 
 
 def _early(
-    connection: Connection, day: date, rows: Sequence[Row[Any]], agreed: Mapping[str, _Agreed]
+    connection: Connection, day: date, rows: Sequence[Any], agreed: Mapping[str, _Agreed]
 ) -> set[tuple[str, str]]:
     """The repayments among events, by loan and id, that paid principal before it was due. Only loans of
     which one said, or has terms that say, what becomes of more than is due are folded.
