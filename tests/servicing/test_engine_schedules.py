@@ -350,6 +350,8 @@ def test_an_exact_maturity_and_an_odd_first_period_bear_their_days() -> None:
         ({"repay_day": 10}, date(2026, 2, 15), [2300, 3000, 3000]),
         ({"repay_day": 31}, date(2026, 2, 28), [3000, 3000, 3000]),
         ({"repay_day": 31, "month_end": MonthEnd.ROLL}, date(2026, 3, 1), [3000, 3000, 3000]),
+        ({"repay_day": 10, "month_end": MonthEnd.ROLL}, date(2026, 2, 1), [3700, 3000, 3000]),
+        ({"repay_day": 10, "month_end": MonthEnd.ROLL}, date(2026, 2, 15), [2300, 3000, 3000]),
         (
             {"frequency": Frequency(Unit.HALF_MONTH, days=(1, 15))},
             *(date(2026, 2, 20), [900, 1500, 1500]),
@@ -363,6 +365,7 @@ def test_a_second_period_is_whole_where_the_first_due_date_is_a_due_day(
         Method.INTEREST_ONLY, 4, Decimal("0.12"), first_due=first_due, first_period=mode, **said
     )
     plan = build_schedule(terms, 300_000, date(2026, 1, 20))
+    assert plan.instalments[0].due_date == first_due
     assert [row.interest for row in plan.instalments[1:]] == bears
 
 

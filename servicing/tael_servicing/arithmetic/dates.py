@@ -199,8 +199,9 @@ def due_dates(terms: Terms, start: date) -> Iterator[date]:
     anchor = _anchor(terms, start)
     first = _first_due(terms, start, anchor)
     # A first due date that rolled over belongs to the month it rolled from.
-    rolled = frequency.unit is Unit.MONTH and rule is MonthEnd.ROLL and first.day != anchor
-    seed = first - DAY if rolled and first.day == 1 else first
+    by_month = frequency.unit is Unit.MONTH and first.day != anchor
+    rolled = by_month and months_after(first - DAY, 0, anchor, rule) == first
+    seed = first - DAY if rolled else first
     as_agreed = terms.first_due is not None and first.day != anchor and not rolled
     yield first if as_agreed else later(frequency, seed, 0, anchor, rule)
     for count in itertools.count(1):
