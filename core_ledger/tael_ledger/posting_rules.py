@@ -136,6 +136,8 @@ def _check_posting(field: str, posting: RulePosting, chart: Chart) -> None:
                 f"{account.gl_code!r} is not in the chart of accounts",
                 Reason.UNKNOWN_GL_CODE,
             )
+    if posting.debit == posting.credit:
+        raise InvalidArgument(field, f"debits and credits {posting.debit}, which moves nothing")
     if chart[posting.debit.gl_code].is_memo != chart[posting.credit.gl_code].is_memo:
         raise InvalidArgument(
             field,

@@ -17,7 +17,11 @@ from tael_ledger.copying import cursor
 
 KNOWN = "tael_prepared"
 """Under this, a connection remembers what it prepared."""
-PROBING = "SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off; "
+PROBING = "".join(
+    f"SET LOCAL enable_{plan} TO off; " for plan in ("hashjoin", "mergejoin", "material")
+)
+"""Leaves a probe a row. Not all rows once, kept and gone through for each: quick only where they are
+as few as a planner may believe whose statistics are of a smaller table."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,9 @@ OWNER_TYPES = ("", "LOAN")
 def postings(draw: st.DrawFn) -> RulePosting:
     codes = draw(st.sampled_from([BALANCE_CODES, MEMO_CODES]))
     account = st.builds(RuleAccount, st.sampled_from(codes), st.sampled_from(OWNER_TYPES))
-    return RulePosting(draw(st.integers(1, 3)), draw(account), draw(account))
+    debit = draw(account)
+    credit = draw(account.filter(lambda other: other != debit))
+    return RulePosting(draw(st.integers(1, 3)), debit, credit)
 
 
 rule_sets = st.dictionaries(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import grpc
+import psycopg2
 import pytest
-from ledger.ledger_case import LedgerUnderTest, lines
+from ledger.chain_page import address
+from ledger.ledger_case import FIRST_DAY, LedgerUnderTest, lines
 
-from support import day, refusal, rid, violations
+from support import House, day, refusal, rid, violations
 from tael.ledger.v1 import ledger_pb2 as pb
 
 Chunk = tuple[Sequence[str], Sequence[Sequence[int]]]
@@ -137,6 +140,44 @@ def test_fifty_thousand_owners_a_chunk_are_booked_and_proven(book: LedgerUnderTe
     assert answer.lines == sum(amount != 0 for amount in amounts) + 1
     assert book.balance("6011.01", "1132.01:LOAN:L996") == [sum(amounts), 996]
     assert book.findings() == []
+
+
+def test_accounts_are_found_by_their_keys_where_the_store_believes_there_are_few(
+    open_house: Callable[..., House],
+) -> None:
+    """A small book was busy while somebody read for long, and was vacuumed: the store has many pages of
+    few accounts, and takes what comes after for as few. Going through them once a line takes six
+    seconds.
+    """
+    book = LedgerUnderTest(open_house("ledger"), "few")
+    book.ledger.CreateBook(
+        pb.CreateBookRequest(
+            request_id=rid(),
+            book_id=book.book_id,
+            legal_entity="示范银行 Demo Bank",
+            currency_code="CNY",
+            business_date=day(FIRST_DAY),
+        )
+    )
+    record(book, [([f"A{number}" for number in range(12)], [[5] * 12])])
+    busy = (
+        "DO 'BEGIN FOR i IN 1..1200 LOOP "
+        "UPDATE ledger.account SET debits_pending = debits_pending; COMMIT; END LOOP; END'"
+    )
+    with (
+        closing(psycopg2.connect(**address(book))) as reader,
+        closing(psycopg2.connect(**address(book))) as other,
+    ):
+        reader.set_session(isolation_level="REPEATABLE READ")
+        reader.cursor().execute("SELECT 1")
+        other.autocommit = True
+        other.cursor().execute(busy)
+        other.cursor().execute("VACUUM (ANALYZE) ledger.account")
+    owners, amounts = [f"L{number}" for number in range(10_000)], [[5] * 10_000]
+    for _ in range(2):
+        parts = stream(book, [(owners, amounts)])
+        answer = book.ledger.RecordEventColumns(parts, timeout=4)
+        assert answer.lines == len(owners) + 1
 
 
 def test_sums_beyond_sixty_four_bits_are_refused_not_wrapped(book: LedgerUnderTest) -> None:

@@ -81,6 +81,11 @@ def test_a_posting_from_a_memo_to_a_balance_account_is_refused() -> None:
     assert refused([rule("7001[LOAN]", "6011.01")]) == "MEMO_MIXED_WITH_BALANCE"
 
 
+def test_a_posting_that_moves_nothing_is_refused() -> None:
+    assert refused([rule("1001", "1001")]) == "INVALID_FIELD"
+    check([rule("1132.01[LOAN]", "1132.01[LINE]")], CHART)
+
+
 def test_an_event_without_the_owner_its_rule_needs_names_the_field() -> None:
     event = Event("E", DAY, [("a", 1)], owners={"LOAN": "L"})
     with pytest.raises(InvalidArgument, match=r"events\[0\].owners"):

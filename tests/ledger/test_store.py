@@ -141,8 +141,9 @@ def test_no_table_of_the_ledger_is_rewritten(
             "CREATE TRIGGER lost BEFORE INSERT ON {} FOR EACH ROW "
             "EXECUTE FUNCTION suppress_redundant_updates_trigger()"
         ),
+        "CREATE TRIGGER lost BEFORE UPDATE ON {} WHEN (false) EXECUTE FUNCTION refuse_change()",
     ],
-    ids=["rule", "trigger"],
+    ids=["rule", "trigger", "condition"],
 )
 def test_nothing_comes_between_the_ledger_and_its_tables(
     posted: LedgerUnderTest, table: str, statement: str

@@ -105,6 +105,7 @@ CARRIED: dict[str, dict[str, Any]] = {
     "after_maturity": {"overdue": pb.OverdueTerms(after_maturity=True)},
     "penalty_multiplier": {"penalty_multiplier": decimal("1.3")},
     "penalty_rate": {"overdue": pb.OverdueTerms(penalty_rate=decimal("0.1825"))},
+    "misuse_multiplier": {"overdue": pb.OverdueTerms(misuse_multiplier=decimal("2"))},
     "compound_enabled": {"compound_enabled": True},
     "grace_days": {"grace_days": 3},
     "grace": {"overdue": pb.OverdueTerms(grace=pb.GRACE_MODE_FROM_END)},

@@ -171,7 +171,8 @@ BEGIN
         LEFT JOIN pg_rewrite ON pg_rewrite.oid = objid AND command_tag = 'CREATE RULE'
         LEFT JOIN (pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid)
             ON pg_trigger.oid = objid AND command_tag = 'CREATE TRIGGER'
-            AND (pronamespace, proname) NOT IN ((own, 'refuse_change'), (own, 'check_lines'))
+            AND NOT (pronamespace = own AND proname IN ('refuse_change', 'check_lines')
+                     AND tgqual IS NULL)
         JOIN pg_class ON pg_class.oid IN (ev_class, tgrelid)
         WHERE relnamespace = own
             AND (relname = ANY ('{{{journal},{kept}}}') OR relname ~ '{partition}')

@@ -47,6 +47,8 @@ def publish(state: State, operation: Operation) -> Accepted | set[str]:
             memo = {state.chart[code].account_class == pb.ACCOUNT_CLASS_MEMO for code in codes}
             if len(memo) > 1:
                 reasons.add("MEMO_MIXED_WITH_BALANCE")
+            if posting.debit == posting.credit:
+                reasons.add("INVALID_FIELD")
     rules = Rules(
         len(state.rules) + 1,
         to_date(request.effective_from),
