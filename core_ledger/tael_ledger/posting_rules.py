@@ -113,7 +113,7 @@ def check(rules: Sequence[PostingRule], chart: Chart) -> None:
     """Refuses a set that could not be posted.
 
     Raises InvalidArgument with the rule's place: UNKNOWN_GL_CODE, DUPLICATE_POSTING_RULE,
-    MEMO_MIXED_WITH_BALANCE.
+    MEMO_MIXED_WITH_BALANCE; without a reason of its own where a posting moves nothing.
     """
     places: dict[RuleKey, int] = {}
     for place, rule in enumerate(rules):

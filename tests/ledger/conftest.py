@@ -7,10 +7,9 @@ from itertools import count
 from typing import Any
 
 import pytest
-from ledger.ledger_case import FIRST_DAY, LedgerUnderTest
+from ledger.ledger_case import LedgerUnderTest
 
-from support import House, day, rid
-from tael.ledger.v1 import ledger_pb2 as pb
+from support import House
 
 _numbers = count(1)
 
@@ -21,20 +20,7 @@ def new_book(open_house: Callable[..., House]) -> Callable[..., LedgerUnderTest]
     house = open_house("ledger")
 
     def make(**choices: Any) -> LedgerUnderTest:
-        under_test = LedgerUnderTest(house, f"book-{next(_numbers)}")
-        under_test.ledger.CreateBook(
-            pb.CreateBookRequest(
-                **{
-                    "request_id": rid(),
-                    "book_id": under_test.book_id,
-                    "legal_entity": "示范银行 Demo Bank",
-                    "currency_code": "CNY",
-                    "business_date": day(FIRST_DAY),
-                    **choices,
-                }
-            )
-        )
-        return under_test
+        return LedgerUnderTest.opened(house, f"book-{next(_numbers)}", **choices)
 
     return make
 

@@ -30,6 +30,24 @@ class LedgerUnderTest:
         self.accounting = self.house.client("ledger", accounting_pb2_grpc.AccountingServiceStub)
         self.proof = self.house.client("ledger", proof_pb2_grpc.ProofServiceStub)
 
+    @classmethod
+    def opened(cls, house: House, book_id: str, **choices: Any) -> LedgerUnderTest:
+        """A new book on its first day: `opened(house, "book-1", vat_mode=…)`."""
+        opened = cls(house, book_id)
+        opened.ledger.CreateBook(
+            pb.CreateBookRequest(
+                **{
+                    "request_id": rid(),
+                    "book_id": book_id,
+                    "legal_entity": "示范银行 Demo Bank",
+                    "currency_code": "CNY",
+                    "business_date": day(FIRST_DAY),
+                    **choices,
+                }
+            )
+        )
+        return opened
+
     def event(self, name: str, value_date: str = FIRST_DAY, **amounts: Any) -> pb.BusinessEvent:
         """An event of loan L1; `owners`, `status`, `product`, `source` are no amounts."""
         owners = amounts.pop("owners", OWNERS)

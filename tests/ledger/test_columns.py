@@ -10,7 +10,7 @@ import grpc
 import psycopg2
 import pytest
 from ledger.chain_page import address
-from ledger.ledger_case import FIRST_DAY, LedgerUnderTest, lines
+from ledger.ledger_case import LedgerUnderTest, lines
 
 from support import House, day, refusal, rid, violations
 from tael.ledger.v1 import ledger_pb2 as pb
@@ -149,16 +149,7 @@ def test_accounts_are_found_by_their_keys_where_the_store_believes_there_are_few
     few accounts, and takes what comes after for as few. Going through them once a line takes six
     seconds.
     """
-    book = LedgerUnderTest(open_house("ledger"), "few")
-    book.ledger.CreateBook(
-        pb.CreateBookRequest(
-            request_id=rid(),
-            book_id=book.book_id,
-            legal_entity="示范银行 Demo Bank",
-            currency_code="CNY",
-            business_date=day(FIRST_DAY),
-        )
-    )
+    book = LedgerUnderTest.opened(open_house("ledger"), "few")
     record(book, [([f"A{number}" for number in range(12)], [[5] * 12])])
     busy = (
         "DO 'BEGIN FOR i IN 1..1200 LOOP "

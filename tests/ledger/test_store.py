@@ -15,8 +15,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
-from support import House, day, free_port, rid
-from tael.ledger.v1 import ledger_pb2 as pb
+from support import House, day, free_port
 from tael_ledger.migrations import guards_002
 from tael_ledger.tables import JOURNAL, own
 from tael_runtime.embedded_postgres import EmbeddedPostgres
@@ -346,16 +345,7 @@ def test_an_owner_that_is_no_superuser_is_told_what_its_store_does_not_refuse(ow
         owned.start("ledger")
     warned = [each["missing"] for each in logs if each["log_level"] == "warning"]
     assert warned == [sorted(guards_002.EVENT_TRIGGERS)]
-    book = LedgerUnderTest(owned, "book-1")
-    book.ledger.CreateBook(
-        pb.CreateBookRequest(
-            request_id=rid(),
-            book_id=book.book_id,
-            legal_entity="Demo Bank",
-            currency_code="CNY",
-            business_date=day("2026-01-31"),
-        )
-    )
+    book = LedgerUnderTest.opened(owned, "book-1", business_date=day("2026-01-31"))
     book.close_day("2026-01-31")
     with pytest.raises(DBAPIError, match="never changed"):
         owned.sql("DELETE FROM book", "ledger", write=True)

@@ -76,16 +76,19 @@ def pay_due(terms: Terms, loan: Loan, amount: int) -> tuple[int, dict[str, int]]
     return left - moved, accounts
 
 
-def show_recovered(
-    loan: Loan,
-    principal: int,
-    interest: int,
-    take: Take | None = None,
-) -> None:
+def pay_part(loan: Loan, row: Owed, part: Part, amount: int) -> None:
+    """Pays a part of a row; what clears a penalty takes its fraction of a minor unit with it."""
+    row.pay(part, amount, loan.business_date)
+    if part is Part.PENALTY and row.paid[part] == row.due[part]:
+        row.penalty_exact = row.due[part] * loan.charge[1]
+    elif part is Part.COMPOUND and row.paid[part] == row.due[part]:
+        row.compound_exact = row.due[part] * loan.charge[1]
+
+
+def show_recovered(loan: Loan, principal: int, interest: int, take: Take = pay_part) -> None:
     """What comes in on a claim is paid of its rows, or as `take` has it, oldest first: principal of all
     of them, then interest and charges of what was due, then interest of what was not.
     """
-    take = take or pay_part
     for row in loan.rows[loan.settled_count :]:
         here = min(principal, row.principal_unpaid)
         take(loan, row, Part.PRINCIPAL, here)
@@ -97,15 +100,6 @@ def show_recovered(
         take(loan, row, part, here)
         interest -= here
     skip_settled(loan)
-
-
-def pay_part(loan: Loan, row: Owed, part: Part, amount: int) -> None:
-    """Pays a part of a row; what clears a penalty takes its fraction of a minor unit with it."""
-    row.pay(part, amount, loan.business_date)
-    if part is Part.PENALTY and row.paid[part] == row.due[part]:
-        row.penalty_exact = row.due[part] * loan.charge[1]
-    elif part is Part.COMPOUND and row.paid[part] == row.due[part]:
-        row.compound_exact = row.due[part] * loan.charge[1]
 
 
 def skip_settled(loan: Loan) -> None:
