@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from struct import pack
 
 import numpy as np
 
@@ -134,14 +135,19 @@ def entries_hash(drafts: Drafts, *, atomic: bool, booking_date: date | None) -> 
     content = hashlib.sha256(b"atomic" if atomic else b"each")
     content.update(f"{booking_date}\n".encode())
     heads, numbers, amounts = _contents(drafts)
-    content.update(json.dumps(heads, separators=(",", ":")).encode())
+    content.update(_JSON(heads).encode())
     content.update("\n".join(numbers).encode())
-    content.update(amounts.astype(">i8").tobytes())
+    content.update(amounts)
     return content.digest()
 
 
-def _contents(drafts: Drafts) -> tuple[Sequence[object], Sequence[str], Integers]:
-    """Entries' heads, their lines' account numbers, and (debit, credit) of each line."""
+_JSON = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _contents(drafts: Drafts) -> tuple[Sequence[object], Sequence[str], bytes]:
+    """Entries' heads, their lines' account numbers, and the debit and credit of each line, as
+    big-endian integers of 64 bits.
+    """
     if isinstance(drafts, EntryColumns):
         heads = zip(
             drafts.events,
@@ -153,15 +159,15 @@ def _contents(drafts: Drafts) -> tuple[Sequence[object], Sequence[str], Integers
             strict=True,
         )
         numbers, debits, credits_ = drafts.lines
-        return list(heads), numbers, np.stack((debits, credits_), axis=1)
+        return list(heads), numbers, np.stack((debits, credits_), axis=1).astype(">i8").tobytes()
     few: list[object] = []
     lines: list[Line] = []
     for event, value_date, source, narrative, own, _, _, facts in drafts:
         assert not isinstance(own, LineColumns), "columns come by PostColumns"
         few.append((event, days(value_date), source, narrative, facts, len(own)))
         lines += own
-    amounts = np.array([(line.debit, line.credit) for line in lines], dtype=np.int64)
-    return few, [line.account_number for line in lines], amounts
+    amounts = [amount for line in lines for amount in (line.debit, line.credit)]
+    return few, [line.account_number for line in lines], pack(f">{len(amounts)}q", *amounts)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -69,13 +70,18 @@ class Layout:
 
     def heads(self, book_id: str, count: int) -> NDArray[Any]:
         """`count` rows, everything filled in but the values and the texts."""
-        rows = np.zeros(count, dtype=self.head(book_id))
-        rows["fields"] = self.width
-        rows["book_id_size"] = len(book_id.encode())
-        rows["book_id"] = book_id.encode()
-        for name, kind in self.fixed:
-            rows[f"{name}_size"] = np.dtype(kind).itemsize
-        return rows
+        return np.repeat(_empty_row(self, book_id), count)
+
+
+@lru_cache(maxsize=64)
+def _empty_row(layout: Layout, book_id: str) -> NDArray[Any]:
+    row = np.zeros(1, dtype=layout.head(book_id))
+    row["fields"] = layout.width
+    row["book_id_size"] = len(book_id.encode())
+    row["book_id"] = book_id.encode()
+    for name, kind in layout.fixed:
+        row[f"{name}_size"] = np.dtype(kind).itemsize
+    return row
 
 
 ACCOUNT = Layout(
