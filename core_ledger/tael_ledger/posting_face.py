@@ -24,10 +24,9 @@ from tael_ledger.entry_columns import EntryColumns
 from tael_ledger.face import Face, aside, key_of
 from tael_ledger.journal import Receipt, entry_of
 from tael_ledger.new_entries import read_columns, read_drafts
+from tael_ledger.opening_balances import IMPORT_LIMIT, ControlTotals, ImportedBalances
 from tael_ledger.postings import (
-    IMPORT_LIMIT,
     LINES_LIMIT,
-    ControlTotals,
     PostedColumns,
     PostedEntries,
     check_columns,
@@ -184,7 +183,7 @@ class Postings(Face):
             "",
             lines,
         )
-        posting = PostedColumns(
+        posting = ImportedBalances(
             draft,
             optional_date(header, "booking_date"),
             key=key_of("ImportOpeningBalances", header.request_id),

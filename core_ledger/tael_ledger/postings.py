@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from struct import pack
@@ -13,12 +13,11 @@ import numpy as np
 
 from tael_ledger.chart import Chart
 from tael_ledger.column_checks import ACCOUNT_NUMBER, check_amounts, check_texts
-from tael_ledger.drafts import Draft, Integers, Line, LineColumns
+from tael_ledger.drafts import Draft, Line, LineColumns
 from tael_ledger.entry_columns import Drafts, EntryColumns, line_count
 from tael_ledger.line_buffer import exact
 from tael_ledger.reasons import Reason
 from tael_ledger.requests import (
-    OPENING_BALANCE,
     RESERVED_EVENTS,
     Desk,
     Plan,
@@ -26,12 +25,10 @@ from tael_ledger.requests import (
     Refusal,
 )
 from tael_ledger.rows import day_of, days
-from tael_runtime.errors import FailedPrecondition, InvalidArgument, TaelError
+from tael_runtime.errors import InvalidArgument, TaelError
 
 LINES_LIMIT = 50_000
 """Lines a request: it holds the book while it is written, and others wait."""
-IMPORT_LIMIT = 2_000_000
-"""Accounts an import of opening balances: the book takes nothing else meanwhile."""
 
 
 def check_event(field: str, event: str) -> None:
@@ -172,7 +169,7 @@ def _contents(drafts: Drafts) -> tuple[Sequence[object], Sequence[str], bytes]:
 
 @dataclass(frozen=True)
 class PostedColumns(PostingRequest):
-    """PostColumns and ImportOpeningBalances as requests of the group commit: one compound entry."""
+    """PostColumns as a request of the group commit: one compound entry."""
 
     draft: Draft
     """Checked by `check_columns`."""
@@ -182,9 +179,12 @@ class PostedColumns(PostingRequest):
         """One entry. Raises what PostEntries does."""
         desk.check_booking_date(self.booking_date)
         desk.check_value_date(self.draft.value_date, "header")
-        if self.draft.event != OPENING_BALANCE:
-            check_event("header.event", self.draft.event)
+        self.check(desk)
         return Plan([self.draft])
+
+    def check(self, desk: Desk) -> None:  # noqa: ARG002  another kind asks it
+        """What else may stand against it. Raises InvalidArgument RESERVED_EVENT."""
+        check_event("header.event", self.draft.event)
 
 
 def columns_of(parts: Sequence[LineColumns]) -> LineColumns:
@@ -236,43 +236,3 @@ def _memo_marks(numbers: Sequence[str], chart: Chart) -> list[bool]:
             f"{unknown.args[0]!r} is no code of the chart",
             Reason.UNKNOWN_GL_CODE,
         ) from None
-
-
-@dataclass(frozen=True)
-class ControlTotals:
-    """What imported balances must add up to, minor units."""
-
-    accounts: int
-    debits: int
-    credits: int
-    nets: Mapping[str, int]
-    """Debits less credits by GL code; those not named are not checked."""
-
-    def check(self, lines: LineColumns) -> None:
-        """Raises FailedPrecondition CONTROL_TOTAL_MISMATCH; InvalidArgument for an account twice."""
-        count = len(lines.account_numbers)
-        if len(set(lines.account_numbers)) != count:
-            raise InvalidArgument("chunk.account_numbers", "an account comes twice")
-        debits, credits_ = int(exact(lines.debits).sum()), int(exact(lines.credits).sum())
-        found = {"accounts": count, "debits": debits, "credits": credits_}
-        wanted = {"accounts": self.accounts, "debits": self.debits, "credits": self.credits}
-        if self.nets:
-            nets = _nets_by_code(lines)
-            found |= {code: nets.get(code, 0) for code in self.nets}
-            wanted |= self.nets
-        for name, total in wanted.items():
-            if found[name] != total:
-                raise FailedPrecondition(
-                    Reason.CONTROL_TOTAL_MISMATCH,
-                    f"{name}: the control total is {total}, the balances come to {found[name]}",
-                    name,
-                )
-
-
-def _nets_by_code(lines: LineColumns) -> dict[str, int]:
-    nets: dict[str, int] = {}
-    amounts: Integers = lines.debits - lines.credits
-    for number, net in zip(lines.account_numbers, amounts.tolist(), strict=True):
-        code = number.partition(":")[0]
-        nets[code] = nets.get(code, 0) + net
-    return nets

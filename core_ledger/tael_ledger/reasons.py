@@ -31,6 +31,10 @@ class Reason(ReasonEnum):
     CONTROL_TOTAL_MISMATCH = (
         "The imported balances do not add up to a control total; the message says which."
     )
+    ACCOUNT_HAS_BALANCE = (
+        "Opening balances go to owners' accounts that have none; the message names one that has. An "
+        "import that was wrong is reversed before it is repeated."
+    )
     EXPIRY_PASSED = "The expiry lies before the book's business date; the message names it."
     RESERVATION_COMMITTED = "The reservation was committed before."
     RESERVATION_RELEASED = "The reservation was released before."

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.type import date_pb2
 from ledger.ledger_case import FIRST_DAY, LedgerUnderTest
 
 from support import day, refusal, rid
@@ -213,3 +214,28 @@ def refused(call: Callable[[], Any]) -> str:
     with pytest.raises(grpc.RpcError) as error:
         call()
     return refusal(error.value)[1]
+
+
+def import_balances(
+    book: LedgerUnderTest,
+    *chunks: Columns,
+    request_id: str = "",
+    booking_date: date_pb2.Date | None = None,
+    **totals: Any,
+) -> pb.ImportOpeningBalancesResponse:
+    """ImportOpeningBalances."""
+    header = pb.OpeningBalancesHeader(
+        request_id=request_id or rid(),
+        book_id=book.book_id,
+        value_date=day("2026-01-14"),
+        source="core-2",
+        booking_date=booking_date,
+        totals=pb.ControlTotals(**totals),
+    )
+
+    def parts() -> Iterator[pb.ImportOpeningBalancesRequest]:
+        yield pb.ImportOpeningBalancesRequest(header=header)
+        for one in chunks:
+            yield pb.ImportOpeningBalancesRequest(chunk=chunk(one))
+
+    return book.ledger.ImportOpeningBalances(parts())

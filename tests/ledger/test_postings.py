@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import pytest
-from google.type import date_pb2
 from ledger.ledger_case import LedgerUnderTest, lines
 from ledger.posting_case import (
     CASH,
     WALLET,
     Columns,
     account,
-    chunk,
     commit,
     cr,
     create,
     dr,
     entry,
     get,
+    import_balances,
     new_account,
     pay_in,
     pay_out,
@@ -28,12 +26,11 @@ from ledger.posting_case import (
     post_columns,
     refused,
     reserve,
-    reverse,
     turn,
 )
 from ledger.test_concurrency import together
 
-from support import House, day, refusal, rid, violations
+from support import House, day, refusal, violations
 from tael.ledger.v1 import ledger_pb2 as pb
 from tael.ledger.v1 import ledger_pb2_grpc
 
@@ -263,54 +260,6 @@ def test_columns_that_add_up_beyond_sixty_four_bits_are_refused(book: LedgerUnde
     assert book.findings() == []
 
 
-def import_balances(
-    book: LedgerUnderTest,
-    *chunks: Columns,
-    request_id: str = "",
-    booking_date: date_pb2.Date | None = None,
-    **totals: Any,
-) -> pb.ImportOpeningBalancesResponse:
-    """ImportOpeningBalances."""
-    header = pb.OpeningBalancesHeader(
-        request_id=request_id or rid(),
-        book_id=book.book_id,
-        value_date=day("2026-01-14"),
-        source="core-2",
-        booking_date=booking_date,
-        totals=pb.ControlTotals(**totals),
-    )
-
-    def parts() -> Iterator[pb.ImportOpeningBalancesRequest]:
-        yield pb.ImportOpeningBalancesRequest(header=header)
-        for one in chunks:
-            yield pb.ImportOpeningBalancesRequest(chunk=chunk(one))
-
-    return book.ledger.ImportOpeningBalances(parts())
-
-
-BALANCES: list[Columns] = [
-    (["1303.01:LOAN:A", "1303.01:LOAN:B", CASH], [70, 30, 50], [0, 0, 0]),
-    ([WALLET, "4104"], [0, 0], [60, 90]),
-]
-TOTALS: dict[str, Any] = {
-    "accounts": 5,
-    "debits": 150,
-    "credits": 150,
-    "gl_codes": [pb.ControlTotal(gl_code="1303.01", net=100)],
-}
-
-
-def test_opening_balances_that_meet_their_control_totals_are_booked_once(
-    book: LedgerUnderTest,
-) -> None:
-    answer = import_balances(book, *BALANCES, request_id="migrate", **TOTALS)
-    assert (answer.sequence, answer.accounts) == (1, 5)
-    assert import_balances(book, *BALANCES, request_id="migrate", **TOTALS) == answer
-    assert book.balance("1303.01:LOAN:A", WALLET) == [70, 60]
-    assert get(book, 1).event == "OPENING_BALANCE"
-    assert book.findings() == []
-
-
 TWO_LINES = ["1303.01:LOAN:A\n1303.01:LOAN:B", "1303.01:LOAN:A\n", "\n1303.01:LOAN:A", "1003\n1004"]
 
 
@@ -332,69 +281,6 @@ def test_two_numbers_on_two_lines_are_no_account(book: LedgerUnderTest, wrong: s
             call()
         assert list(violations(error.value)) == [field]
     assert not book.ledger.ListAccounts(pb.ListAccountsRequest(book_id=book.book_id)).accounts
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"accounts": 6},
-        {"debits": 151},
-        {"credits": 149},
-        {"gl_codes": [pb.ControlTotal(gl_code="1303.01", net=99)]},
-        {"gl_codes": [pb.ControlTotal(gl_code="1303.02", net=1)]},
-    ],
-)
-def test_opening_balances_that_miss_a_control_total_are_refused(
-    book: LedgerUnderTest, wrong: dict[str, Any]
-) -> None:
-    wanted = {**TOTALS, **wrong}
-    assert refused(lambda: import_balances(book, *BALANCES, **wanted)) == "CONTROL_TOTAL_MISMATCH"
-    assert book.balance(CASH) == 0
-
-
-def test_opening_balances_name_an_account_once_and_balance(book: LedgerUnderTest) -> None:
-    twice: Columns = ([CASH, CASH, WALLET], [1, 1, 0], [0, 0, 2])
-    totals = {"accounts": 3, "debits": 2, "credits": 2}
-    assert refused(lambda: import_balances(book, twice, **totals)) == "INVALID_FIELD"
-    open_side: Columns = ([CASH, WALLET], [2, 0], [0, 1])
-    totals = {"accounts": 2, "debits": 2, "credits": 1}
-    assert refused(lambda: import_balances(book, open_side, **totals)) == "UNBALANCED_ENTRY"
-
-
-def test_opening_balances_with_a_code_named_twice_are_refused(book: LedgerUnderTest) -> None:
-    wanted = {
-        **TOTALS,
-        "gl_codes": [pb.ControlTotal(gl_code="1303.01", net=net) for net in (1, 100)],
-    }
-    with pytest.raises(grpc.RpcError) as error:
-        import_balances(book, *BALANCES, **wanted)
-    assert "header.totals.gl_codes" in violations(error.value)
-
-
-def test_opening_balances_may_name_the_booking_date_too(book: LedgerUnderTest) -> None:
-    ahead = lambda: import_balances(  # noqa: E731
-        book, *BALANCES, booking_date=day("2026-01-16"), **TOTALS
-    )
-    assert refused(ahead) == "NOT_THE_BUSINESS_DATE"
-    import_balances(book, *BALANCES, booking_date=day("2026-01-15"), **TOTALS)
-
-
-def test_opening_balances_of_more_lines_than_are_told_come_without_them(
-    book: LedgerUnderTest,
-) -> None:
-    count = 50_000
-    numbers = [f"1303.01:LOAN:L{number}" for number in range(count)]
-    chunks: list[Columns] = [(numbers, [1] * count, [0] * count), ([WALLET], [0], [count])]
-    answer = import_balances(book, *chunks, accounts=count + 1, debits=count, credits=count)
-    assert answer.accounts == count + 1
-    post(book, pay_in(1))
-    assert not get(book, 1).lines
-    listed = book.ledger.ListEntries(pb.ListEntriesRequest(book_id=book.book_id)).entries
-    assert [(one.sequence, len(one.lines)) for one in listed] == [(1, 0), (2, 2)]
-    red = reverse(book, 1, pb.REVERSAL_KIND_RED_INK).entry
-    assert (red.sequence, len(red.lines)) == (3, 0)
-    assert book.balance(numbers[-1], WALLET) == [0, 1]
-    assert book.findings() == []
 
 
 def test_at_the_turnover_bound_only_the_guilty_request_of_a_group_fails(

@@ -185,6 +185,9 @@ def import_opening_balances(state: State, operation: Operation) -> Accepted | se
     reasons = imbalance(state, lines)
     if len({line.number for line in lines}) < len(lines):
         reasons.add("INVALID_FIELD")
+    owned = [line.number for line in lines if ":" in line.number and line.number in state.accounts]
+    if any(state.accounts[number].debits != state.accounts[number].credits for number in owned):
+        reasons.add("ACCOUNT_HAS_BALANCE")
     net: Counter[str] = Counter()
     for line in lines:
         net[line.number.split(":", maxsplit=1)[0]] += line.debit - line.credit

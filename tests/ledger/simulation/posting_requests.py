@@ -203,7 +203,7 @@ def post_columns(world: World) -> Operation:
 def import_opening_balances(world: World) -> Operation:
     """Balances of some accounts, each once, with control totals; rarely they do not agree."""
     dice = world.dice
-    numbers = sorted({f"1303.01:LOAN:O{dice.randint(1, 30)}" for _ in range(dice.randint(1, 12))})
+    numbers = sorted({f"1303.01:LOAN:O{dice.randint(1, 120)}" for _ in range(dice.randint(1, 8))})
     found = [_line(number, pb.SIDE_DEBIT, dice.randint(1, 900_000)) for number in numbers]
     debits = sum(ln.amount for ln in found)
     found.append(_line("2011.01", pb.SIDE_CREDIT, debits))
