@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, Connection, TextClause, select, text
 
@@ -75,6 +75,15 @@ class Entry:
     reversed_by: int = 0
     metadata: str = ""
     line_count: int = 0
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What posted an entry."""
+
+    request: RequestKey
+    committed_at: datetime
+    """By the store's clock."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,29 @@ def get(
     if not found:
         raise NotFound("entry", f"{book_id}/{sequence}")
     return complete(connection, book_id, found, most_lines)[0]
+
+
+def origin(connection: Connection, book_id: str, sequence: int) -> Origin:
+    """The request that posted an entry that is there: its batch's, among whose entries it is."""
+    request, batch = posting_request.c, posting_batch.c
+    in_batch = (
+        select(batch.batch_number, batch.committed_at)
+        .where(batch.book_id == book_id, batch.last_sequence >= sequence)
+        .order_by(batch.last_sequence, batch.batch_number)
+        .limit(1)
+        .subquery()
+    )
+    row = connection.execute(
+        select(request.rpc, request.caller, request.request_id, in_batch.c.committed_at)
+        .join(in_batch, request.batch_number == in_batch.c.batch_number)
+        .where(
+            request.book_id == book_id,
+            request.first_sequence <= sequence,
+            request.first_sequence + request.entries > sequence,
+        )
+    ).one()
+    *key, committed_at = row
+    return Origin(RequestKey(*key), committed_at)
 
 
 def line_count(connection: Connection, book_id: str, sequence: int) -> int:

@@ -14,7 +14,7 @@ from tael_ledger.books import Book
 from tael_ledger.chart import DEBIT, Chart, GlAccount
 from tael_ledger.closing import Head
 from tael_ledger.drafts import Event, Line, facts_text, read_facts
-from tael_ledger.journal import TOLD_LINES, Anchor, Entry
+from tael_ledger.journal import TOLD_LINES, Anchor, Entry, Origin
 from tael_ledger.limits import Limits, limits_of
 from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting
 from tael_ledger.rules_store import RulesVersion
@@ -209,6 +209,16 @@ def statement_line(value: StatementLine) -> ledger_pb2.StatementLine:
         balance_after=value.balance_after,
         narrative=value.narrative,
         source=value.source,
+    )
+
+
+def posting(value: Origin) -> ledger_pb2.Posting:
+    """What posted an entry."""
+    return ledger_pb2.Posting(
+        rpc=value.request.rpc,
+        caller=value.request.caller,
+        request_id=value.request.request_id,
+        committed_at=from_instant(value.committed_at),
     )
 
 

@@ -25,11 +25,14 @@ class Reading(Face):
     def GetEntry(
         self, request: pb.GetEntryRequest, context: grpc.ServicerContext
     ) -> pb.GetEntryResponse:
-        """One entry."""
+        """One entry, and what posted it."""
         with self.database.read() as connection:
             chart = self.catalogue.chart(connection, request.book_id)
             found = journal.get(connection, request.book_id, request.sequence, journal.TOLD_LINES)
-        return pb.GetEntryResponse(entry=messages.entry(found, chart))
+            origin = journal.origin(connection, request.book_id, request.sequence)
+        return pb.GetEntryResponse(
+            entry=messages.entry(found, chart), posting=messages.posting(origin)
+        )
 
     def ListEntries(
         self, request: pb.ListEntriesRequest, context: grpc.ServicerContext

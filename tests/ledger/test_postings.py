@@ -26,6 +26,7 @@ from ledger.posting_case import (
     post_columns,
     refused,
     reserve,
+    reverse,
     turn,
 )
 from ledger.test_concurrency import together
@@ -47,6 +48,22 @@ def test_an_entry_on_named_accounts_reads_back_as_it_was_posted(book: LedgerUnde
     assert (found.source, found.narrative, found.rules_version) == ("desk/7", "注资", 0)
     assert dict(found.metadata) == {"branch": "b1", "app": "x"}
     assert book.findings() == []
+
+
+def test_an_entry_tells_which_request_posted_it(book: LedgerUnderTest) -> None:
+    pairs = together(8, lambda n: post(book, pay_in(1), pay_in(2), request_id=f"pair-{n}"))
+    red = reverse(book, 5, pb.REVERSAL_KIND_RED_INK).entry
+    told = {}
+    for sequence in range(1, red.sequence + 1):
+        asked = pb.GetEntryRequest(book_id=book.book_id, sequence=sequence)
+        told[sequence] = book.ledger.GetEntry(asked).posting
+    for n, answer in enumerate(pairs):
+        for sequence in answer.sequences:
+            posting = told[sequence]
+            assert (posting.rpc, posting.caller) == ("PostEntries", "tester")
+            assert posting.request_id == f"pair-{n}"
+            assert posting.HasField("committed_at")
+    assert told[red.sequence].rpc == "ReverseEntry"
 
 
 def test_several_lines_of_an_entry_may_name_one_account(book: LedgerUnderTest) -> None:

@@ -40,7 +40,7 @@ def foretell(state: State, operation: Operation) -> Foretold:
     known: tuple[Any, Foretold] | None = state.requests.get(operation.key)
     if known is not None and known[0] == operation.content():
         return known[1]
-    mark = state.mark()
+    mark, before = state.mark(), len(state.entries)
     outcome = HANDLERS[operation.rpc](state, operation)
     if known is not None:
         wrong = outcome if isinstance(outcome, set) else set()
@@ -49,4 +49,6 @@ def foretell(state: State, operation: Operation) -> Foretold:
         state.back_to(mark)
         return Refused(frozenset(outcome))
     state.put(state.requests, operation.key, (operation.content(), outcome))
+    for sequence in range(before + 1, len(state.entries) + 1):
+        state.put(state.posted_by, sequence, operation.key)
     return outcome

@@ -133,7 +133,9 @@ def one_entry(world: World, callers: Callers) -> None:
     if sequence in held:
         assert not isinstance(heard, str), (brief(request), heard)
         told = world.state.entry_message(held[sequence], now=True)
-        same(heard, pb.GetEntryResponse(entry=told), request)
+        rpc, caller, request_id = world.state.posted_by[sequence]
+        posted = pb.Posting(rpc=rpc, caller=caller, request_id=request_id)
+        same(heard, pb.GetEntryResponse(entry=told, posting=posted), request)
     else:
         assert heard == "RESOURCE_NOT_FOUND", (brief(request), brief(heard))
 

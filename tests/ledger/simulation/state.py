@@ -95,6 +95,8 @@ class State:
         self.chart = chart
         self.accounts: dict[str, Account] = {}
         self.entries: dict[int, Entry] = {}
+        self.posted_by: dict[int, tuple[str, str, str]] = {}
+        """(rpc, caller, request_id) by sequence."""
         self.reversals: dict[int, int] = {}
         """The reversal's sequence by its origin's."""
         self.reservations: dict[int, Reservation] = {}
