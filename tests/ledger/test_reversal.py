@@ -45,6 +45,22 @@ def test_an_entry_is_reversed_in_red_ink_or_on_the_other_sides(book: LedgerUnder
     assert book.findings() == []
 
 
+def test_a_repayment_in_red_ink_is_the_same_voucher_with_negative_amounts(
+    book: LedgerUnderTest,
+) -> None:
+    """E19: 红字冲销 of a repayment of 888.49 that came from an account at the bank (E05a)."""
+    paid = book.post("REPAYMENT_RECEIVED", interest_due=10000, principal_normal=78849).entries[0]
+    book.close_day("2026-01-15")
+    red = reverse(book, paid.sequence, RED_INK).entry
+    assert lines(red) == {
+        "2011.01:CUSTOMER:C1": ("Dr", -88849),
+        "1132.02:LOAN:L1": ("Cr", -10000),
+        "1303.01:LOAN:L1": ("Cr", -78849),
+    }
+    assert (red.value_date, red.booking_date) == (day("2026-01-15"), day("2026-01-16"))
+    assert (red.reversal_of, get(book, paid.sequence).reversed_by) == (1, 2)
+
+
 def test_a_reversal_on_a_frozen_account_waits_until_it_is_unfrozen(book: LedgerUnderTest) -> None:
     post(book, pay_in(5))
     turn(book, "Freeze", WALLET)
