@@ -258,6 +258,48 @@ def test_the_journal_keeps_its_schema_and_has_no_partition_of_another_name(
         posted.house.sql(statement, "ledger", write=True)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE line_2040_01 PARTITION OF line {}",
+        (
+            "CREATE TABLE line_2040_01 (LIKE line INCLUDING ALL); "
+            "ALTER TABLE line ATTACH PARTITION line_2040_01 {}"
+        ),
+    ],
+    ids=["made", "attached"],
+)
+def test_no_partition_is_without_its_triggers(posted: LedgerUnderTest, statement: str) -> None:
+    january = "FOR VALUES FROM ('2040-01-01') TO ('2040-02-01')"
+    with pytest.raises(DBAPIError, match="line_2040_01 would be lost"):
+        posted.house.sql(statement.format(january), "ledger", write=True)
+
+
+def test_a_month_does_not_open_where_another_table_has_its_place(posted: LedgerUnderTest) -> None:
+    with pytest.raises(DBAPIError, match="line_2041_01 is no partition of the journal"):
+        posted.house.sql(
+            "CREATE TABLE line_2041_01 (LIKE line); SELECT open_month('2041-01-15')",
+            "ledger",
+            write=True,
+        )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        (
+            "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql "
+            "AS 'BEGIN RETURN NEW; END'"
+        ),
+        "ALTER FUNCTION check_lines() SET search_path = elsewhere",
+        "ALTER FUNCTION check_open_day() RENAME TO check_no_day",
+    ],
+)
+def test_no_function_of_the_guards_is_replaced(posted: LedgerUnderTest, statement: str) -> None:
+    with pytest.raises(DBAPIError, match=r"what \w+ does would be lost"):
+        posted.house.sql(statement, "ledger", write=True)
+
+
 def test_a_migration_adds_to_the_tables_and_drops_where_it_says_so(posted: LedgerUnderTest) -> None:
     names = own.info[EVENT_TRIGGERS]
     off, on = (

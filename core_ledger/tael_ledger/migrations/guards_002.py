@@ -6,7 +6,8 @@ which PostgreSQL would otherwise look through first.
 A later migration adds tables, columns, constraints and indexes as any does. What the event triggers
 refuse (dropping, renaming, moving or rewriting something of the journal) it does between
 `ALTER EVENT TRIGGER ledger_keeps_journal DISABLE` and `… ENABLE`, of each of EVENT_TRIGGERS, within its
-one transaction; a table it adds to the journal it names in the functions of `keeping`, replaced.
+one transaction, and so what it replaces of the functions; a table it adds to the journal it names in
+those of `keeping`.
 """
 
 JOURNAL = (
@@ -92,29 +93,35 @@ END $$
 """
 
 # The partition of a month with its triggers, made ahead of its first day by whatever opens the day.
-# Built beside the table and attached, which waits for no reader of the journal. It runs as the
-# schema's owner: the service's role owns no table of the journal.
+# Built beside the table and attached once it is guarded, which waits for no reader of the journal. It
+# runs as the schema's owner: the service's role owns no table of the journal.
 OPEN_MONTH = """
 CREATE FUNCTION open_month(day date) RETURNS void LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 DECLARE
     first_day date := date_trunc('month', day);
     partition text := 'line_' || to_char(day, 'YYYY_MM');
+    there regclass;
 BEGIN
-    IF to_regclass('{schema}.' || partition) IS NOT NULL THEN
+    IF EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'line'::regclass
+               AND inhrelid = to_regclass('{schema}.' || partition)) THEN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('tael:ledger:months'));
-    IF to_regclass('{schema}.' || partition) IS NOT NULL THEN
+    there := to_regclass('{schema}.' || partition);
+    IF EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'line'::regclass AND inhrelid = there) THEN
         RETURN;
+    ELSIF there IS NOT NULL THEN
+        RAISE EXCEPTION '% is no partition of the journal and has the name of one', there
+            USING ERRCODE = 'duplicate_table', HINT = 'move what it holds elsewhere and drop it';
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE line INCLUDING ALL)', partition);
-    EXECUTE format('ALTER TABLE line ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-                   partition, first_day, first_day + interval '1 month');
     EXECUTE format('CREATE TRIGGER line_unchanged BEFORE UPDATE OR DELETE OR TRUNCATE ON %I '
                    'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', partition);
     EXECUTE format('CREATE TRIGGER line_balance AFTER INSERT ON %I REFERENCING NEW TABLE AS fresh '
                    'FOR EACH STATEMENT EXECUTE FUNCTION check_lines()', partition);
+    EXECUTE format('ALTER TABLE line ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                   partition, first_day, first_day + interval '1 month');
 END $$
 """
 
@@ -155,7 +162,9 @@ BEGIN
         UNION ALL
         SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
         WHERE inhparent = to_regclass('{schema}.line')
-            AND (relnamespace <> own OR relname !~ '{partition}')
+            AND (relnamespace <> own OR relname !~ '{partition}'
+                 OR 2 > (SELECT count(*) FROM pg_trigger WHERE tgrelid = inhrelid
+                         AND tgname IN ('line_unchanged', 'line_balance')))
         UNION ALL
         SELECT relname FROM pg_class
         WHERE tg_tag = 'ALTER TABLE' AND relnamespace = own AND relkind = 'r'
@@ -165,6 +174,11 @@ BEGIN
         FROM pg_event_trigger_ddl_commands() JOIN pg_class ON pg_class.oid = objid
         WHERE object_type = 'table column' AND starts_with(command_tag, 'ALTER')
             AND relnamespace = own AND relname = ANY ('{{{journal},{kept}}}')
+        UNION ALL
+        SELECT 'what ' || proname || ' does'
+        FROM pg_event_trigger_ddl_commands() JOIN pg_proc ON pg_proc.oid = objid
+        WHERE classid = 'pg_proc'::regclass AND pronamespace = own
+            AND EXISTS (SELECT FROM pg_trigger WHERE tgfoid = objid)
         UNION ALL
         SELECT 'what is written to ' || relname
         FROM pg_event_trigger_ddl_commands()
