@@ -30,10 +30,14 @@ RETURNS_PRINCIPAL = {
     "REPAYMENT_RECEIVED": PRINCIPAL,
     "OVERPAYMENT_APPLIED": PRINCIPAL,
     "GOODS_REFUNDED": PRINCIPAL,
+    "GUARANTOR_PAID": PRINCIPAL,
+    "ASSET_TAKEN_FOR_DEBT": ("principal_impaired",),
+    "PRINCIPAL_WAIVED": ("principal_impaired", "written_off_principal"),
     "RECOVERY_RECEIVED": ("principal",),
     "LOAN_SOLD": (*PRINCIPAL, "written_off_principal"),
 }
-"""Events by which principal comes back to a revolving line, from whomever, and the amounts of it."""
+"""Events after which principal is no longer owed, whoever paid or lost it, and the amounts of it: a
+revolving line has it again."""
 TAKES_FUNDS = frozenset(("REPAYMENT_RECEIVED", "GOODS_REFUNDED"))
 """Events that pay out of the customer's account whatever no `funds_*` of theirs brings."""
 

@@ -282,6 +282,7 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
             enacted = enact(
                 transaction, held, event, day, reference=reference, funds=funds, money=money
             )
+            loan_changes.freeze_where_lost(transaction, enacted, day)
             return answer(loan=messages.loan(enacted.after))
 
         return self._desk.on_loan(rpc, request, answer, work)

@@ -13,7 +13,7 @@ from tael.servicing.v1 import loan_change_pb2 as pb
 from tael_client.values import to_decimal
 from tael_runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from tael_runtime.fields import optional_date, read_date
-from tael_servicing import caps, loan_costs, loans, products
+from tael_servicing import caps, line_changes, loan_costs, loans, products
 from tael_servicing.arithmetic.changing import Plan
 from tael_servicing.arithmetic.checks import check, check_due
 from tael_servicing.arithmetic.dates import Period, later, latest_end, most_more_periods
@@ -39,6 +39,8 @@ from tael_servicing.tables import loan_event, repayment
 
 LONGEST_PAUSE = 366
 """Days at a time."""
+NOT_REPAID = frozenset(("PRINCIPAL_WAIVED", "ASSET_TAKEN_FOR_DEBT"))
+"""Events that free a line by principal that was given up or taken in kind."""
 IRREVERSIBLE = frozenset(("Disbursed", "Purchased", "Returned", "Reversed"))
 
 
@@ -206,6 +208,16 @@ def check_fee(transaction: Connection, held: Held, name: str, amount: int) -> No
     past = standing(loans.events_of(transaction, held.contract.loan_id))
     signed, product = held.contract.start_date, _product(transaction, held)
     loan_costs.check(transaction, held, product, past, amount, signed)
+
+
+def freeze_where_lost(transaction: Connection, enacted: Enacted, day: date) -> None:
+    """Nothing more is drawn, until somebody has looked, on the line of a loan whose principal was not
+    repaid but given up or taken in kind.
+    """
+    own = {each.event for each in enacted.postings if each.cause == enacted.event.event_id}
+    if own & NOT_REPAID:
+        contract = enacted.after.contract
+        line_changes.freeze(transaction, contract, day, "was given up, or taken in kind")
 
 
 def reverse(

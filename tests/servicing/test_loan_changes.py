@@ -410,6 +410,39 @@ def test_the_line_of_a_loan_that_is_sold_off_balance_is_frozen(bank: Bank) -> No
     bank.assert_books_agree()
 
 
+def test_principal_given_up_taken_in_kind_or_paid_by_a_guarantor_is_free_again_on_its_line(
+    bank: Bank,
+) -> None:
+    line = bank.grant().line_id
+    loans = [bank.lend(line, principal=money(500_000), periods=6).loan_id for _ in range(3)]
+    guaranteed, taken, waived = loans
+    free = lambda used: (used, 0, 2_000_000 - used)  # noqa: E731  the line, and 7201
+    seen = lambda: (bank.line(line), bank.balance("7201", f"LINE:{line}"))  # noqa: E731  both
+    bank.change("RecordGuarantorPayment", guaranteed, amount=money(500_000), reference="G-1")
+    assert seen() == (free(1_000_000), 1_000_000)
+    asset = {"asset_id": f"car-{bank.book}", "fair_value": money(200_000)}
+    bank.change("TakeAssetForDebt", taken, **asset)
+    assert seen() == (free(800_000), 1_200_000)
+    assert refused(lambda: bank.lend(line)) == "LINE_FROZEN"
+    settles = {"asset_id": f"flat-{bank.book}", "fair_value": money(100_000), "settles": True}
+    bank.change("TakeAssetForDebt", taken, **settles)
+    assert seen() == (free(500_000), 1_500_000), "all of it, whatever the asset is worth"
+    bank.change("TransferLoanStatus", waived, cause=loan_change_pb2.IMPAIRMENT_CAUSE_BANKRUPTCY)
+    bank.change("AccelerateLoan", waived)
+    bank.end_day()
+    bank.change("WaiveLoan", waived, principal=200_000)
+    assert seen() == (free(300_000), 1_700_000)
+    given_up = bank.history(waived)[-1].event_id
+    bank.change("ReverseLoanChange", waived, event_id=given_up)
+    assert seen() == (free(500_000), 1_500_000)
+    bank.loans.WriteOffLoan(
+        loan_pb2.WriteOffLoanRequest(request_id=rid(), loan_id=waived, approval="wo-1")
+    )
+    bank.change("WaiveLoan", waived, principal=500_000)
+    assert seen() == (free(0), 2_000_000)
+    bank.assert_books_agree()
+
+
 def test_a_guarantor_pays_the_loan_off(bank: Bank) -> None:
     loan_id = lend(bank, date(2026, 1, 30))
     quote = bank.repayments.QuotePayoff(repayment_pb2.QuotePayoffRequest(loan_id=loan_id))
@@ -418,9 +451,7 @@ def test_a_guarantor_pays_the_loan_off(bank: Bank) -> None:
     loan = bank.change("RecordGuarantorPayment", loan_id, amount=money(payoff), reference="G-1")
     assert loan.state == loan_pb2.LOAN_STATE_CLOSED_GUARANTOR
     assert bank.owes(loan_id) == {}
-    assert sum(line[2] for line in bank.vouchers(loan_id, "GUARANTOR_PAID") if line[1] == "Dr") == (
-        payoff
-    )
+    assert ("1003", "Dr", payoff) in bank.vouchers(loan_id, "GUARANTOR_PAID")
     bank.end_day()
     bank.assert_books_agree()
 
