@@ -20,7 +20,7 @@ from tael_servicing.tables import loan_posting
 
 SETTLED = frozenset(CLOSURES.values()) - {"CLOSED_TRANSFERRED"}
 """A loan that was sold is owed to the buyer."""
-TELLING = PAYS | FORGIVES | LENT.keys() | {"RECOVERY_RECEIVED", "ASSET_TAKEN_FOR_DEBT"}
+TELLING = PAYS | FORGIVES | LENT.keys() | {"RECOVERY_RECEIVED"}
 
 
 def of(connection: Connection, held: Held) -> pb.SettlementCertificate:

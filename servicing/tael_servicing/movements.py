@@ -15,9 +15,17 @@ CHARGES = ("penalty", "compound", "offbalance_penalty", "offbalance_compound")
 FEES = ("fee", "prepayment_fee", "legal_costs")
 LENT = {"LOAN_DISBURSED": "principal", "JOINT_LOAN_DISBURSED": "own_share"}
 """Events by which a loan is lent, and the amount that is ours."""
-PAYS = frozenset(("REPAYMENT_RECEIVED", "OVERPAYMENT_APPLIED", "GOODS_REFUNDED", "GUARANTOR_PAID"))
-"""Events by which what is owed is paid."""
-TAKES_PRINCIPAL = PAYS | {"LOAN_SOLD", "PRINCIPAL_WAIVED", "ASSET_TAKEN_FOR_DEBT"}
+PAYS = frozenset(
+    (
+        "REPAYMENT_RECEIVED",
+        "OVERPAYMENT_APPLIED",
+        "GOODS_REFUNDED",
+        "GUARANTOR_PAID",
+        "ASSET_TAKEN_FOR_DEBT",
+    )
+)
+"""Events by which what is owed is paid, in kind too."""
+TAKES_PRINCIPAL = PAYS | {"LOAN_SOLD", "PRINCIPAL_WAIVED"}
 """Events by which principal leaves the books, by the account it stood on."""
 FORGIVES = frozenset(("INTEREST_WAIVED", "PRINCIPAL_WAIVED"))
 TURNS_DUE = frozenset(("INTEREST_ACCRUED", "INTEREST_TRUED_UP"))

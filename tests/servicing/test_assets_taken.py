@@ -12,7 +12,7 @@ from servicing.bank import Bank, decimal, every_ten_days
 
 from support import refusal, rid
 from tael.servicing.v1 import loan_pb2, product_pb2
-from tael_client.values import money
+from tael_client.values import from_date, money
 from tael_servicing.arithmetic.events import (
     AllowanceAdjusted,
     AssetTaken,
@@ -105,6 +105,37 @@ def test_an_asset_pays_a_part_then_another_settles_and_is_taken_back(
     assert bank.balance("1441", f"ASSET:{flat}") == 0
     bank.assert_books_agree()
     bank.end_day()
+
+
+def test_an_asset_for_all_of_the_debt_pays_the_costs_advanced_and_the_certificate_tells_so(
+    bank: Bank,
+) -> None:
+    loan_id = bank.lend().loan_id
+    bank.end_day()
+    bank.change("AdvanceLegalCosts", loan_id, amount=money(50_000))
+    car, flat = f"car-{bank.book}", f"flat-{bank.book}"
+    bank.change("TakeAssetForDebt", loan_id, asset_id=car, fair_value=money(1_000_000))
+    loan = bank.loan(loan_id)
+    assert (loan.state, loan.balances.legal_costs) == (loan_pb2.LOAN_STATE_NON_ACCRUAL, 50_000)
+    settles = {"fair_value": money(50_000), "settles": True}
+    loan = bank.change("TakeAssetForDebt", loan_id, asset_id=flat, **settles)
+    assert loan.state == loan_pb2.LOAN_STATE_CLOSED_ASSET
+    assert bank.posted(loan_id, "LOAN_WRITTEN_OFF") == []
+    assert sorted(bank.vouchers(loan_id, "ASSET_TAKEN_FOR_DEBT")) == [
+        ("1221.04", "Cr", 50_000),
+        ("1441", "Dr", 50_000),
+    ]
+    assert bank.balance("1221.04", f"LOAN:{loan_id}") == 0
+    request = loan_pb2.GetSettlementCertificateRequest(loan_id=loan_id)
+    told = bank.loans.GetSettlementCertificate(request).certificate
+    assert (told.principal_paid, told.fees_paid) == (1_000_000, 50_000)
+    assert told.ended_on == from_date(bank.day)
+    bank.assert_books_agree()
+    last = bank.history(loan_id)[-1].event_id
+    back = bank.change("ReverseLoanChange", loan_id, event_id=last)
+    assert back.balances.legal_costs == 50_000
+    bank.end_day()
+    bank.assert_books_agree()
 
 
 def test_a_fee_charged_at_the_start_is_income_by_month_and_at_the_end_all_of_it(

@@ -24,8 +24,9 @@ def take_asset(
     """The asset stands in the books at its fair value, against principal; a loan that still accrues
     goes off balance first.
 
-    Where it settles, all of the allowance is used, what is left of principal is impairment loss, and
-    the rest of the claim is given up (ASSET_TAKEN_FOR_DEBT, INTEREST_WAIVED). A loan that another past
+    Where it settles, it pays the costs advanced too, all of the allowance is used, what is left is
+    impairment loss, and interest, charges and fees are given up (ASSET_TAKEN_FOR_DEBT,
+    INTEREST_WAIVED); else costs stay owed. A loan that another past
     has ended is taken nothing of: the value is all gain.
     """
     if not loan.running:
@@ -49,6 +50,7 @@ def _settle(terms: Terms, loan: Loan, journal: Journal, fair_value: int) -> None
         allowance_stage3=held.allowance,
         principal_impaired=held.principal_impaired,
         claimed_principal=held.claimed_principal,
+        legal_costs=held.legal_costs,
     )
     journal.post(
         "INTEREST_WAIVED",
@@ -62,8 +64,6 @@ def _settle(terms: Terms, loan: Loan, journal: Journal, fair_value: int) -> None
         offbalance_compound=held.offbalance_compound,
         fee=held.fee,
     )
-    # Costs advanced for the debtor are lost as a write-off loses them.
-    journal.post("LOAN_WRITTEN_OFF", loan, legal_costs=loan.legal_costs)
     loan.legal_costs = 0
     loan.allowance = NO_ALLOWANCE
     loan.closure = Closure.ASSET
