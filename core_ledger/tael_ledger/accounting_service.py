@@ -13,7 +13,7 @@ from tael_ledger.closing import DayClose
 from tael_ledger.face import key_of
 from tael_ledger.journal import Anchor
 from tael_ledger.periods import PeriodClose, month_of
-from tael_ledger.posting_rules import check
+from tael_ledger.posting_rules import RuleSet, check
 from tael_ledger.postings import check_event
 from tael_ledger.report_face import Reports
 from tael_runtime import idempotency
@@ -102,7 +102,7 @@ class Accounting(Reports, accounting_pb2_grpc.AccountingServiceServicer):
     def GetPostingRules(
         self, request: pb.GetPostingRulesRequest, context: grpc.ServicerContext
     ) -> pb.GetPostingRulesResponse:
-        """One version with its rules."""
+        """One version with its rules, and those it lacks."""
         with self._database.read() as connection:
             book = books.get(connection, request.book_id)
             number = request.version or book.rules_version
@@ -111,6 +111,7 @@ class Accounting(Reports, accounting_pb2_grpc.AccountingServiceServicer):
         return pb.GetPostingRulesResponse(
             version=messages.rules_version(version),
             rules=[messages.posting_rule(rule) for rule in rules],
+            missing=[messages.posting_rule(rule) for rule in RuleSet(number, rules).missing()],
         )
 
     def ListPostingRuleVersions(

@@ -108,6 +108,10 @@ class RuleSet:
             self._found[case] = rule
         return self._found[case]
 
+    def missing(self) -> list[PostingRule]:
+        """Those of `default_rules` whose cases it has no rule for."""
+        return [rule for rule in default_rules() if self.resolve(rule.key) is None]
+
 
 def check(rules: Sequence[PostingRule], chart: Chart) -> None:
     """Refuses a set that could not be posted.

@@ -75,6 +75,24 @@ def test_a_changed_row_changes_the_accounts_with_no_change_of_code(book: LedgerU
     assert [v.version for v in _versions(book)] == [2, 1]
 
 
+def test_a_version_tells_what_it_lacks_of_a_new_books_and_takes_it(book: LedgerUnderTest) -> None:
+    first = rules_of(book)
+    assert not first.missing
+    kept = [rule for rule in first.rules if rule.event != "COMMISSION_DUE"]
+    publish(book, kept)
+    approve(book, 2, "checker")
+    with pytest.raises(grpc.RpcError) as refused:
+        commission(book)
+    assert refusal(refused.value) == ("FAILED_PRECONDITION", "NO_POSTING_RULE")
+    second = rules_of(book)
+    assert {rule.event for rule in second.missing} == {"COMMISSION_DUE"}
+    publish(book, [*second.rules, *second.missing])
+    approve(book, 3, "checker")
+    assert "6421" in lines(commission(book))
+    assert rules_of(book).rules == first.rules
+    assert not rules_of(book).missing
+
+
 def test_rules_of_a_later_day_wait_for_it(book: LedgerUnderTest) -> None:
     publish(book, with_commission_on(book, "6601"), effective_from="2026-01-16")
     approve(book, 2, "checker")
