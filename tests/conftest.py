@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from support import House, migrate_once
@@ -20,6 +21,16 @@ PATIENT = (HealthCheck.filter_too_much, HealthCheck.too_slow)
 settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=PATIENT)
 settings.register_profile("explore", deadline=None, suppress_health_check=PATIENT)
 settings.load_profile(os.environ.get("TAEL_HYPOTHESIS", "suite"))
+
+# What services that run within a test log: tracebacks as Python has them, not drawn.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 
 FOLDER = "TAEL_TEST_FOLDER"
 

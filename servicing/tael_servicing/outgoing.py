@@ -152,6 +152,17 @@ LANES = (
     .order_by(func.min(outgoing_posting.c.number))
     .limit(LANES_A_PASS)
 )
+STALE_LANES = (
+    select(outgoing_posting.c.book_id, outgoing_posting.c.lane)
+    .where(outgoing_posting.c.state != "DELIVERED")
+    .group_by(outgoing_posting.c.book_id, outgoing_posting.c.lane)
+    .having(
+        func.bool_and(outgoing_posting.c.state == "PENDING"),
+        func.min(outgoing_posting.c.created_at)
+        < func.now() - text(f"interval '{STALE_SECONDS} seconds'"),
+    )
+    .limit(LANES_A_PASS)
+)
 SETTLE = text(
     """
     SET LOCAL synchronous_commit TO off;
@@ -227,19 +238,8 @@ class Sender:
                     log.warning("posting refused", lane=lane, why=refused.message)
 
     def _stale_lanes(self) -> list[tuple[str, str]]:
-        old = func.now() - text(f"interval '{STALE_SECONDS} seconds'")
-        query = (
-            select(outgoing_posting.c.book_id, outgoing_posting.c.lane)
-            .where(outgoing_posting.c.state != "DELIVERED")
-            .group_by(outgoing_posting.c.book_id, outgoing_posting.c.lane)
-            .having(
-                func.bool_and(outgoing_posting.c.state == "PENDING"),
-                func.min(outgoing_posting.c.created_at) < old,
-            )
-            .limit(1000)
-        )
         with self._db.engine.connect() as connection:
-            return [(row.book_id, row.lane) for row in connection.execute(query)]
+            return [(row.book_id, row.lane) for row in connection.execute(STALE_LANES)]
 
     def _lanes(self, book_id: str) -> Sequence[str]:
         """Lanes of a book in which something waits, the one that waits longest first."""
