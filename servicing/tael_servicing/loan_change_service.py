@@ -18,9 +18,10 @@ from tael_servicing import loan_changes, messages, write_offs
 from tael_servicing.arithmetic import events as happened
 from tael_servicing.arithmetic.changing import Plan
 from tael_servicing.arithmetic.events import LoanEvent
+from tael_servicing.arithmetic.loan import Loan
 from tael_servicing.arithmetic.terms import Excess, Keep
 from tael_servicing.desk import Desk
-from tael_servicing.enacting import enact
+from tael_servicing.enacting import check_value_date, enact, standing_on
 from tael_servicing.loans import OWN_ACCOUNT, Held, Money
 
 AnswerT = TypeVar("AnswerT", bound=Message)
@@ -34,6 +35,12 @@ class Asked:
     held: Held
     value_date: date
     event_id: str
+
+    @property
+    def then(self) -> Loan:
+        """The loan as it stood on the value date. Raises as `enacting.check_value_date`."""
+        check_value_date(self.held, self.value_date, self.held.loan.business_date)
+        return standing_on(self.transaction, self.held, self.value_date)
 
 
 Make = Callable[[Asked], LoanEvent]
@@ -96,21 +103,22 @@ class LoanChanges(loan_change_pb2_grpc.LoanChangeServiceServicer):
             rate = None
             if request.HasField("annual_rate"):
                 rate = loan_changes.read_rate(asked.transaction, asked.held, request)
-            loan_changes.check_counts(asked.held, request)
+            then = asked.then
+            loan_changes.check_counts(then, request)
             plan = Plan(
                 from_due=optional_date(request, "from_due_date"),
                 more_periods=request.more_periods,
                 instalments=request.instalments,
                 skip_periods=request.skip_periods,
                 repay_day=request.repay_day,
-                due_dates=loan_changes.read_due_dates(asked.held, request),
+                due_dates=loan_changes.read_due_dates(then, request),
                 grace_principal=request.grace_principal,
                 grace_interest=request.grace_interest,
                 annual_rate=rate,
                 re_age=request.re_age,
                 keep=KEEPS[request.keeps],
             )
-            loan_changes.check_agreed_end(asked.held, plan)
+            loan_changes.check_agreed_end(asked.held, then, plan)
             return happened.Rescheduled(asked.value_date, asked.event_id, plan)
 
         return self._change("RescheduleLoan", request, pb.RescheduleLoanResponse, make)

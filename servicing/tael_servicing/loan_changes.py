@@ -24,6 +24,7 @@ from tael_servicing.arithmetic.events import (
     Waived,
     standing,
 )
+from tael_servicing.arithmetic.loan import Loan
 from tael_servicing.enacting import (
     Enacted,
     check_value_date,
@@ -67,19 +68,19 @@ def read_rate(transaction: Connection, held: Held, request: Any) -> Decimal:
     return to_decimal(request.annual_rate)
 
 
-def read_due_dates(held: Held, request: Any) -> tuple[date, ...]:
-    """The due dates a request gives to the instalments that change.
+def read_due_dates(then: Loan, request: Any) -> tuple[date, ...]:
+    """The due dates a request gives to the instalments that change, of the loan on its value date.
 
-    Raises InvalidArgument where they are not ascending, begin before tomorrow or the day the first
-    of the instalments begins, or are more than those.
+    Raises InvalidArgument where they are not ascending, begin before the day after that or the day the
+    first of the instalments begins, or are more than those.
     """
     given = tuple(
         read_date(f"due_dates[{index}]", each) for index, each in enumerate(request.due_dates)
     )
     if not given:
         return ()
-    changed = _changed(held, optional_date(request, "from_due_date"))
-    begins = max([held.loan.business_date, *(period.start for period in changed[:1])])
+    changed = _changed(then, optional_date(request, "from_due_date"))
+    begins = max([then.business_date, *(period.start for period in changed[:1])])
     for index, (before, day) in enumerate(pairwise([begins, *given])):
         if day <= before:
             raise InvalidArgument(f"due_dates[{index}]", f"is {day}; after {before} is right")
@@ -89,11 +90,11 @@ def read_due_dates(held: Held, request: Any) -> tuple[date, ...]:
     return given
 
 
-def check_counts(held: Held, request: pb.RescheduleLoanRequest) -> None:
-    """Raises InvalidArgument where no fewer instalments are asked for than change, or where grace
-    leaves none of them.
+def check_counts(then: Loan, request: pb.RescheduleLoanRequest) -> None:
+    """Raises InvalidArgument where no fewer instalments are asked for than change of the loan on the
+    value date, or where grace leaves none of them.
     """
-    changed = len(_changed(held, optional_date(request, "from_due_date")))
+    changed = len(_changed(then, optional_date(request, "from_due_date")))
     if not changed:
         return
     if request.instalments >= changed:
@@ -110,9 +111,9 @@ def check_counts(held: Held, request: pb.RescheduleLoanRequest) -> None:
             )
 
 
-def _changed(held: Held, first_due: date | None) -> list[Period]:
+def _changed(then: Loan, first_due: date | None) -> list[Period]:
     """The periods of the instalments that change, from the one due on a date on, or the running one."""
-    ahead = [row.instalment.period for row in held.loan.rows[held.loan.due_count :]]
+    ahead = [row.instalment.period for row in then.rows[then.due_count :]]
     return [period for period in ahead if first_due is None or period.end >= first_due]
 
 
@@ -176,20 +177,20 @@ def check_extension(transaction: Connection, held: Held, more_periods: int) -> N
         )
 
 
-def check_agreed_end(held: Held, plan: Plan) -> None:
+def check_agreed_end(held: Held, then: Loan, plan: Plan) -> None:
     """Raises FailedPrecondition EXTENSION_TOO_LONG for due dates as agreed that end the loan later than
-    the law lets it be extended to (贷款通则 §12), and than it ends today. Those of a restructuring of
-    arrears (re_age) are no extension.
+    the law lets it be extended to (贷款通则 §12), and than it ended on the value date. Those of a
+    restructuring of arrears (re_age) are no extension.
     """
     if not plan.due_dates or plan.re_age:
         return
     terms, agreed = held.terms, plan.due_dates
-    changed = _changed(held, plan.from_due)
+    changed = _changed(then, plan.from_due)
     count = plan.instalments or len(changed) + plan.more_periods
     follow = max(count - len(agreed), 0)
     ends = later(terms.frequency, agreed[-1], follow, agreed[-1].day, terms.month_end)
-    today = [period.end for period in changed[-1:]]
-    most = max([latest_end(terms, held.contract.start_date), *today])
+    last = [period.end for period in changed[-1:]]
+    most = max([latest_end(terms, held.contract.start_date), *last])
     if ends > most:
         raise FailedPrecondition(
             Reason.EXTENSION_TOO_LONG, f"the loan would end on {ends}; {most} or sooner is right"

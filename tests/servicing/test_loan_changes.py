@@ -188,6 +188,31 @@ def test_interest_is_put_off_and_a_loan_ends_sooner_as_agreed(bank: Bank) -> Non
     bank.assert_books_agree()
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"instalments": 5, "from_due_date": from_date(FIRST)},
+        {"grace_principal": 5, "from_due_date": from_date(FIRST)},
+        {"due_dates": [from_date(FIRST - timedelta(days=1)), from_date(SECOND)]},
+        {"skip_periods": 1},
+    ],
+)
+def test_a_plan_from_the_next_due_date_on_known_only_after_it_is_the_plan_made_in_time(
+    bank: Bank, plan: dict[str, Any]
+) -> None:
+    agreed, known = date(2026, 1, 19), FIRST + timedelta(days=2)
+    late, in_time = (lend(bank, START) for _ in range(2))
+    bank.end_days(agreed)
+    bank.change("RescheduleLoan", in_time, **plan)
+    bank.end_days(known)
+    bank.change("RescheduleLoan", late, value_date=from_date(agreed), **plan)
+    assert bank.schedule(late) == bank.schedule(in_time)
+    assert bank.owes(late) == bank.owes(in_time)
+    bank.end_day()
+    assert bank.owes(late) == bank.owes(in_time)
+    bank.assert_books_agree()
+
+
 def test_another_due_day_moves_every_instalment_to_come(new_bank: Callable[..., Bank]) -> None:
     bank = new_bank()
     loan_id = bank.lend().loan_id
