@@ -33,6 +33,11 @@ EVENTS = "tael_events"
 """Marks a connection whose transaction wrote to the outbox."""
 
 
+KEEPALIVES = {"idle": 15, "interval": 5, "count": 3}
+"""Seconds, seconds and tries: within half a minute each end of a connection over TCP knows that the
+other is gone, and the store frees what a lost machine had locked."""
+
+
 class Bell:
     """Wakes who waits for something new; a ring since they looked is not missed."""
 
@@ -139,7 +144,10 @@ def _engine(url: Any, search_path: str = "", **pool: Any) -> Engine:
     options = "-c timezone=UTC -c lock_timeout=30s -c jit=off -c plan_cache_mode=force_custom_plan"
     if search_path:
         options += f" -c search_path={search_path}"
-    engine = create_engine(url, connect_args={"options": options}, hide_parameters=True, **pool)
+    options += "".join(f" -c tcp_keepalives_{name}={value}" for name, value in KEEPALIVES.items())
+    connect = {f"keepalives_{name}": value for name, value in KEEPALIVES.items()}
+    connect_args = {"options": options, **connect}
+    engine = create_engine(url, connect_args=connect_args, hide_parameters=True, **pool)
     _check_when_taken(engine)
     event.listen(engine, "do_execute", _copy)
     later.install(engine)

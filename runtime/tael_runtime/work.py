@@ -1,8 +1,8 @@
 """Long work as run → step → chunk in the store: resumable, shareable, each chunk done once.
 
-A run's membership freezes when a step's chunks are planned. Workers claim chunks by lease
-(FOR UPDATE SKIP LOCKED); a chunk's effect and its completion commit together, so a worker that dies
-leaves a chunk whose lease runs out and another takes it.
+A run's membership freezes when a step's chunks are planned. A worker claims a chunk by a lease, which
+is to last until it begins; from then on the transaction of the chunk's effect and its completion has
+the chunk, however long it takes, and a worker that dies leaves it to another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, LargeBinary, bindparam, func, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tael_runtime import later
@@ -83,10 +94,10 @@ def find_run(transaction: Connection, kind: str, key: str) -> Run | None:
 def set_run_state(
     transaction: Connection, run_id: UUID, state: str, error: str | None = None
 ) -> None:
-    """RUNNING, DONE or BLOCKED with the reason."""
+    """RUNNING, DONE or BLOCKED with the reason; what is DONE stays so."""
     transaction.execute(
         update(work_run)
-        .where(work_run.c.run_id == run_id)
+        .where(work_run.c.run_id == run_id, work_run.c.state != "DONE")
         .values(state=state, error=error, finished_at=func.now() if state == "DONE" else None)
     )
 
@@ -208,13 +219,15 @@ def _set_step(transaction: Connection, run_id: UUID, step: int, **values: Any) -
     )
 
 
+LEASE_SECONDS = 2.0
 CLAIM = text(
     """
-    UPDATE work_chunk SET leased_by = :worker, leased_until = now() + :lease * interval '1 second'
+    UPDATE work_chunk
+    SET leased_by = :worker, leased_until = clock_timestamp() + :lease * interval '1 second'
     WHERE (run_id, step, chunk) = (
         SELECT run_id, step, chunk FROM work_chunk
         WHERE run_id = :run_id AND step = :step AND done = 0
-          AND (leased_until IS NULL OR leased_until < now() OR leased_by = :worker)
+          AND (leased_until IS NULL OR leased_until < clock_timestamp() OR leased_by = :worker)
         ORDER BY chunk FOR UPDATE SKIP LOCKED LIMIT 1)
     RETURNING chunk, payload
     """
@@ -222,11 +235,16 @@ CLAIM = text(
 
 
 def claim_chunk(
-    transaction: Connection, run_id: UUID, step: int, worker: str, lease_seconds: int = 60
+    transaction: Connection,
+    run_id: UUID,
+    step: int,
+    worker: str,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> Chunk | None:
     """The next free chunk, leased to this worker; None when none is free.
 
-    One that the worker has leased before is free: it works one at a time, and was interrupted.
+    One that the worker has leased before is free: it works one at a time, and was interrupted. One
+    that is worked is not, though its lease has run out.
     """
     row = transaction.execute(
         CLAIM, {"worker": worker, "lease": lease_seconds, "run_id": run_id, "step": step}
@@ -234,22 +252,30 @@ def claim_chunk(
     return Chunk(run_id, step, row.chunk, bytes(row.payload)) if row else None
 
 
-def finish_chunk(transaction: Connection, chunk: Chunk, result: bytes = b"") -> bool:
-    """Marks a chunk done; call it in the transaction of the chunk's effect.
+def begin_chunk(transaction: Connection, chunk: Chunk, worker: str) -> bool:
+    """Begins to work a claimed chunk, which nobody else can have until this transaction ends.
 
-    False when another worker finished it meanwhile: roll back then.
+    False where the lease ran out before and another worker took it: leave it alone then.
     """
-    done = transaction.execute(
-        update(work_chunk)
-        .where(
-            work_chunk.c.run_id == chunk.run_id,
-            work_chunk.c.step == chunk.step,
-            work_chunk.c.chunk == chunk.number,
-            work_chunk.c.done == 0,
-        )
-        .values(done=1, result=result)
+    own = select(work_chunk.c.chunk).where(
+        _is(chunk), work_chunk.c.done == 0, work_chunk.c.leased_by == worker
     )
-    return bool(done.rowcount)
+    # What it waits for meanwhile may be long, and is not for the store to judge.
+    transaction.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    return transaction.execute(own.with_for_update(skip_locked=True)).first() is not None
+
+
+def finish_chunk(transaction: Connection, chunk: Chunk, result: bytes = b"") -> None:
+    """Marks a chunk done, in the transaction that began it and wrote its effect."""
+    transaction.execute(update(work_chunk).where(_is(chunk)).values(done=1, result=result))
+
+
+def _is(chunk: Chunk) -> ColumnElement[bool]:
+    return and_(
+        work_chunk.c.run_id == chunk.run_id,
+        work_chunk.c.step == chunk.step,
+        work_chunk.c.chunk == chunk.number,
+    )
 
 
 def chunk_results(transaction: Connection, run_id: UUID, step: int) -> list[bytes]:

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -316,16 +317,36 @@ def test_a_chunk_is_done_once_and_a_dead_workers_lease_runs_out(floor: Floor) ->
     assert (first.payload, second.payload) == (b"a", b"b")
     with database.begin() as tx:
         assert work.claim_chunk(tx, run.run_id, 1, "w1") == first, "what it was interrupted at"
-        assert work.finish_chunk(tx, first)
+        assert work.begin_chunk(tx, first, "w1")
+        work.finish_chunk(tx, first)
         again = work.claim_chunk(tx, run.run_id, 1, "w3")
         assert again is not None
         assert again.payload == b"b"
-        assert work.finish_chunk(tx, again, b"result")
-        assert not work.finish_chunk(tx, second)
+        assert not work.begin_chunk(tx, second, "w2"), "another has it"
+        assert work.begin_chunk(tx, again, "w3")
+        work.finish_chunk(tx, again, b"result")
+        assert not work.begin_chunk(tx, again, "w3"), "it is done"
         assert work.claim_chunk(tx, run.run_id, 1, "w1") is None
         assert work.chunk_results(tx, run.run_id, 1) == [b"", b"result"]
         (step,) = work.list_steps(tx, run.run_id)
     assert (step.chunks, step.chunks_done) == (2, 2)
+
+
+def test_a_chunk_that_is_worked_is_nobody_elses_however_short_its_lease(floor: Floor) -> None:
+    database = floor.running.runtime.database
+    with database.begin() as tx:
+        run = work.open_run(tx, "test", "long", ["only"])
+        work.plan_step(tx, run.run_id, 1, [b"a"])
+        chunk = work.claim_chunk(tx, run.run_id, 1, "w1", lease_seconds=0)
+    assert chunk is not None
+    with suppress(InterruptedError), database.begin() as working:
+        assert work.begin_chunk(working, chunk, "w1")
+        with database.begin() as tx:
+            assert work.claim_chunk(tx, run.run_id, 1, "w2") is None
+        raise InterruptedError
+    with database.begin() as tx:
+        assert work.claim_chunk(tx, run.run_id, 1, "w2") == chunk
+        assert not work.begin_chunk(tx, chunk, "w1")
 
 
 def test_the_service_answers_health_checks(floor: Floor) -> None:

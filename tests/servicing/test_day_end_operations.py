@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
+from pathlib import Path
 
 import grpc
 import pytest
 from servicing.bank import DUE_TOMORROW, START, Bank
 
-from support import refusal, rid
+from support import free_port, load, refusal, rid
 from tael.ledger.v1 import ledger_pb2, proof_pb2, proof_pb2_grpc
 from tael.servicing.v1 import end_of_day_pb2 as pb
 from tael_client.values import from_date
+from tael_runtime.server import RunningService
+from tael_runtime.settings import ServiceSettings
+from tael_runtime.work import LEASE_SECONDS
 
 MOST = 9_223_372_036_854_775_807
 """The store's greatest number."""
@@ -215,3 +223,49 @@ def test_a_rehearsal_tells_what_the_day_will_do_and_does_nothing(
     with pytest.raises(grpc.RpcError) as refused:
         bank.day_ends.RehearseEndOfDay(request)
     assert refusal(refused.value) == ("FAILED_PRECONDITION", "NOT_THE_BUSINESS_DATE")
+
+
+@contextmanager
+def neighbour(bank: Bank) -> Iterator[None]:
+    """Another process's servicing, at work on the same store."""
+    listen = ServiceSettings(listen=f"127.0.0.1:{free_port()}")
+    settings = bank.house.settings.model_copy(update={"servicing": listen})
+    running = RunningService(load("servicing"), settings)
+    try:
+        yield
+    finally:
+        running.stop(grace=1)
+
+
+@contextmanager
+def taken(folder: Path) -> Iterator[None]:
+    """Nobody else can write into the folder of a day's reports."""
+    folder.mkdir(parents=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def test_a_step_that_takes_longer_than_a_workers_lease_is_done_once(bank: Bank) -> None:
+    bank.lend()
+    folder = bank.house.settings.reports / bank.book / str(bank.day)
+    request = pb.RunEndOfDayRequest(book_id=bank.book, business_date=from_date(bank.day))
+    with neighbour(bank):
+        with taken(folder):
+            told = bank.day_ends.RunEndOfDay(request)
+            next(each for each in told if working(each.run) == "report")
+            time.sleep(2 * LEASE_SECONDS)
+        *_, last = told
+        assert last.run.state == pb.RUN_STATE_DONE
+        written = (folder / "loan-ledger.parquet").stat()
+        time.sleep(LEASE_SECONDS)
+        assert (folder / "loan-ledger.parquet").stat() == written
+    assert bank.run_day().state == pb.RUN_STATE_DONE
+
+
+def working(run: pb.EndOfDayRun) -> str:
+    """The step that is under way."""
+    return next((each.step for each in run.steps if each.state == pb.RUN_STATE_RUNNING), "")

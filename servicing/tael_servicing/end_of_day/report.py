@@ -15,7 +15,6 @@ class Report(Step):
 
     name = "report"
     needs_books = False
-    lease_seconds = 15
     rehearsed = False
 
     @property

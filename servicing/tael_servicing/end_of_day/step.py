@@ -76,8 +76,6 @@ class Step(ABC):
     """Whether it waits until no loan is set aside."""
     needs_books: ClassVar[bool] = True
     """Whether it waits until the ledger has all that was posted."""
-    lease_seconds: ClassVar[int] = 5
-    """A worker that dies keeps its chunk from the others for so long."""
     rehearsed: ClassVar[bool] = True
     """Whether a rehearsal does it: it asks nobody and stands in nobody's way."""
 
@@ -91,7 +89,7 @@ class Step(ABC):
         return [b""]
 
     def prepare(self, closing: Closing, payload: bytes) -> None:  # noqa: B027  most steps call nobody
-        """What must be asked of others first: repeatable, outside any transaction of ours."""
+        """What must be asked of others first: repeatable, and before anything of ours is locked."""
 
     @abstractmethod
     def work(
@@ -107,7 +105,7 @@ class OverLoans(Step):
     """A step over loans: one that it cannot work is set aside, and the others go on."""
 
     loans_a_chunk: ClassVar[int] = LOANS_A_CHUNK
-    """So few that a chunk is worked well within its lease."""
+    """So few that those who work online wait briefly at most for one of them."""
 
     @abstractmethod
     def takes(self, transaction: Connection, closing: Closing, loan_id: str) -> bool:

@@ -1,7 +1,7 @@
 """One worker at a day end; others, in this process's neighbours, work at the same run.
 
-A chunk's effect commits with its completion. Before a step begins, everything that those before it
-posted is in the ledger.
+A chunk's effect commits with its completion, and until then nobody else has it. Before a step
+begins, everything that those before it posted is in the ledger.
 """
 
 from __future__ import annotations
@@ -123,13 +123,13 @@ class Worker:
     def _do(self, chunk: Chunk) -> Following:
         """Works a chunk, and finds what follows in the same transaction."""
         step = STEPS[chunk.step - 1]
-        step.prepare(self._closing, chunk.payload)
 
         def go_on(transaction: Connection, how: How) -> Following:
-            summary = self._one(transaction, how, step, chunk.number, chunk.payload)
-            if not work.finish_chunk(transaction, chunk, summary.dump()):
-                transaction.rollback()
+            if not work.begin_chunk(transaction, chunk, self._me):
                 return _Next.WAIT
+            step.prepare(self._closing, chunk.payload)
+            summary = self._one(transaction, how, step, chunk.number, chunk.payload)
+            work.finish_chunk(transaction, chunk, summary.dump())
             return self._next(transaction, how)
 
         return self._tried(go_on)
@@ -176,9 +176,7 @@ class Worker:
         return None
 
     def _claim(self, transaction: Connection, number: int) -> Following:
-        lease = STEPS[number - 1].lease_seconds
-        chunk = work.claim_chunk(transaction, self._run, number, self._me, lease)
-        return chunk or _Next.WAIT
+        return work.claim_chunk(transaction, self._run, number, self._me) or _Next.WAIT
 
     def _one(
         self, transaction: Connection, how: How, step: Step, number: int, payload: bytes
