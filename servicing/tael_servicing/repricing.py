@@ -11,7 +11,7 @@ from enum import Enum
 from itertools import count, takewhile
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, extract, select, true, update
+from sqlalchemy import ColumnElement, Connection, extract, or_, select, true, update
 
 from tael.servicing.v1 import product_pb2 as pb
 from tael_servicing import loans as loan_events
@@ -23,7 +23,7 @@ from tael_servicing.arithmetic.terms import Keep
 from tael_servicing.enacting import enact, standing_on
 from tael_servicing.loans import Contract, Held
 from tael_servicing.rates import Lpr
-from tael_servicing.tables import RUNNING, book_day, instalment, loan_state
+from tael_servicing.tables import RUNNING, book_day, instalment, loan_event, loan_state
 from tael_servicing.tables import loan as loans
 from tael_servicing.tables import product as versions
 
@@ -44,16 +44,15 @@ def take_news(transaction: Connection, book_id: str, day: date) -> bool:
 
 
 def candidates(transaction: Connection, book_id: str, day: date, *, news: bool = True) -> list[str]:
-    """Loans that take another rate on a day, if there is another: those whose turn it is; where there
-    is news, as `take_news` says, all, since it may tell of a turn that is over.
+    """Loans that take another rate on a day, if there is another: those whose turn it is, and those of
+    which the day before told another past, with other turns; where there is news, as `take_news` says,
+    all, since it may tell of a turn that is over.
     """
     found: set[str] = set()
     for version in _floating(transaction, book_id):
         terms = products.get(transaction, version.code, version.version).terms
         whose = Turn.ALL if news else turn(terms.floating_rate.reprice, day)
-        if whose is Turn.NONE:
-            continue
-        rows = transaction.execute(
+        running = (
             select(loan_state.c.loan_id)
             .join(loans, loans.c.loan_id == loan_state.c.loan_id)
             .where(
@@ -61,10 +60,12 @@ def candidates(transaction: Connection, book_id: str, day: date, *, news: bool =
                 loan_state.c.state.in_(RUNNING),
                 loans.c.product_code == version.code,
                 loans.c.product_version == version.version,
-                _takes(whose, day),
             )
         )
-        found.update(rows.scalars())
+        told = running.where(_told_another_past(day - DAY))
+        found.update(transaction.execute(told).scalars())
+        if whose is not Turn.NONE:
+            found.update(transaction.execute(running.where(_takes(whose, day))).scalars())
     return sorted(found)
 
 
@@ -118,6 +119,16 @@ def _takes(whose: Turn, day: date) -> ColumnElement[bool]:
         )
         return falls_due.exists()
     return true()
+
+
+def _told_another_past(day: date) -> ColumnElement[bool]:
+    """Whether something was entered on a day that was worth an earlier one, or taken back."""
+    entered = select(loan_event.c.event_id).where(
+        loan_event.c.loan_id == loan_state.c.loan_id,
+        loan_event.c.booked_on == day,
+        or_(loan_event.c.value_date < day, loan_event.c.kind == Reversed.__name__),
+    )
+    return (loan_state.c.changed_on >= day) & entered.exists()
 
 
 def reprice(transaction: Connection, lprs: Sequence[Lpr], held: Held, day: date) -> Held:

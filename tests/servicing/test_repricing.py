@@ -162,6 +162,43 @@ def test_a_prime_rate_known_only_after_a_turn_is_taken_on_that_turn_and_so_is_it
     bank.assert_books_agree()
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_a_turn_that_a_late_entry_moves_to_another_due_date_is_taken_there(
+    new_bank: Callable[..., Bank], pays: bool
+) -> None:
+    start = date(2026, 11, 10)
+    ten_days = product_pb2.Frequency(unit=product_pb2.FREQUENCY_UNIT_DAY, every=10)
+    schedule = product_pb2.ScheduleTerms(frequency=ten_days)
+    bank = floating(
+        new_bank, product_pb2.REPRICE_MODE_NEXT_DUE_DATE, start=start, schedule=schedule
+    )
+    publish(bank, start, "0.03")
+    bank.fails("card-late", times=60)
+    late, in_time = (bank.lend(card="card-late", periods=6).loan_id for _ in range(2))
+    bank.end_days(start + timedelta(days=5))
+    publish(bank, bank.day, "0.025")
+    agreed = {"value_date": from_date(bank.day)}
+
+    def enter(loan_id: str) -> None:
+        """The first due date is no turn: it is left out, or its instalment is paid before it."""
+        if pays:
+            bank.repay(loan_id, 168_617, "CURRENT_INSTALMENT", **agreed)
+        else:
+            bank.change("RescheduleLoan", loan_id, skip_periods=1, **agreed)
+
+    enter(in_time)
+    bank.end_days(start + timedelta(days=12))
+    assert len(bank.loan(late).rates) == 2, "taken on the first due date"
+    enter(late)
+    bank.end_day()
+    for turn in (bank.day, start + timedelta(days=20)):
+        bank.end_days(turn)
+        assert bank.loan(late).rates == bank.loan(in_time).rates
+        assert bank.owes(late) == bank.owes(in_time)
+    assert bank.loan(late).rates[-1].since == from_date(bank.day)
+    bank.assert_books_agree()
+
+
 def test_a_prime_rate_taken_by_mistake_is_taken_back_and_one_agreed_on_a_turn_stays(
     new_bank: Callable[..., Bank],
 ) -> None:
