@@ -55,7 +55,7 @@ def document(served: Iterable[Binding], image: bytes) -> dict[str, Any]:
     tags: dict[str, str] = {}
     for binding in served:
         service = binding.method.containing_service
-        tags[service.name] = schemas.describe(service.full_name)
+        tags[service.full_name] = schemas.describe(service.full_name)
         operations = paths.setdefault(binding.template, {})
         operations[binding.verb.lower()] = _operation(binding, schemas)
     return {
@@ -76,8 +76,8 @@ def document(served: Iterable[Binding], image: bytes) -> dict[str, Any]:
 def _operation(binding: Binding, schemas: Schemas) -> dict[str, Any]:
     method = binding.method
     operation: dict[str, Any] = {
-        "operationId": f"{method.containing_service.name}_{method.name}",
-        "tags": [method.containing_service.name],
+        "operationId": method.full_name,
+        "tags": [method.containing_service.full_name],
         "parameters": [
             *_path_parameters(binding, schemas),
             *_query_parameters(binding, schemas),

@@ -83,7 +83,7 @@ def test_every_annotated_rpc_is_in_the_document_once() -> None:
     operations = [op for verbs in openapi()["paths"].values() for op in verbs.values()]
     ids = [operation["operationId"] for operation in operations]
     assert len(ids) == len(set(ids)) == len(served())
-    assert "RepaymentService_Repay" in ids
+    assert "tael.servicing.v1.RepaymentService.Repay" in ids
 
 
 def test_every_variable_of_a_path_is_a_parameter_of_it() -> None:
