@@ -15,7 +15,6 @@ from google.protobuf.message import Message
 
 from bench.wire import Wire
 
-CALLER = "bench"
 REQUEST_ID_TAG = b"\x0a"
 """Field 1, length-delimited: where every posting request carries its request_id."""
 
@@ -80,7 +79,7 @@ def run(
 ) -> Run:
     """Keeps so many callers busy while `busy(seconds since the begin)`; all they sent counts."""
     found = Run()
-    with closing(Wire(target, rpc.path, CALLER)) as wire:
+    with closing(Wire(target, rpc.path)) as wire:
         begun = time.perf_counter()
         sent = {wire.send(next(requests)): begun for _ in range(callers)}
         while sent:

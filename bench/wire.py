@@ -37,11 +37,11 @@ class _Sending:
 class Wire:
     """One connection. Single-threaded: `send` requests, then `receive` answers. Close it."""
 
-    def __init__(self, target: str, path: str, caller: str) -> None:
+    def __init__(self, target: str, path: str) -> None:
         host, _, port = target.rpartition(":")
         self._socket = socket.create_connection((host, int(port)))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._headers = _headers(path, target, caller)
+        self._headers = _headers(path, target)
         self._next_stream = 1
         self._room = DEFAULT_WINDOW
         self._stream_room = DEFAULT_WINDOW
@@ -145,7 +145,7 @@ class Wire:
         self._out += body
 
 
-def _headers(path: str, authority: str, caller: str) -> bytes:
+def _headers(path: str, authority: str) -> bytes:
     """A call's header block: indexed fields of the static table, then literals never indexed."""
     method_post, scheme_http, name_authority, name_path = b"\x83", b"\x86", b"\x01", b"\x04"
     name_content_type = b"\x0f\x10"
@@ -157,7 +157,6 @@ def _headers(path: str, authority: str, caller: str) -> bytes:
             name_authority + _text(authority),
             name_content_type + _text("application/grpc"),
             b"\x00" + _text("te") + _text("trailers"),
-            b"\x00" + _text("tael-caller") + _text(caller),
         )
     )
 

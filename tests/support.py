@@ -215,11 +215,11 @@ class House:
     ) -> StubT:
         """A typed stub: `house.client("ledger", LedgerServiceStub)`.
 
-        A tester calls; of servicing, where people move no money alone, another service does, which
-        gives no name.
+        A tester calls; of those where people move no money alone, another service does, which gives
+        no name.
         """
         if caller is None:
-            caller = "" if name == "servicing" else "tester"
+            caller = "" if name in ("ledger", "servicing") else "tester"
         key = (name, caller)
         if key not in self._connections:
             self._connections[key] = Connection(

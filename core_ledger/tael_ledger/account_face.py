@@ -8,10 +8,10 @@ import grpc
 
 from tael.ledger.v1 import ledger_pb2 as pb
 from tael_ledger import accounts, messages
-from tael_ledger.account_changes import LimitsChange, NewAccount, Opening, StateChange
+from tael_ledger.account_changes import LimitsChange, NewAccount, Opening
 from tael_ledger.drafts import account_number
 from tael_ledger.face import Face, key_of
-from tael_ledger.guards import CLOSED, FROZEN, OPEN
+from tael_ledger.operations import StateRequest, state_change
 from tael_ledger.requests import PostingRequest
 from tael_runtime import idempotency
 from tael_runtime.paging import text_key, token
@@ -55,19 +55,19 @@ class Accounts(Face):
         self, request: pb.FreezeAccountRequest, context: grpc.ServicerContext
     ) -> pb.FreezeAccountResponse:
         """No posting until it is unfrozen."""
-        return pb.FreezeAccountResponse(account=await self._brought(request, FROZEN))
+        return pb.FreezeAccountResponse(account=await self._brought(request))
 
     async def UnfreezeAccount(
         self, request: pb.UnfreezeAccountRequest, context: grpc.ServicerContext
     ) -> pb.UnfreezeAccountResponse:
         """Ends a freeze."""
-        return pb.UnfreezeAccountResponse(account=await self._brought(request, OPEN))
+        return pb.UnfreezeAccountResponse(account=await self._brought(request))
 
     async def CloseAccount(
         self, request: pb.CloseAccountRequest, context: grpc.ServicerContext
     ) -> pb.CloseAccountResponse:
         """No posting ever again."""
-        return pb.CloseAccountResponse(account=await self._brought(request, CLOSED))
+        return pb.CloseAccountResponse(account=await self._brought(request))
 
     def GetAccount(
         self, request: pb.GetAccountRequest, context: grpc.ServicerContext
@@ -97,19 +97,8 @@ class Accounts(Face):
             next_page_token=token(found[size - 1].number) if len(found) > size else "",
         )
 
-    async def _brought(
-        self,
-        request: pb.FreezeAccountRequest | pb.UnfreezeAccountRequest | pb.CloseAccountRequest,
-        to: str,
-    ) -> pb.Account:
-        rpc = type(request).__name__.removesuffix("Request")
-        change = StateChange(
-            request.account_number,
-            to,
-            request.reason,
-            key=key_of(rpc, request.request_id),
-            content_hash=idempotency.content_hash(request),
-        )
+    async def _brought(self, request: StateRequest) -> pb.Account:
+        change = state_change(request)
         return await self._changed(request.book_id, request.account_number, change)
 
     async def _changed(self, book_id: str, number: str, change: PostingRequest) -> pb.Account:

@@ -84,6 +84,8 @@ class Origin:
     request: RequestKey
     committed_at: datetime
     """By the store's clock."""
+    outcome: str
+    """What else the request's answer needs; of Approve, the proposal."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,13 @@ def origin(connection: Connection, book_id: str, sequence: int) -> Origin:
         .subquery()
     )
     row = connection.execute(
-        select(request.rpc, request.caller, request.request_id, in_batch.c.committed_at)
+        select(
+            request.rpc,
+            request.caller,
+            request.request_id,
+            in_batch.c.committed_at,
+            request.outcome,
+        )
         .join(in_batch, request.batch_number == in_batch.c.batch_number)
         .where(
             request.book_id == book_id,
@@ -195,8 +203,8 @@ def origin(connection: Connection, book_id: str, sequence: int) -> Origin:
             request.first_sequence + request.entries > sequence,
         )
     ).one()
-    *key, committed_at = row
-    return Origin(RequestKey(*key), committed_at)
+    *key, committed_at, outcome = row
+    return Origin(RequestKey(*key), committed_at, outcome)
 
 
 def line_count(connection: Connection, book_id: str, sequence: int) -> int:

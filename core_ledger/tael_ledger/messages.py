@@ -17,6 +17,7 @@ from tael_ledger.drafts import Event, Line, facts_text, read_facts
 from tael_ledger.journal import TOLD_LINES, Anchor, Entry, Origin
 from tael_ledger.limits import Limits, limits_of
 from tael_ledger.posting_rules import PostingRule, RuleAccount, RuleKey, RulePosting
+from tael_ledger.proposals import Proposal
 from tael_ledger.rules_store import RulesVersion
 from tael_ledger.statements import StatementLine
 from tael_runtime.errors import InvalidArgument
@@ -212,13 +213,23 @@ def statement_line(value: StatementLine) -> ledger_pb2.StatementLine:
     )
 
 
-def posting(value: Origin) -> ledger_pb2.Posting:
-    """What posted an entry."""
+def posting(value: Origin, approved: Proposal | None) -> ledger_pb2.Posting:
+    """What posted an entry, and the proposal that it was where people moved it by hand."""
     return ledger_pb2.Posting(
         rpc=value.request.rpc,
         caller=value.request.caller,
         request_id=value.request.request_id,
         committed_at=from_instant(value.committed_at),
+        approval=_approval(approved) if approved else None,
+    )
+
+
+def _approval(value: Proposal) -> ledger_pb2.Approval:
+    return ledger_pb2.Approval(
+        proposal_id=value.proposal_id,
+        maker=value.maker,
+        checker=value.decided_by,
+        reason=value.reason,
     )
 
 

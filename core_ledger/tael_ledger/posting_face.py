@@ -10,7 +10,6 @@ import numpy as np
 
 from tael.ledger.v1 import ledger_pb2 as pb
 from tael_ledger import books, guards, journal, messages, rules_store
-from tael_ledger.chart import Chart
 from tael_ledger.columns import (
     OWNERS_LIMIT,
     Chunk,
@@ -20,30 +19,23 @@ from tael_ledger.columns import (
     content_hash,
 )
 from tael_ledger.drafts import Draft, LineColumns
-from tael_ledger.entry_columns import EntryColumns
 from tael_ledger.face import Face, aside, key_of
 from tael_ledger.journal import Receipt, entry_of
-from tael_ledger.new_entries import read_columns, read_drafts
 from tael_ledger.opening_balances import IMPORT_LIMIT, ControlTotals, ImportedBalances
+from tael_ledger.operations import lines_of, posted_entries, recorded_events, reversal
 from tael_ledger.postings import (
     LINES_LIMIT,
     PostedColumns,
-    PostedEntries,
     check_columns,
     check_line_columns,
     columns_hash,
     columns_of,
-    entries_hash,
 )
-from tael_ledger.recorded_events import RecordedEvents, drafts_at, events_hash
+from tael_ledger.recorded_events import drafts_at
 from tael_ledger.requests import OPENING_BALANCE, Desk, read_refusals
-from tael_ledger.reversal import Reversal
 from tael_runtime import idempotency
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date
-
-COLUMNS_PAY = 40
-"""Lines from which on entries are quicker read in columns than one by one."""
 
 
 class Postings(Face):
@@ -54,7 +46,7 @@ class Postings(Face):
     ) -> pb.RecordEventsResponse:
         """Books business events."""
         chart = await self.chart_of(request.book_id)
-        recorded = await aside(4 * len(request.events), _recorded, request)
+        recorded = await aside(4 * len(request.events), recorded_events, request)
         receipt, entries = await self.post_entries(request.book_id, recorded)
         told = await aside(receipt.lines, messages.entries, entries, chart)
         return pb.RecordEventsResponse(entries=told, anchor=messages.anchor(receipt.anchor))
@@ -78,12 +70,8 @@ class Postings(Face):
     ) -> pb.PostEntriesResponse:
         """Posts entries on named accounts."""
         chart = await self.chart_of(request.book_id)
-        lines = sum([len(entry.lines) for entry in request.entries])
-        if lines > LINES_LIMIT:
-            raise InvalidArgument(
-                "entries", f"have {lines} lines; at most {LINES_LIMIT} in one request"
-            )
-        posting = await aside(lines, _posting, request, lines, chart)
+        lines = lines_of(request)
+        posting = await aside(lines, posted_entries, request, lines, chart)
         return _outcomes(len(posting.drafts), await self.post(request.book_id, posting))
 
     async def ReverseEntry(
@@ -91,16 +79,8 @@ class Postings(Face):
     ) -> pb.ReverseEntryResponse:
         """Red ink, or the opposite sides."""
         chart = await self.chart_of(request.book_id)
-        reversal = Reversal(
-            request.sequence,
-            request.reason,
-            request.kind == pb.REVERSAL_KIND_CONTRA,
-            optional_date(request, "booking_date"),
-            await asyncio.to_thread(self._line_count, request),
-            key=key_of("ReverseEntry", request.request_id),
-            content_hash=idempotency.content_hash(request),
-        )
-        receipt, entries = await self.post_entries(request.book_id, reversal)
+        lines = await asyncio.to_thread(self._line_count, request)
+        receipt, entries = await self.post_entries(request.book_id, reversal(request, lines))
         told = await aside(receipt.lines, messages.entry, entries[0], chart)
         return pb.ReverseEntryResponse(entry=told, anchor=messages.anchor(receipt.anchor))
 
@@ -195,32 +175,6 @@ class Postings(Face):
             accounts=receipt.lines,
             anchor=messages.anchor(receipt.anchor),
         )
-
-
-def _recorded(request: pb.RecordEventsRequest) -> RecordedEvents:
-    events = messages.read_events(request.events)
-    booking_date = optional_date(request, "booking_date")
-    return RecordedEvents(
-        events,
-        booking_date,
-        key=key_of("RecordEvents", request.request_id),
-        content_hash=events_hash(events, booking_date),
-    )
-
-
-def _posting(request: pb.PostEntriesRequest, lines: int, chart: Chart) -> PostedEntries:
-    many = lines >= COLUMNS_PAY
-    entries = request.entries
-    drafts = read_columns(request.book_id, entries) if many else read_drafts(entries)
-    booking_date = optional_date(request, "booking_date")
-    return PostedEntries(
-        drafts,
-        request.atomic,
-        booking_date,
-        isinstance(drafts, EntryColumns) and drafts.is_balanced(chart),
-        key=key_of("PostEntries", request.request_id),
-        content_hash=entries_hash(drafts, atomic=request.atomic, booking_date=booking_date),
-    )
 
 
 def _outcomes(count: int, receipt: Receipt) -> pb.PostEntriesResponse:

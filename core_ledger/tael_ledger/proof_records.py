@@ -95,6 +95,31 @@ FULL JOIN (SELECT reservation_id, 'RESERVATION_' || state AS kind,
            FROM reservation WHERE book_id = :book_id AND state <> 'PENDING') AS made
     ON made.reservation_id::text = said.subject
 """
+PROPOSALS = """
+SELECT coalesce(said.subject, made.proposal_id::text) AS subject,
+       said.content || ' in batch ' || said.batch_number AS should,
+       made.content || ' in batch ' || made.proposal_id AS is_
+FROM (SELECT subject, content, batch_number
+      FROM record WHERE book_id = :book_id AND kind = 'PROPOSED') AS said
+FULL JOIN (SELECT proposal_id,
+                  '{"maker":' || to_json(maker) || ',"operation":"'
+                  || encode(sha256(operation), 'hex') || '","reason":' || to_json(reason) || '}'
+                  AS content
+           FROM proposal WHERE book_id = :book_id) AS made ON made.proposal_id::text = said.subject
+"""
+DECISIONS = """
+SELECT coalesce(said.subject, made.proposal_id::text) AS subject,
+       said.kind || ' ' || said.content || ' in batch ' || said.batch_number AS should,
+       made.kind || ' ' || made.content || ' in batch ' || made.decided_in AS is_
+FROM (SELECT subject, kind, content, batch_number FROM record WHERE book_id = :book_id AND kind IN
+           ('PROPOSAL_APPROVED', 'PROPOSAL_DECLINED', 'PROPOSAL_WITHDRAWN')) AS said
+FULL JOIN (SELECT proposal_id, decided_in, 'PROPOSAL_' || state AS kind,
+                  '{"decided_by":' || to_json(decided_by) || ',"decision_reason":'
+                  || to_json(decision_reason) || ',"maker":' || to_json(maker) || ',"reason":'
+                  || to_json(reason) || ',"sequence":' || sequence || '}' AS content
+           FROM proposal WHERE book_id = :book_id AND state <> 'PROPOSED') AS made
+    ON made.proposal_id::text = said.subject
+"""
 REVERSALS = """
 SELECT 'entry ' || coalesce(said.sequence, shown.sequence) AS subject,
        said.reversal_of AS should, shown.origin AS is_
@@ -131,6 +156,8 @@ SHOWN: Mapping[str, str] = {
     "limits of": LIMITS,
     "reservation": RESERVATIONS,
     "end of reservation": ENDS,
+    "proposal": PROPOSALS,
+    "decision of proposal": DECISIONS,
     "reversal by": REVERSALS,
     "book's": DATES,
 }

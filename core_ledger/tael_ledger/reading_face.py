@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import grpc
 
 from tael.ledger.v1 import ledger_pb2 as pb
-from tael_ledger import accounts, balances, books, entry_search, journal, messages, statements
+from tael_ledger import (
+    accounts,
+    balances,
+    books,
+    entry_search,
+    journal,
+    messages,
+    proposals,
+    statements,
+)
 from tael_ledger.balances import AsOf, Turnover
 from tael_ledger.booking_dates import stretch
 from tael_ledger.drafts import facts_text
@@ -30,8 +39,12 @@ class Reading(Face):
             chart = self.catalogue.chart(connection, request.book_id)
             found = journal.get(connection, request.book_id, request.sequence, journal.TOLD_LINES)
             origin = journal.origin(connection, request.book_id, request.sequence)
+            by_hand = origin.request.rpc == proposals.APPROVING
+            approved = (
+                proposals.get(connection, request.book_id, int(origin.outcome)) if by_hand else None
+            )
         return pb.GetEntryResponse(
-            entry=messages.entry(found, chart), posting=messages.posting(origin)
+            entry=messages.entry(found, chart), posting=messages.posting(origin, approved)
         )
 
     def ListEntries(

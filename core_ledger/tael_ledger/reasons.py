@@ -53,5 +53,7 @@ class Reason(ReasonEnum):
     )
     DUPLICATE_POSTING_RULE = "Two posting rules of the set have the same key."
     MEMO_MIXED_WITH_BALANCE = "A posting pairs an off-balance memo account with a balance account."
+    PROPOSAL_NOT_OPEN = "The proposal was approved, declined or withdrawn before."
+    NOT_THE_MAKER = "Only who proposed it may withdraw it; others decline it."
     RULES_NOT_PROPOSED = "The version was approved before."
     EFFECTIVE_DATE_PASSED = "Rules take effect on the business date or later; the message names it."

@@ -404,6 +404,50 @@ reservation_line = Table(
     info=APPEND_ONLY,
 )
 
+proposal = Table(
+    "proposal",
+    own,
+    Column("book_id", SORTED, primary_key=True),
+    Column(
+        "proposal_id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="the batch that proposed it",
+    ),
+    Column("operation", LargeBinary, nullable=False, comment="tael.ledger.v1.Operation"),
+    Column("reason", Text, nullable=False),
+    Column("maker", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="PROPOSED"),
+    Column("decided_by", Text, nullable=False, server_default=""),
+    Column("decision_reason", Text, nullable=False, server_default=""),
+    Column(
+        "decided_in",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="the batch that decided it; 0 = none",
+    ),
+    Column(
+        "sequence",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="the first entry that it posted; 0 = none",
+    ),
+    CheckConstraint(
+        "state IN ('PROPOSED', 'APPROVED', 'DECLINED', 'WITHDRAWN')", name="proposal_state"
+    ),
+    CheckConstraint(
+        "state NOT IN ('APPROVED', 'DECLINED') OR lower(decided_by) NOT IN ('', lower(maker))",
+        name="proposal_four_eyes",
+    ),
+    # What waits for a second person.
+    Index("proposal_open", "book_id", "proposal_id", postgresql_where=text("state = 'PROPOSED'")),
+    comment="operations by hand; its decision is written once, and recorded in the chain",
+    info=KEPT,
+)
+
 JOURNAL = (
     record,
     entry,

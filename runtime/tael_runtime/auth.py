@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pool
 
 from tael.type.v1 import four_eyes_pb2
 from tael_client import Credentials
+from tael_client import context as call_context
 from tael_runtime.errors import PermissionDenied, Reason, Unauthenticated
 from tael_runtime.settings import Settings
 
@@ -128,6 +129,12 @@ class Authorizer:
             raise PermissionDenied(
                 Reason.PERMISSION_DENIED, f"{principal.name} has no role that may call {rpc}"
             )
+
+    def check_caller(self, rpc: str) -> None:
+        """As `check_role`, of whoever calls the rpc under way."""
+        call = call_context.current()
+        principal = Principal(call.caller, call.roles) if call else Principal("")
+        self.check_role(principal, rpc)
 
     def _current(self, path: Path) -> _Policy:
         policy, now = self._policy, time.monotonic()

@@ -13,9 +13,7 @@ from sqlalchemy import Connection
 
 from tael.servicing.v1 import approval_pb2 as pb
 from tael.servicing.v1 import approval_pb2_grpc
-from tael_client import context as call_context
 from tael_runtime import idempotency
-from tael_runtime.auth import Principal
 from tael_runtime.clock import Clock
 from tael_runtime.faces import Handler
 from tael_runtime.four_eyes import check_named
@@ -153,9 +151,7 @@ class Approvals(approval_pb2_grpc.ApprovalServiceServicer):
     def _allowed(self, kept: pb.Operation) -> Operation:
         """Raises PermissionDenied where the caller's roles do not allow the operation's rpc."""
         operation = self._operations.of(kept)
-        call = call_context.current()
-        roles = call.roles if call else ()
-        self._authorizer.check_role(Principal(current_caller(), roles), operation.rpc)
+        self._authorizer.check_caller(operation.rpc)
         return operation
 
 

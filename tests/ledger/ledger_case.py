@@ -27,7 +27,8 @@ class LedgerUnderTest:
 
     def __post_init__(self) -> None:
         self.ledger = self.house.client("ledger", ledger_pb2_grpc.LedgerServiceStub)
-        self.accounting = self.house.client("ledger", accounting_pb2_grpc.AccountingServiceStub)
+        accounting = accounting_pb2_grpc.AccountingServiceStub
+        self.accounting = self.house.client("ledger", accounting, caller="tester")
         self.proof = self.house.client("ledger", proof_pb2_grpc.ProofServiceStub)
 
     @classmethod

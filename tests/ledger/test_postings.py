@@ -60,7 +60,7 @@ def test_an_entry_tells_which_request_posted_it(book: LedgerUnderTest) -> None:
     for n, answer in enumerate(pairs):
         for sequence in answer.sequences:
             posting = told[sequence]
-            assert (posting.rpc, posting.caller) == ("PostEntries", "tester")
+            assert (posting.rpc, posting.caller) == ("PostEntries", "system")
             assert posting.request_id == f"pair-{n}"
             assert posting.HasField("committed_at")
     assert told[red.sequence].rpc == "ReverseEntry"
@@ -179,7 +179,7 @@ def test_many_entries_are_read_beside_the_loop_and_belong_to_their_caller(
         "ledger",
         book=book.book_id,
     )
-    assert [caller for (caller,) in callers] == ["tester"]
+    assert [caller for (caller,) in callers] == ["system"]
     assert book.findings() == []
 
 

@@ -121,7 +121,7 @@ def test_a_book_newer_than_the_stores_statistics_is_read_by_its_keys(
 
 def test_an_entry_weighs_its_lines_when_it_is_reversed() -> None:
     def weight(line_count: int) -> int:
-        key = RequestKey("ReverseEntry", "tester", "one")
+        key = RequestKey("ReverseEntry", "system", "one")
         reversal = Reversal(1, "wrong", line_count=line_count, key=key, content_hash=b"")
         return reversal.weight
 

@@ -30,6 +30,7 @@ KEPT = (
     "gl_day",
     "posting_rule",
     "posting_rules_version",
+    "proposal",
     "reservation",
 )
 """Rows are never deleted."""
@@ -38,6 +39,7 @@ BOOK_IDENTITY = (
     "book_id, legal_entity, currency_code, time_zone, lender_type, vat_mode, non_accrual_policy, "
     "first_date"
 )
+PROPOSAL_IDENTITY = "book_id, proposal_id, operation, reason, maker"
 PARTITION = r"^line_\d{4}_\d{2}$"
 
 REFUSE_CHANGE = """
@@ -123,6 +125,12 @@ BEGIN
     EXECUTE format('ALTER TABLE line ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                    partition, first_day, first_day + interval '1 month');
 END $$
+"""
+
+# Decided once.
+PROPOSAL_DECIDED = """
+CREATE TRIGGER proposal_decided BEFORE UPDATE ON proposal FOR EACH ROW
+WHEN (OLD.state <> 'PROPOSED') EXECUTE FUNCTION refuse_change()
 """
 
 # Of the journal nothing goes, of the rest no table and no trigger.
@@ -255,6 +263,7 @@ def guarding(schema: str) -> list[str]:
     change, removal = "BEFORE UPDATE OR DELETE OR TRUNCATE ON", "BEFORE DELETE OR TRUNCATE ON"
     account = f"BEFORE UPDATE OF {ACCOUNT_IDENTITY} ON account"
     book = f"BEFORE UPDATE OF {BOOK_IDENTITY} ON book"
+    proposal = f"BEFORE UPDATE OF {PROPOSAL_IDENTITY} ON proposal"
     fresh = "REFERENCING NEW TABLE AS fresh"
     return [
         *(each.replace("{schema}", schema) for each in functions),
@@ -266,6 +275,8 @@ def guarding(schema: str) -> list[str]:
         *(_trigger(f"{table}_stays", f"{removal} {table}", "refuse_change") for table in KEPT),
         _trigger("account_identity", account, "refuse_change"),
         _trigger("book_identity", book, "refuse_change"),
+        _trigger("proposal_identity", proposal, "refuse_change"),
+        PROPOSAL_DECIDED,
         _trigger("line_balance", f"AFTER INSERT ON line {fresh}", "check_lines"),
         _trigger("entry_open_day", f"AFTER INSERT ON entry {fresh}", "check_open_day"),
     ]

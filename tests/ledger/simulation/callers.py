@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from ledger.simulation.operations import STREAMS, Heard, Operation
+from ledger.simulation.operations import STREAMS, SYSTEM, Heard, Operation
 
 from support import refusal
 from tael.ledger.v1 import accounting_pb2_grpc, ledger_pb2_grpc, proof_pb2_grpc
@@ -21,6 +21,8 @@ T = TypeVar("T")
 PATIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN")
 PATIENCE = 120.0
 """Seconds after which a caller gives up."""
+NAMES = {SYSTEM: "", "maker": "maker", "checker": "checker"}
+"""The name that each of them gives."""
 LEDGER = frozenset(ledger_pb2_grpc.LedgerServiceServicer.__dict__)
 
 
@@ -58,15 +60,13 @@ class Callers:
         self._targets = targets
         self._connections = [
             {
-                name: Connection(
-                    targets[place % len(targets)], Credentials(caller=name), timeout=20
-                )
-                for name in ("simulation", "checker")
+                who: Connection(targets[place % len(targets)], Credentials(caller=name), timeout=20)
+                for who, name in NAMES.items()
             }
             for place in range(count)
         ]
         self._pool = ThreadPoolExecutor(2 * count)
-        first = self._connections[0]["simulation"]
+        first = self._connections[0][SYSTEM]
         self.ledger = first.stub(ledger_pb2_grpc.LedgerServiceStub)
         self.accounting = first.stub(accounting_pb2_grpc.AccountingServiceStub)
         self.proof = first.stub(proof_pb2_grpc.ProofServiceStub)
@@ -110,7 +110,8 @@ def _hang_up(target: str, operation: Operation, seconds: float) -> None:
     with grpc.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
         method = _method(operation.rpc, _stub(operation.rpc)(channel))
         request = iter(operation.parts) if operation.rpc in STREAMS else operation.parts[0]
-        method.future(request, timeout=20, metadata=(("tael-caller", operation.caller),))
+        metadata = (("tael-caller", NAMES[operation.caller]),)
+        method.future(request, timeout=20, metadata=metadata)
         time.sleep(seconds)
 
 

@@ -71,7 +71,7 @@ def _in_force(world: World) -> tuple[ac.PostingRule, ...]:
 
 
 def _maker(world: World) -> str:
-    return "simulation" if world.chance(0.8) else "checker"
+    return "maker" if world.chance(0.8) else "checker"
 
 
 def approve_posting_rules(world: World) -> Operation:
@@ -79,11 +79,11 @@ def approve_posting_rules(world: World) -> Operation:
     newest = len(world.state.rules)
     version = max(1, newest + world.dice.choice((0, 0, 0, 0, 1, -1)))
     rules = world.state.rules.get(version)
-    other = "simulation" if rules is None or rules.maker == "checker" else "checker"
+    other = "maker" if rules is None or rules.maker == "checker" else "checker"
     request = ac.ApprovePostingRulesRequest(
         request_id=world.request_id, book_id=world.book_id, version=version
     )
-    caller = other if world.chance(0.8) else world.dice.choice(("simulation", "checker"))
+    caller = other if world.chance(0.8) else world.dice.choice(("maker", "checker"))
     return Operation("ApprovePostingRules", (request,), caller)
 
 

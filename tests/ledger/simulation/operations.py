@@ -34,6 +34,8 @@ MOVING = (
     "lines_posted",
 )
 """What of an account moves."""
+SYSTEM = "system"
+"""Who gives no name: people may not post alone."""
 Heard = Message | str
 """The answer, or the reason of a refusal."""
 
@@ -44,7 +46,7 @@ class Operation:
 
     rpc: str
     parts: tuple[Any, ...]
-    caller: str = "simulation"
+    caller: str = SYSTEM
 
     @property
     def request_id(self) -> str:

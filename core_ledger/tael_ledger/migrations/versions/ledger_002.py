@@ -222,6 +222,23 @@ def upgrade() -> None:
     sa.CheckConstraint("state IN ('PROPOSED', 'APPROVED')", name='posting_rules_version_state'),
     sa.PrimaryKeyConstraint('book_id', 'version')
     )
+    op.create_table('proposal',
+    sa.Column('book_id', sa.Text(collation='C'), nullable=False),
+    sa.Column('proposal_id', sa.BigInteger(), autoincrement=False, nullable=False, comment='the batch that proposed it'),
+    sa.Column('operation', sa.LargeBinary(), nullable=False, comment='tael.ledger.v1.Operation'),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('maker', sa.Text(), nullable=False),
+    sa.Column('state', sa.Text(), server_default='PROPOSED', nullable=False),
+    sa.Column('decided_by', sa.Text(), server_default='', nullable=False),
+    sa.Column('decision_reason', sa.Text(), server_default='', nullable=False),
+    sa.Column('decided_in', sa.BigInteger(), server_default='0', nullable=False, comment='the batch that decided it; 0 = none'),
+    sa.Column('sequence', sa.BigInteger(), server_default='0', nullable=False, comment='the first entry that it posted; 0 = none'),
+    sa.CheckConstraint("state IN ('PROPOSED', 'APPROVED', 'DECLINED', 'WITHDRAWN')", name='proposal_state'),
+    sa.CheckConstraint("state NOT IN ('APPROVED', 'DECLINED') OR lower(decided_by) NOT IN ('', lower(maker))", name='proposal_four_eyes'),
+    sa.PrimaryKeyConstraint('book_id', 'proposal_id'),
+    comment='operations by hand; its decision is written once, and recorded in the chain'
+    )
+    op.create_index('proposal_open', 'proposal', ['book_id', 'proposal_id'], unique=False, postgresql_where=sa.text("state = 'PROPOSED'"))
     op.create_table('record',
     sa.Column('book_id', sa.Text(collation='C'), nullable=False),
     sa.Column('batch_number', sa.BigInteger(), autoincrement=False, nullable=False),
@@ -288,6 +305,8 @@ def downgrade() -> None:
     op.drop_table('reservation')
     op.drop_index('record_subject', table_name='record')
     op.drop_table('record')
+    op.drop_index('proposal_open', table_name='proposal', postgresql_where=sa.text("state = 'PROPOSED'"))
+    op.drop_table('proposal')
     op.drop_table('posting_rules_version')
     op.drop_table('posting_rule')
     op.drop_index('posting_request_batch', table_name='posting_request')
