@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
 from ledger.ledger_case import FIRST_DAY, OWNERS, LedgerUnderTest
 
 from support import House, day, refusal, rid
+from tael.ledger.v1 import approval_pb2 as ap
+from tael.ledger.v1 import approval_pb2_grpc, ledger_pb2_grpc
 from tael.ledger.v1 import ledger_pb2 as pb
-from tael.ledger.v1 import ledger_pb2_grpc
 
 PRINCIPAL = "1303.01:LOAN:L1"
 
@@ -140,7 +142,9 @@ def test_two_processes_post_to_one_book_without_a_gap_or_a_double(
     assert book.findings() == []
 
 
-def test_connections_that_die_lose_and_double_nothing(book: LedgerUnderTest) -> None:
+@contextmanager
+def cutting(book: LedgerUnderTest) -> Iterator[None]:
+    """The ledger's connections are cut again and again."""
     stop = threading.Event()
 
     def cut() -> None:
@@ -153,17 +157,45 @@ def test_connections_that_die_lose_and_double_nothing(book: LedgerUnderTest) -> 
 
     saboteur = threading.Thread(target=cut)
     saboteur.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        saboteur.join()
+
+
+def test_connections_that_die_lose_and_double_nothing(book: LedgerUnderTest) -> None:
     event = book.event("LOAN_DISBURSED", principal=1)
 
     def call(place: int) -> Any:
         # The client repeats what was UNAVAILABLE under the same request_id.
         return [book.record(event, request_id=f"{place}-{n}") for n in range(10)]
 
-    try:
+    with cutting(book):
         answers = together(8, call)
-    finally:
-        stop.set()
-        saboteur.join()
     assert not [answer for answer in answers if isinstance(answer, tuple)]
     assert book.balance(PRINCIPAL) == 80
+    assert book.findings() == []
+
+
+def test_an_approval_whose_connection_dies_is_carried_out_once(book: LedgerUnderTest) -> None:
+    maker, checker = (
+        book.house.client("ledger", approval_pb2_grpc.ApprovalServiceStub, caller=who)
+        for who in ("maker", "checker")
+    )
+    event = book.event("LOAN_DISBURSED", principal=1)
+    operation = ap.Operation(record_events=pb.RecordEventsRequest(events=[event]))
+
+    def call(place: int) -> Any:
+        # The client repeats what was UNAVAILABLE under the same request_id.
+        about = {"request_id": f"approval-{place}", "book_id": book.book_id}
+        asked = maker.Propose(ap.ProposeRequest(operation=operation, reason="by hand", **about))
+        number = asked.proposal.proposal_id
+        return checker.Approve(ap.ApproveRequest(proposal_id=number, **about))
+
+    with cutting(book):
+        answers = together(32, call)
+    assert {answer.proposal.state for answer in answers} == {ap.PROPOSAL_STATE_APPROVED}
+    assert len({answer.entries[0].sequence for answer in answers}) == 32
+    assert book.balance(PRINCIPAL) == 32
     assert book.findings() == []
