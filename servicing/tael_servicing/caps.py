@@ -23,7 +23,8 @@ from tael_runtime.errors import FailedPrecondition
 from tael_servicing import rates
 from tael_servicing.arithmetic import disclosure
 from tael_servicing.arithmetic.disclosure import AnnualCost, Cost, CostMethod
-from tael_servicing.arithmetic.loan import Loan
+from tael_servicing.arithmetic.factors import added_by_cut
+from tael_servicing.arithmetic.loan import Loan, Owed
 from tael_servicing.arithmetic.schedules import build_schedule
 from tael_servicing.arithmetic.terms import Part, Terms
 from tael_servicing.rates import Lpr
@@ -158,7 +159,8 @@ def over(
 ) -> Limit | None:
     """The limit that a loan costs more than; None where it keeps them all.
 
-    A loan keeps a limit where it would without what rounding may have added: a minor unit a payment.
+    A loan keeps a limit where it would without what rounding may have added, a minor unit a payment,
+    and without what a tranche inside a month adds by counting its nights.
     """
     for limit in sorted(holding, key=_tightness):
         if limit.exceeded(cost.annual) and limit.exceeded(without_rounding()):
@@ -244,16 +246,36 @@ def cost_with_fee(
 
     `lent`: its disbursements, oldest first. `prepaid`: what was paid ahead and stands in no row any
     more. These count, what it asks by its schedule, what was charged at the start, and the fee; penalty
-    does not, since it need not be. `less`: as `disclosure.cost`. Raises ValueError where no rate
-    explains them.
+    does not, since it need not be. `less`: as `disclosure.cost`, and what tranches add by cutting a
+    period. Raises ValueError where no rate explains them.
     """
     start, first = lent[0]
     flows = [(day, -more) for day, more in lent[1:]] + list(prepaid)
-    flows += [(row.due_date, planned(row.due) - (less if row.number else 0)) for row in loan.rows]
+    flows += [
+        (row.due_date, planned(row.due) - (_noise(terms, row, lent[1:], less) if less else 0))
+        for row in loan.rows
+    ]
     flows.append((loan.business_date, amount))
     received = first - sum(disclosure.upfront(terms, first).values())
     schedule = build_schedule(terms, first, start)
     return disclosure.running_cost(terms, schedule, start, received, sorted(flows), method)
+
+
+def _noise(terms: Terms, row: Owed, tranches: Sequence[tuple[date, int]], rounding: int) -> int:
+    """What of a row is no cost that anybody agreed: `rounding`, and what the nights of a period that
+    tranches cut add for what was lent before them.
+    """
+    if not row.number:
+        return 0
+    period, interest = row.instalment.period, row.due[Part.INTEREST]
+    inside = [each for each in tranches if period.start < each[0] < period.end]
+    if not inside:
+        return rounding
+    later = sum(more for _, more in inside)
+    before = max(row.instalment.balance_after + row.due[Part.PRINCIPAL] - later, 0)
+    nights = before * period.days
+    all_nights = nights + sum(more * (period.end - day).days for day, more in inside)
+    return rounding + added_by_cut(terms, period, interest * nights // all_nights)
 
 
 def planned(due: Sequence[int]) -> int:

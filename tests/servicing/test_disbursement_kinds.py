@@ -366,6 +366,26 @@ def test_a_tranche_that_makes_the_whole_too_dear_is_refused(new_bank: Callable[.
     assert bank.loans.DisburseTranche(tranche(loan_id, 900_000)).payout.number == 2
 
 
+def test_a_tranche_inside_a_month_of_31_nights_keeps_a_cap_at_which_the_loan_was_signed(
+    new_bank: Callable[..., Bank],
+) -> None:
+    at_the_cap = {"min_principal": 400_000, "min_periods": 12, **TRANCHES}
+    bank = new_bank(annual_rate=decimal("0.24"), **at_the_cap)
+    line = bank.grant(annual_rate=decimal("0.24")).line_id
+    loan_id = bank.lend(line, principal=money(400_000)).loan_id
+    bank.end_days(START + timedelta(days=10))
+    assert bank.loans.DisburseTranche(tranche(loan_id)).payout.number == 2
+    assert bank.schedule(loan_id)[0].interest == 16_667, "10 nights of 4,000.00, 21 of 10,000.00"
+    bank.end_days(START + timedelta(days=13))
+    assert bank.loans.DisburseTranche(tranche(loan_id, 100_000)).payout.number == 3
+    bank.assert_books_agree()
+    dear = new_bank(annual_rate=decimal("0.238"), fees=[fee(amount=400)], **at_the_cap)
+    line = dear.grant(annual_rate=decimal("0.238")).line_id
+    loan_id = dear.lend(line, principal=money(400_000)).loan_id
+    dear.end_days(START + timedelta(days=10))
+    assert reason(lambda: dear.loans.DisburseTranche(tranche(loan_id, 5_000))) == "COST_OVER_CAP"
+
+
 def test_a_payout_that_comes_back_ends_the_loan_as_if_never_lent(
     new_bank: Callable[..., Bank],
 ) -> None:

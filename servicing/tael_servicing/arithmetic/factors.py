@@ -44,6 +44,19 @@ def stretch(
     return rate[0] * year[0], rate[1] * year[1]
 
 
+def added_by_cut(terms: Terms, period: Period, interest: int) -> int:
+    """Of the interest of a whole period that a change cuts, what its nights by the day count bear more
+    than the period by name (31 of them, 31/360 and not a month); minor units, rounded up.
+    """
+    by_name = period.whole and terms.basis is Basis.NOMINAL and terms.frequency.by_name
+    if not by_name or terms.partial is Partial.PRO_RATA:
+        return 0
+    frequency = terms.frequency
+    nights, year = year_fraction(terms.day_count, period.start, period.end)
+    more = nights * frequency.unit.a_year - frequency.every * year
+    return max(-(-interest * more // (nights * frequency.unit.a_year)), 0)
+
+
 def interest_free_until(terms: Terms, begun: date) -> date:
     """The first night of a loan that bears interest."""
     return begun + timedelta(days=terms.interest_free_days)
