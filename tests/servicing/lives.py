@@ -66,6 +66,9 @@ WEEKENDS = Weekends()
 RULES = (Excess.PARK, Excess.PRINCIPAL, Excess.NEXT, Excess.LAST, Excess.SPREAD)
 """What any product, and any payment, may say of what is more than due."""
 
+first_dues = st.integers(1, 75).map(lambda days: START + timedelta(days=days))
+"""Due dates of the first instalment, as agreed."""
+
 any_fee = st.builds(
     Fee,
     name=st.just("fee"),
@@ -126,6 +129,7 @@ def any_terms(draw: st.DrawFn, most: int = 60) -> Terms:
         interest_free_days=draw(st.sampled_from([0, 0, 10, 45])),
         down_payment=draw(st.sampled_from([Decimal(0), Decimal(0), Decimal("0.25")])),
         repay_day=draw(st.integers(0, 31)),
+        first_due=draw(st.one_of(st.none(), st.none(), first_dues)),
         min_first_days=draw(st.sampled_from([0, 15, 45])),
         first_period=draw(st.sampled_from(FirstPeriod)),
         maturity=draw(st.sampled_from(Maturity)),
