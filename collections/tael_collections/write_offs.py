@@ -23,7 +23,7 @@ from tael_collections.tables import write_off
 from tael_collections.upstream import SECONDS, refusal, unless_silent
 from tael_runtime.database import Database
 from tael_runtime.errors import FailedPrecondition, NotFound
-from tael_runtime.four_eyes import check_second_person
+from tael_runtime.four_eyes import check_named, check_second_person
 from tael_runtime.idempotency import current_caller
 from tael_runtime.ids import new_id
 
@@ -43,7 +43,13 @@ def get(transaction: Connection, write_off_id: str) -> RowMapping:
 def propose(
     transaction: Connection, case: DebtCase, loan: loan_pb2.Loan, evidence: Sequence[str]
 ) -> RowMapping:
-    """Proposes to write off a non-accrual loan of a locked open case."""
+    """Proposes to write off a non-accrual loan of a locked open case.
+
+    Raises PermissionDenied CALLER_UNNAMED; FailedPrecondition LOAN_NOT_IN_CASE, WRITE_OFF_EXISTS,
+    NOT_NON_ACCRUAL.
+    """
+    maker = current_caller()
+    check_named(maker)
     held = {one.loan_id for one in cases.loans(transaction, case.case_id)}
     if loan.loan_id not in held:
         raise FailedPrecondition(
@@ -65,7 +71,7 @@ def propose(
             write_off_id=made,
             case_id=case.case_id,
             loan_id=loan.loan_id,
-            maker=current_caller(),
+            maker=maker,
             evidence=list(evidence),
             currency=case.currency,
         )

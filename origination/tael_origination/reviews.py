@@ -15,7 +15,7 @@ from tael_origination.reasons import Reason
 from tael_origination.tables import review
 from tael_runtime.errors import FailedPrecondition, InvalidArgument
 from tael_runtime.fields import read_amount
-from tael_runtime.four_eyes import check_second_person
+from tael_runtime.four_eyes import check_named, check_second_person
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def open_review(transaction: Connection, application_id: str, at: datetime) -> N
 
 
 def claim(transaction: Connection, application_id: str, reviewer: str) -> Review:
-    """Takes a review; taking one's own again changes nothing. Raises REVIEW_CLAIMED."""
+    """Takes a review; taking one's own again changes nothing. Raises REVIEW_CLAIMED, CALLER_UNNAMED."""
+    check_named(reviewer)
     current = _held(transaction, application_id)
     if current.state == "WAITING":
         return _change(transaction, application_id, state="CLAIMED", reviewer=reviewer)
@@ -53,7 +54,11 @@ def claim(transaction: Connection, application_id: str, reviewer: str) -> Review
 
 
 def propose(transaction: Connection, request: pb.ProposeReviewRequest, reviewer: str) -> Review:
-    """The reviewer's proposal. Raises REVIEW_NOT_CLAIMED, REVIEW_CLAIMED, LIMIT_ABOVE_MACHINE."""
+    """The reviewer's proposal.
+
+    Raises REVIEW_NOT_CLAIMED, REVIEW_CLAIMED, LIMIT_ABOVE_MACHINE, CALLER_UNNAMED.
+    """
+    check_named(reviewer)
     current = _held(transaction, request.application_id)
     if current.state == "WAITING":
         raise FailedPrecondition(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from tael_runtime.errors import FailedPrecondition
-from tael_runtime.four_eyes import check_second_person
+from tael_runtime.four_eyes import check_named, check_second_person
 from tael_runtime.idempotency import current_caller
 from tael_servicing import debits, differences, receipts, settlements, transit
 from tael_servicing.books import BookDay
@@ -23,12 +23,15 @@ AT_CHANNEL = ("MISSING_AT_CHANNEL", "MISSING_HERE", "AMOUNT_DIFFERS", "DUPLICATE
 def propose(
     transaction: Connection, difference_id: str, resolution: str, reason: str
 ) -> Difference:
-    """The first person's word. Raises FailedPrecondition DIFFERENCE_STATE, RESOLUTION_UNFIT."""
+    """The first person's word.
+
+    Raises PermissionDenied CALLER_UNNAMED; FailedPrecondition DIFFERENCE_STATE, RESOLUTION_UNFIT.
+    """
+    maker = current_caller()
+    check_named(maker)
     found = differences.lock(transaction, difference_id)
     found.check_state("OPEN")
-    proposed = replace(
-        found, state="PROPOSED", resolution=resolution, reason=reason, maker=current_caller()
-    )
+    proposed = replace(found, state="PROPOSED", resolution=resolution, reason=reason, maker=maker)
     _check_fits(transaction, proposed)
     differences.save(transaction, proposed)
     return proposed

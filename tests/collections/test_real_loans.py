@@ -19,9 +19,9 @@ from tael_client.values import from_date, money
 class Desk:
     """The people who write off."""
 
-    def __init__(self, lender: Lender) -> None:
+    def __init__(self, lender: Lender, maker: str = "maker") -> None:
         client = lender.house.client
-        self.maker = client("collections", rpc.WriteOffServiceStub, "maker")
+        self.maker = client("collections", rpc.WriteOffServiceStub, maker)
         self.checker = client("collections", rpc.WriteOffServiceStub, "checker")
 
     def propose(self, case: pb.Case, loan_id: str) -> pb.WriteOff:
@@ -75,6 +75,9 @@ def test_a_loan_goes_from_arrears_to_recovery(lender: Lender) -> None:
             request_id=rid(), case_id=case.case_id, agency_id=agency.agency_id, days=30
         )
     )
+    with pytest.raises(grpc.RpcError) as caught:
+        Desk(lender, maker="").propose(case, debtor.loan_id)
+    assert reason(caught) == "CALLER_UNNAMED"
     proposed = desk.propose(case, debtor.loan_id)
     assert (proposed.state, proposed.maker) == (pb.WRITE_OFF_STATE_PROPOSED, "maker")
     assert case_of(lender.house, debtor.customer_id).status == pb.CASE_STATUS_WRITE_OFF_PENDING

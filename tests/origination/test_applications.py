@@ -220,6 +220,11 @@ def test_a_middling_applicant_is_decided_by_two_people(lender: House) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         wang.propose(application_id, 500_000)
     assert refusal(refused.value) == ("FAILED_PRECONDITION", "REVIEW_NOT_CLAIMED")
+    nobody = Reviewer(lender, "")
+    for asked in (lambda: nobody.claim(application_id), lambda: nobody.propose(application_id)):
+        with pytest.raises(grpc.RpcError) as refused:
+            asked()
+        assert refusal(refused.value) == ("PERMISSION_DENIED", "CALLER_UNNAMED")
     assert wang.claim(application_id).reviewer == "wang"
     assert wang.claim(application_id).reviewer == "wang"
     for taken in (lambda: li.claim(application_id), lambda: li.propose(application_id, 1)):

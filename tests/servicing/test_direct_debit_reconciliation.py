@@ -355,6 +355,9 @@ def test_nobody_approves_a_resolution_of_their_own(bank: Bank) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         decide(bank, found.difference_id)
     assert refusal(refused.value) == ("FAILED_PRECONDITION", "DIFFERENCE_STATE")
+    with pytest.raises(grpc.RpcError) as refused:
+        propose(bank, found.difference_id, "PARKED", maker="")
+    assert refusal(refused.value) == ("PERMISSION_DENIED", "CALLER_UNNAMED")
     propose(bank, found.difference_id, "PARKED")
     for checker, reason in (("Anna", "MAKER_IS_CHECKER"), ("", "CALLER_UNNAMED")):
         with pytest.raises(grpc.RpcError) as refused:
