@@ -15,6 +15,7 @@ class Snapshot(LoanStep):
     """One row a loan of which something changed, written set by set."""
 
     name = "snapshot"
+    loans_a_chunk = 10_000
     rehearsed = False
 
     def choose(self, transaction: Connection, closing: Closing) -> Sequence[str]:
