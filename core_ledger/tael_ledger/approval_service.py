@@ -177,7 +177,7 @@ def _whole(request: pb.ProposeRequest) -> pb.Operation:
             setattr(asked, field, getattr(request, field))
     if isinstance(asked, ledger_pb2.PostEntriesRequest):
         asked.atomic = True
-    validated(Received(asked, zero=False))
+    validated(Received(asked))
     return made
 
 

@@ -30,7 +30,9 @@ SUMMED_AT = 1000
 """New lines of an account after which they are added up into account_day, …"""
 LINES_A_DAY = 8
 """… where they come to so many a day at least since it was last done: a quiet account's would make as
-many rows as it has lines."""
+many rows as it has lines. Until …"""
+SUMMED_ANYWAY = 4000
+"""… there are so many: they are what is read to know the balance of a day."""
 SUMMED_LINES = 50_000
 """Lines added up in one transaction, about: the accounts left out are due as before."""
 
@@ -82,7 +84,8 @@ WITH moved AS (
     WHERE book_id = $1
 )
 SELECT count(*), array_agg(account_id) FILTER (WHERE due), array_agg(new_lines) FILTER (WHERE due)
-FROM moved, LATERAL (SELECT new_lines >= {SUMMED_AT} AND new_lines >= {LINES_A_DAY} * days AS due) _
+FROM moved, LATERAL (SELECT new_lines >= least({SUMMED_ANYWAY},
+    greatest({SUMMED_AT}, {LINES_A_DAY} * days)) AS due) _
 """,  # noqa: S608  our own numbers
     probing=True,
 )

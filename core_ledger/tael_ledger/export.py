@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from functools import lru_cache
 from io import StringIO
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -131,7 +132,7 @@ def comma_separated(connection: Connection, book: Book, chart: Chart) -> Iterato
     names = {code: one.full_name for code, one in chart.items()}
     for voucher in vouchers(connection, book.book_id):
         booked, worth = day_of(voucher.booking_date), day_of(voucher.value_date)
-        yield rows_text(
+        rows = (
             (
                 voucher.sequence,
                 booked,
@@ -150,6 +151,8 @@ def comma_separated(connection: Connection, book: Book, chart: Chart) -> Iterato
             )
             for line_number, number, debit, credit in voucher.lines
         )
+        while some := rows_text(islice(rows, PAGE)):
+            yield some
 
 
 def in_chunks(texts: Iterable[str]) -> Iterator[bytes]:

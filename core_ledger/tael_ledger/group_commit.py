@@ -239,15 +239,16 @@ class _Committer:
         return bool(self._line)
 
     def _commit(self, group: Sequence[_Waiting]) -> None:
-        """Posts a group. One that the store refuses is posted one by one, so that only the guilty
-        fail.
+        """Posts a group. One that the store refuses is posted by halves, so that only the guilty fail
+        and most others still share a transaction.
         """
         try:
             answers: Sequence[Answer] = self._post_surely([waiting.request for waiting in group])
         except BaseException as failure:  # noqa: BLE001  handed to the callers, who would wait for ever
             if len(group) > 1 and not is_lost(failure):
-                for waiting in group:
-                    self._commit([waiting])
+                middle = len(group) // 2
+                self._commit(group[:middle])
+                self._commit(group[middle:])
                 return
             answers = [_told(failure)] * len(group)
         self._tell()

@@ -86,7 +86,7 @@ class Proving(proof_pb2_grpc.ProofServiceServicer):
         with self._database.read() as connection:
             book = books.get(connection, request.book_id)
             chart = books.chart(connection, request.book_id)
-            for chunk in _file(connection, book, chart, request.format):
+            for chunk in export.cut(_file(connection, book, chart, request.format)):
                 yield pb.ExportJournalResponse(chunk=chunk)
 
 
@@ -100,7 +100,7 @@ def _file(
     connection: Connection, book: Book, chart: Chart, form: pb.ExportFormat.ValueType
 ) -> Iterator[bytes]:
     if form == pb.EXPORT_FORMAT_PARQUET:
-        return export.cut(parquet(connection, book, chart))
+        return parquet(connection, book, chart)
     if form == pb.EXPORT_FORMAT_CANONICAL:
         return export.in_chunks(canonical.canonical(connection, book.book_id))
     if form == pb.EXPORT_FORMAT_CSV:

@@ -22,6 +22,7 @@ from tael_ledger.booking_dates import stretch
 from tael_ledger.drafts import facts_text
 from tael_ledger.entry_search import EntryFilter
 from tael_ledger.face import Face
+from tael_ledger.reasons import Reason
 from tael_ledger.watch import watch
 from tael_runtime.errors import InvalidArgument
 from tael_runtime.fields import optional_date
@@ -77,10 +78,10 @@ class Reading(Face):
     ) -> pb.ListLinesResponse:
         """A page of an account's statement."""
         book_id, number = request.book_id, request.account_number
-        cipher, subject = self.database.cipher, f"{request.book_id}:{request.account_number}"
-        place = statements.read_place(request.page_token, cipher, subject)
         first_day = optional_date(request, "from_booking_date")
         last_day = optional_date(request, "to_booking_date")
+        cipher, subject = self.database.cipher, f"{book_id}:{number}:{first_day}:{last_day}"
+        place = statements.read_place(request.page_token, cipher, subject)
         with self.database.read() as connection:
             book = books.get(connection, book_id)
             chart = self.catalogue.chart(connection, book_id)
@@ -114,7 +115,9 @@ class Reading(Face):
             gl_account = chart.get(number.partition(":")[0])
             if gl_account is None:
                 raise InvalidArgument(
-                    f"account_numbers[{place}]", f"{number!r} begins with no code of the chart"
+                    f"account_numbers[{place}]",
+                    f"{number!r} begins with no code of the chart",
+                    Reason.UNKNOWN_GL_CODE,
                 )
             turnover = found.get(number, Turnover())
             answer.balances.add(

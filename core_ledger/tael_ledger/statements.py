@@ -63,7 +63,7 @@ class Place:
     credits: int
 
     def token(self, cipher: Cipher, subject: str) -> str:
-        """For the next page of this account's statement, and of no other."""
+        """For the next page of the subject, an account's statement of some days, and of no other."""
         text = f"{self.sequence}:{self.line_number}:{self.debits}:{self.credits}"
         return token(f"{text}:{_seal(cipher, subject, text)}")
 

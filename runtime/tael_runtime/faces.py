@@ -74,11 +74,10 @@ class Served:
 
     @property
     def threads(self) -> ThreadPoolExecutor:
-        """Threads for calls, and one for each answer that may stream."""
+        """Threads for calls, and one for each answer and each request that may stream."""
         settings = self.settings
-        return ThreadPoolExecutor(
-            settings.threads + settings.max_streams, thread_name_prefix=self.name
-        )
+        streams = settings.max_streams + settings.max_uploads
+        return ThreadPoolExecutor(settings.threads + streams, thread_name_prefix=self.name)
 
     @property
     def options(self) -> list[tuple[str, Any]]:

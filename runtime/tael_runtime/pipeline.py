@@ -20,6 +20,7 @@ from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 
 from tael_client import context as call_context
+from tael_client.connection import MAX_MESSAGE_BYTES
 from tael_client.context import CallContext, entered
 from tael_runtime.auth import Authenticator, Authorizer
 from tael_runtime.errors import Reason, ResourceExhausted
@@ -27,6 +28,9 @@ from tael_runtime.faces import Handler
 from tael_runtime.faults import Faults
 from tael_runtime.telemetry import AuditLog, AuditRecord, Metrics
 from tael_runtime.validation import Received, receiver, validated
+
+MOST_AWAITED_BYTES = 8 * 1024 * 1024
+"""Of a request that is read and validated on an event loop, where everybody waits meanwhile."""
 
 AnyContext: TypeAlias = "grpc.ServicerContext | grpc.aio.ServicerContext[Any, Any]"
 
@@ -42,6 +46,8 @@ class Pipeline:
     faults: Faults
     streams: threading.BoundedSemaphore
     """One for each answer that may stream at once."""
+    uploads: threading.BoundedSemaphore
+    """One for each request that may."""
 
     def around(self, rpc: str, handler: Handler) -> Handler:
         """The handler of "/package.Service/Method" as it is served.
@@ -49,8 +55,10 @@ class Pipeline:
         A coroutine function (a unary one) stays one; every other handler stays synchronous.
         """
         assert handler.request_deserializer is not None
+        awaited = inspect.iscoroutinefunction(handler.unary_unary)
+        most = MOST_AWAITED_BYTES if awaited else MAX_MESSAGE_BYTES
         codec: dict[str, Any] = {
-            "request_deserializer": receiver(handler.request_deserializer),
+            "request_deserializer": receiver(handler.request_deserializer, most),
             "response_serializer": handler.response_serializer,
         }
         for streaming in (handler.unary_stream, handler.stream_unary):
@@ -68,7 +76,7 @@ class Pipeline:
             )
         assert handler.unary_unary is not None
         inner = handler.unary_unary
-        wrap = self._awaited if inspect.iscoroutinefunction(inner) else self._unary
+        wrap = self._awaited if awaited else self._unary
         return grpc.unary_unary_rpc_method_handler(wrap(rpc, inner), **codec)
 
     def _unary(self, rpc: str, inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,7 +97,11 @@ class Pipeline:
 
     def _upload(self, rpc: str, inner: Callable[..., Any]) -> Callable[..., Any]:
         def serve(requests: Iterator[Received], context: grpc.ServicerContext) -> Any:
-            with _Call(self, rpc, context) as call, entered(call.admitted()):
+            with (
+                _Call(self, rpc, context) as call,
+                entered(call.admitted()),
+                _one_of(self.uploads),
+            ):
                 return inner(map(validated, requests), context)
             return context.abort_with_status(call.refusal())
 
@@ -99,22 +111,23 @@ class Pipeline:
         def serve(request: Received, context: grpc.ServicerContext) -> Iterator[Any]:
             with _Call(self, rpc, context) as call, entered(call.admitted()):
                 message = call.validated(request)
-                with self._one_stream():
+                with _one_of(self.streams):
                     yield from inner(message, context)
                 return
             context.abort_with_status(call.refusal())
 
         return serve
 
-    @contextmanager
-    def _one_stream(self) -> Iterator[None]:
-        """A stream holds a thread while it lasts: so many, and the threads for calls stay free."""
-        if not self.streams.acquire(blocking=False):
-            raise ResourceExhausted(Reason.TOO_MANY_STREAMS, "too many streams are open here")
-        try:
-            yield
-        finally:
-            self.streams.release()
+
+@contextmanager
+def _one_of(streams: threading.BoundedSemaphore) -> Iterator[None]:
+    """A stream holds a thread while it lasts: so many, and the threads for calls stay free."""
+    if not streams.acquire(blocking=False):
+        raise ResourceExhausted(Reason.TOO_MANY_STREAMS, "too many streams are open here")
+    try:
+        yield
+    finally:
+        streams.release()
 
 
 class _Call:

@@ -142,6 +142,7 @@ class RunningService:
             audit,
             Faults(name),
             threading.BoundedSemaphore(settings.max_streams),
+            threading.BoundedSemaphore(settings.max_uploads),
         )
         handlers = Handlers.of(self._assembly.servicers)
         services = [

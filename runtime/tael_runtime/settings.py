@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     """Requests that share one transaction of the ledger, at most; 1 = each its own."""
     max_streams: int = Field(default=16, ge=1)
     """Answers streamed at once (Watch, exports); further ones are refused with TOO_MANY_STREAMS."""
+    max_uploads: int = Field(default=64, ge=1)
+    """Requests streamed at once (columns, imports, files); further ones likewise."""
     max_concurrent_rpcs: int = Field(default=512, ge=1)
     """Calls accepted at once; further ones are shed with RESOURCE_EXHAUSTED."""
     workers: int = Field(default=1, ge=1)

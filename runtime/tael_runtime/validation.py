@@ -17,19 +17,22 @@ class Received(NamedTuple):
     """A request as it came off the wire."""
 
     message: Message | None
-    """None: the bytes are no message of the rpc's."""
-    zero: bool
+    zero: bool = False
     """Whether there is a zero byte in it: without one, no text holds a NUL character."""
+    wrong: str = ""
+    """Why there is no message."""
 
 
-def receiver(parse: Callable[[bytes], Message]) -> Callable[[bytes], Received]:
-    """A deserializer that keeps what only the bytes tell cheaply."""
+def receiver(parse: Callable[[bytes], Message], most: int) -> Callable[[bytes], Received]:
+    """A deserializer that keeps what only the bytes tell cheaply, of requests of `most` bytes."""
 
     def receive(raw: bytes) -> Received:
+        if len(raw) > most:
+            return Received(None, wrong=f"has {len(raw)} bytes; this rpc takes {most} at most")
         try:
             return Received(parse(raw), b"\0" in raw)
         except DecodeError:
-            return Received(None, zero=False)
+            return Received(None, wrong="the bytes are no message of this rpc's type")
 
     return receive
 
@@ -42,7 +45,7 @@ def validated(received: Received) -> Any:
     """
     message = received.message
     if message is None:
-        raise InvalidArgument("request", "the bytes are no message of this rpc's type")
+        raise InvalidArgument("request", received.wrong)
     found = []
     if received.zero:
         found = [(path, "holds a NUL character") for path in _nul_fields(message, "")]

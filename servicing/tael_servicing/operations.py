@@ -85,5 +85,5 @@ def keyed(given: pb.Operation, proposal_id: str) -> pb.Operation:
             if getattr(request, field):
                 raise InvalidArgument(field, "is the proposal's id; leave it empty")
             setattr(request, field, proposal_id)
-    validated(Received(request, zero=False))
+    validated(Received(request))
     return made

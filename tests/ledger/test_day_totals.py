@@ -41,3 +41,17 @@ def test_a_thousand_lines_of_one_day_are_added_up_and_of_as_many_days_are_not(
     assert summed(book, QUIET) == (0, 0)
     assert book.balance(BUSY, QUIET) == [1000, 1000]
     assert book.findings() == []
+
+
+def test_of_an_account_with_few_lines_a_day_four_thousand_at_most_are_read(
+    book: LedgerUnderTest,
+) -> None:
+    move(book, QUIET, 1)
+    long_ago = "UPDATE account SET summed_on = summed_on - 9999 WHERE number = :number"
+    book.house.sql(long_ago, "ledger", write=True, number=QUIET)
+    move(book, QUIET, 3998)
+    assert summed(book, QUIET) == (0, 0)
+    move(book, QUIET, 1)
+    assert summed(book, QUIET) == (4000, 1)
+    assert book.balance(QUIET) == 4000
+    assert book.findings() == []

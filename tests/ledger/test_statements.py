@@ -194,7 +194,7 @@ def test_a_statement_tells_event_and_source(history: History) -> None:
     assert by_event["FEE"].source.startswith("src/")
 
 
-def test_a_page_token_altered_or_of_another_account_is_refused(history: History) -> None:
+def test_a_page_token_altered_or_of_another_statement_is_refused(history: History) -> None:
     page = next(pages(history, page_size=5))
     (text,) = json.loads(base64.urlsafe_b64decode(page.next_page_token))
     sequence, line_number, debits, credits_, seal = text.split(":")
@@ -206,6 +206,10 @@ def test_a_page_token_altered_or_of_another_account_is_refused(history: History)
         )
     token = page.next_page_token
     assert refused(lambda: next(pages(history, CASH, page_token=token))) == "INVALID_FIELD"
+    other_days = {"from_booking_date": from_date(history.last_day)}
+    assert (
+        refused(lambda: next(pages(history, page_token=token, **other_days))) == "INVALID_FIELD"
+    ), "its balance is not that of these days"
 
 
 def test_the_statement_of_an_account_never_opened_is_empty(history: History) -> None:

@@ -141,14 +141,26 @@ def test_no_table_of_the_ledger_is_rewritten(
             "EXECUTE FUNCTION suppress_redundant_updates_trigger()"
         ),
         "CREATE TRIGGER lost BEFORE UPDATE ON {} WHEN (false) EXECUTE FUNCTION refuse_change()",
+        (
+            "CREATE OR REPLACE TRIGGER {}_unchanged BEFORE TRUNCATE ON {} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        ),
+        (
+            "CREATE OR REPLACE TRIGGER line_unchanged BEFORE UPDATE OF debit OR DELETE OR TRUNCATE ON "
+            "line_2026_01 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        ),
+        (
+            "CREATE OR REPLACE TRIGGER line_balance BEFORE UPDATE ON line_2026_01 "
+            "FOR EACH STATEMENT EXECUTE FUNCTION check_lines()"
+        ),
     ],
-    ids=["rule", "trigger", "condition"],
+    ids=["rule", "trigger", "condition", "event", "columns", "time"],
 )
 def test_nothing_comes_between_the_ledger_and_its_tables(
     posted: LedgerUnderTest, table: str, statement: str
 ) -> None:
     with pytest.raises(DBAPIError, match="what is written to"):
-        posted.house.sql(statement.format(table), "ledger", write=True)
+        posted.house.sql(statement.replace("{}", table), "ledger", write=True)
 
 
 def test_every_months_partition_has_the_triggers_of_the_first(posted: LedgerUnderTest) -> None:

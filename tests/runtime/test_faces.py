@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from sqlalchemy import MetaData
 
-from support import House, refusal, wait_until
+from support import House, refusal, violations, wait_until
 from tael.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from tael_client import context as call_context
 from tael_runtime.errors import FailedPrecondition, Reason
@@ -168,6 +168,15 @@ def test_bytes_that_are_no_message_are_refused_as_such(stage: Stage) -> None:
     assert refusal(caught.value) == ("INVALID_ARGUMENT", "INVALID_FIELD")
 
 
+def test_a_request_too_large_to_be_read_on_a_loop_is_refused_unread(house: House) -> None:
+    running, _ = serve(house, "awaiting")
+    with grpc.insecure_channel(running.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(GET_BOOK)(b"\xff" * (8 * 1024 * 1024 + 1))
+    assert violations(caught.value) == {
+        "request": "has 8388609 bytes; this rpc takes 8388608 at most"
+    }
+
+
 def test_a_handler_knows_its_caller_for_as_long_as_it_runs(stage: Stage) -> None:
     stage.servicer.let_go.set()
     with ThreadPoolExecutor(8) as pool:
@@ -220,6 +229,30 @@ def test_an_upload_whose_chunk_breaks_the_contract_is_refused(stage: Stage) -> N
         stage.stub.PostColumns(iter([chunk(), wrong]))
     assert refusal(caught.value) == ("INVALID_ARGUMENT", "INVALID_FIELD")
     assert stage.servicer.outcomes == []
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_uploads_that_idle_leave_threads_for_calls_and_one_too_many_is_refused(
+    house: House, face: str
+) -> None:
+    running, servicer = serve(house, face, threads=1, max_streams=1, max_uploads=3)
+    more = threading.Event()
+
+    def chunks() -> Iterator[ledger_pb2.PostColumnsRequest]:
+        yield chunk()
+        more.wait(30)
+
+    with grpc.insecure_channel(running.address) as channel:
+        stub = ledger_pb2_grpc.LedgerServiceStub(channel)
+        idle = [stub.PostColumns.future(chunks()) for _ in range(3)]
+        assert all(servicer.arrived.acquire(timeout=10) for _ in idle)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.PostColumns(iter([chunk()]), timeout=10)
+        assert refusal(caught.value) == ("RESOURCE_EXHAUSTED", "TOO_MANY_STREAMS")
+        servicer.let_go.set()
+        stub.GetBook(book(), timeout=10)
+        more.set()
+        assert [each.result(10) for each in idle] == [ledger_pb2.PostColumnsResponse()] * 3
 
 
 def test_an_upload_that_broke_off_is_never_taken_for_a_whole_one(stage: Stage) -> None:

@@ -154,8 +154,10 @@ END $$
 
 # After whatever DDL, as ALTER INDEX renames a table too: every table is in its place under its name,
 # and so are the partitions, or the next DROP would pass. Only ALTER TABLE detaches; elsewhere a table
-# that is no partition is one about to be attached. What is renamed of a column is the column: two could
-# change places. A rule, or a trigger that is not the ledger's, could write other rows or none.
+# that is no partition is one about to be attached, its triggers with it. What is renamed of a column is
+# the column: two could change places. A rule, or a trigger that is not as the ledger makes those of a
+# partition (58: before an update, delete or truncation; 4: after an insert), could write other rows or
+# none or guard nothing; and so could a function of its triggers, replaced.
 KEEP_TABLES = """
 CREATE FUNCTION public.ledger_keeps_tables() RETURNS event_trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
@@ -193,8 +195,10 @@ BEGIN
         LEFT JOIN pg_rewrite ON pg_rewrite.oid = objid AND command_tag = 'CREATE RULE'
         LEFT JOIN (pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid)
             ON pg_trigger.oid = objid AND command_tag = 'CREATE TRIGGER'
-            AND NOT (pronamespace = own AND proname IN ('refuse_change', 'check_lines')
-                     AND tgqual IS NULL)
+            AND NOT (pronamespace = own AND tgqual IS NULL AND tgattr = ''
+                     AND (SELECT relname FROM pg_class WHERE oid = tgrelid) ~ '{partition}'
+                     AND (tgname, tgtype, proname) IN (('line_unchanged', 58, 'refuse_change'),
+                                                       ('line_balance', 4, 'check_lines')))
         JOIN pg_class ON pg_class.oid IN (ev_class, tgrelid)
         WHERE relnamespace = own
             AND (relname = ANY ('{{{journal},{kept}}}') OR relname ~ '{partition}')
