@@ -23,7 +23,7 @@ from tael_collections.tables import write_off
 from tael_collections.upstream import SECONDS, refusal, unless_silent
 from tael_runtime.database import Database
 from tael_runtime.errors import FailedPrecondition, NotFound
-from tael_runtime.four_eyes import check_named, check_second_person
+from tael_runtime.four_eyes import check_second_person, named_caller
 from tael_runtime.idempotency import current_caller
 from tael_runtime.ids import new_id
 
@@ -48,8 +48,7 @@ def propose(
     Raises PermissionDenied CALLER_UNNAMED; FailedPrecondition LOAN_NOT_IN_CASE, WRITE_OFF_EXISTS,
     NOT_NON_ACCRUAL.
     """
-    maker = current_caller()
-    check_named(maker)
+    maker = named_caller()
     held = {one.loan_id for one in cases.loans(transaction, case.case_id)}
     if loan.loan_id not in held:
         raise FailedPrecondition(

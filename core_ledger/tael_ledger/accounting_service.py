@@ -18,7 +18,7 @@ from tael_ledger.postings import check_event
 from tael_ledger.report_face import Reports
 from tael_runtime import idempotency
 from tael_runtime.fields import read_date
-from tael_runtime.four_eyes import check_named
+from tael_runtime.four_eyes import named_caller
 
 
 class Accounting(Reports, accounting_pb2_grpc.AccountingServiceServicer):
@@ -38,8 +38,7 @@ class Accounting(Reports, accounting_pb2_grpc.AccountingServiceServicer):
         self, request: pb.PublishPostingRulesRequest, context: grpc.ServicerContext
     ) -> pb.PublishPostingRulesResponse:
         """Proposes the next version."""
-        maker = idempotency.current_caller()
-        check_named(maker)
+        maker = named_caller()
         effective_from = read_date("effective_from", request.effective_from)
         rules = messages.read_rules(request.rules)
         for place, rule in enumerate(rules):

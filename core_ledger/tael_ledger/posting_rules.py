@@ -12,6 +12,7 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 from tael_ledger.chart import Chart
@@ -150,7 +151,8 @@ def _check_posting(field: str, posting: RulePosting, chart: Chart) -> None:
         )
 
 
-def default_rules() -> list[PostingRule]:
+@cache
+def default_rules() -> tuple[PostingRule, ...]:
     """Version 1 of a new book: data/posting_rules.csv, a posting a row."""
     file = resources.files("tael_ledger") / "data" / "posting_rules.csv"
     postings: dict[RuleKey, list[RulePosting]] = {}
@@ -160,4 +162,4 @@ def default_rules() -> list[PostingRule]:
             credit = RuleAccount.parse(row.pop("credit"))
             posting = RulePosting(int(row.pop("step")), debit, credit)
             postings.setdefault(RuleKey(**row), []).append(posting)
-    return [PostingRule(key, tuple(pairs)) for key, pairs in postings.items()]
+    return tuple(PostingRule(key, tuple(pairs)) for key, pairs in postings.items())

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from tael_runtime.errors import PermissionDenied, Reason
-from tael_runtime.idempotency import UNNAMED
+from tael_runtime.idempotency import UNNAMED, current_caller
 
 
 def check_named(caller: str) -> None:
     """Raises PermissionDenied CALLER_UNNAMED from nobody in particular."""
     if caller in ("", UNNAMED):
         raise PermissionDenied(Reason.CALLER_UNNAMED, "people propose and decide by name")
+
+
+def named_caller() -> str:
+    """Who calls, by name. Raises as `check_named` does."""
+    caller = current_caller()
+    check_named(caller)
+    return caller
 
 
 def is_same_person(one: str, other: str) -> bool:

@@ -16,7 +16,7 @@ from tael.servicing.v1 import approval_pb2_grpc
 from tael_runtime import idempotency
 from tael_runtime.clock import Clock
 from tael_runtime.faces import Handler
-from tael_runtime.four_eyes import check_named
+from tael_runtime.four_eyes import named_caller
 from tael_runtime.idempotency import current_caller
 from tael_runtime.ids import new_id
 from tael_runtime.paging import text_key, token
@@ -47,8 +47,7 @@ class Approvals(approval_pb2_grpc.ApprovalServiceServicer):
         done = idempotency.find(self._db, "Propose", request, pb.ProposeResponse, seal=True)
         if done is not None:
             return done
-        maker, now = current_caller(), self._clock.now()
-        check_named(maker)
+        maker, now = named_caller(), self._clock.now()
         proposal_id = new_id("pr")
         kept = operations.keyed(request.operation, proposal_id)
         operation = self._allowed(kept)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from tael_runtime.errors import FailedPrecondition
-from tael_runtime.four_eyes import check_named, check_second_person
+from tael_runtime.four_eyes import check_second_person, named_caller
 from tael_runtime.idempotency import current_caller
 from tael_servicing import debits, differences, receipts, settlements, transit
 from tael_servicing.books import BookDay
@@ -27,8 +27,7 @@ def propose(
 
     Raises PermissionDenied CALLER_UNNAMED; FailedPrecondition DIFFERENCE_STATE, RESOLUTION_UNFIT.
     """
-    maker = current_caller()
-    check_named(maker)
+    maker = named_caller()
     found = differences.lock(transaction, difference_id)
     found.check_state("OPEN")
     proposed = replace(found, state="PROPOSED", resolution=resolution, reason=reason, maker=maker)

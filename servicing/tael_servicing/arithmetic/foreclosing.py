@@ -26,8 +26,8 @@ def take_asset(
 
     Where it settles, it pays the costs advanced too, all of the allowance is used, what is left is
     impairment loss, and interest, charges and fees are given up (ASSET_TAKEN_FOR_DEBT,
-    INTEREST_WAIVED); else costs stay owed. A loan that another past
-    has ended is taken nothing of: the value is all gain.
+    INTEREST_WAIVED); else costs stay owed. A loan that another past has ended is taken nothing of:
+    the value is all gain.
     """
     if not loan.running:
         journal.post("ASSET_TAKEN_FOR_DEBT", loan, fair_value=fair_value)
