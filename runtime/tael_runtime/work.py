@@ -202,6 +202,29 @@ def let_go(transaction: Connection, run_id: UUID, worker: str) -> None:
     )
 
 
+def add_chunk(
+    transaction: Connection, run_id: UUID, step: int, payload: bytes, result: bytes
+) -> None:
+    """Adds one that this transaction has done to a step that was begun. The run is held."""
+    of_step = (work_chunk.c.run_id == run_id, work_chunk.c.step == step)
+    last = transaction.execute(select(func.max(work_chunk.c.chunk)).where(*of_step)).scalar()
+    transaction.execute(
+        insert(work_chunk).values(
+            run_id=run_id,
+            step=step,
+            chunk=(last or 0) + 1,
+            payload=payload,
+            done=1,
+            result=result,
+        )
+    )
+
+
+def tell_step(transaction: Connection, run_id: UUID, step: int, summary: bytes) -> None:
+    """Says anew what a step did."""
+    _set_step(transaction, run_id, step, summary=summary)
+
+
 def finish_step(transaction: Connection, run_id: UUID, step: int, summary: bytes = b"") -> None:
     """Marks a step done, with what it did."""
     now = func.clock_timestamp()

@@ -15,8 +15,8 @@ from tael_servicing.books import day_end_key
 from tael_servicing.loan_ledger_file import Written
 from tael_servicing.tables import day_report
 
-CHECKS = "checks"
-"""The step that tells servicing's control totals."""
+CHECKS = ("checks", "recheck")
+"""The steps that tell servicing's control totals: the last one made."""
 
 
 def keep(
@@ -77,7 +77,7 @@ def kept(connection: Connection, book_id: str, day: date) -> Row[Any]:
 def _events(run: pb.EndOfDayRun) -> list[pb.EventTotal]:
     totals: Counter[str] = Counter()
     for step in run.steps:
-        if step.step != CHECKS:
+        if step.step not in CHECKS:
             totals.update(step.amounts)
     return [
         pb.EventTotal(event=event, amount_type=amount_type, minor_units=total)
@@ -87,7 +87,8 @@ def _events(run: pb.EndOfDayRun) -> list[pb.EventTotal]:
 
 
 def _control_totals(run: pb.EndOfDayRun, row: Row[Any]) -> list[pb.ControlTotal]:
-    ours: Mapping[str, int] = next(step.amounts for step in run.steps if step.step == CHECKS)
+    *_, made = (step for step in run.steps if step.step in CHECKS and step.chunks)
+    ours: Mapping[str, int] = made.amounts
     codes = {code for totals in (ours, row.ledger_totals) for code in totals if totals[code]}
     return [
         pb.ControlTotal(

@@ -86,6 +86,11 @@ def lock(transaction: Connection, loan_id: str) -> Held:
     return _one(transaction, found, loan_id)
 
 
+def hold(transaction: Connection, loan_id: str) -> None:
+    """As `lock`, of a loan that may be unreadable."""
+    transaction.exec_driver_sql(LOCK, {"id": loan_id})
+
+
 def lock_all(transaction: Connection, loan_ids: Sequence[str]) -> dict[str, Held]:
     """Loans by id, locked in the one order in which whoever locks several does; unknown ids are left
     out.

@@ -73,6 +73,7 @@ class Reason(ReasonEnum):
     LOANS_SET_ASIDE = (
         "The day is not closed without the loans that were set aside; the message names them."
     )
+    STEP_UNKNOWN = "A version with other steps began this day's end; let that one finish it."
     BOOKS_DISAGREE = "Servicing's balances are not the ledger's; the message names the accounts."
     NOTHING_TO_DEBIT = (
         "Nothing that is due is unpaid which is not under way or failed for good; no round is made."

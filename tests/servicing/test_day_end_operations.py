@@ -6,6 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,14 +14,22 @@ from pathlib import Path
 import grpc
 import pytest
 from servicing.bank import DUE_TOMORROW, START, Bank
+from servicing.test_day_reports import report
 
 from support import free_port, load, refusal, rid
 from tael.ledger.v1 import ledger_pb2, proof_pb2, proof_pb2_grpc
 from tael.servicing.v1 import end_of_day_pb2 as pb
 from tael_client.values import from_date
+from tael_runtime import work
 from tael_runtime.server import RunningService
 from tael_runtime.settings import ServiceSettings
 from tael_runtime.work import LEASE_SECONDS
+from tael_servicing import books, loan_store, repayments
+from tael_servicing.desk import open_desk
+from tael_servicing.end_of_day import STEPS
+from tael_servicing.end_of_day import set_aside as aside
+from tael_servicing.end_of_day.step import Closing
+from tael_servicing.repayments import Receipt
 
 MOST = 9_223_372_036_854_775_807
 """The store's greatest number."""
@@ -102,6 +111,97 @@ def test_a_loan_set_aside_takes_a_back_dated_repayment_on_the_day_that_waits_for
     assert bank.owes(faulty) == bank.owes(twin)
     assert bank.posted(faulty, "INTEREST_ACCRUED") == bank.posted(twin, "INTEREST_ACCRUED")
     bank.assert_books_agree()
+
+
+def test_a_loan_that_was_set_aside_is_in_the_report_and_in_the_last_checks(bank: Bank) -> None:
+    _, faulty = bank.lend().loan_id, bank.lend().loan_id
+    line(bank, faulty, MOST - 1, MOST)
+    assert bank.run_day().state == pb.RUN_STATE_BLOCKED
+    bank.repay(faulty, 200_000, "PREPAY_KEEP_TERM")  # which writes its lines anew
+    assert resume(bank, START).state == pb.RUN_STATE_DONE
+    told = report(bank)
+    steps = {each.step: each for each in told.run.steps}
+    assert (steps["accrue"].loans, steps["snapshot"].loans) == (2, 2)
+    assert [(each.event, each.amount_type, each.minor_units) for each in told.events] == [
+        ("INTEREST_ACCRUED", "interest", 323 + 259)
+    ]
+    totals = {each.gl_code: each for each in told.control_totals}
+    assert totals["1132.01"].servicing == 323 + 259
+    for each in totals.values():
+        assert each.servicing == each.ledger
+        assert not each.HasField("loan_ledger") or each.loan_ledger == each.servicing
+
+
+def test_books_that_a_cured_loan_makes_disagree_are_not_closed(bank: Bank) -> None:
+    faulty = bank.lend().loan_id
+    before = line(bank, faulty, MOST - 1, MOST)
+    assert bank.run_day().state == pb.RUN_STATE_BLOCKED
+    line(bank, faulty, *before)
+    change = "UPDATE loan_balance SET principal_normal = principal_normal + :cents"
+    change += " WHERE loan_id = :loan"
+    bank.house.sql(change, "servicing", write=True, cents=1, loan=faulty)
+    assert (
+        resume(bank, START).error == "BOOKS_DISAGREE: 1303.01: 1000001 here, 1000000 in the ledger"
+    )
+    bank.house.sql(change, "servicing", write=True, cents=-1, loan=faulty)
+    assert resume(bank, START).state == pb.RUN_STATE_DONE
+
+
+def test_what_is_being_booked_on_a_loan_set_aside_is_booked_before_it_is_worked(bank: Bank) -> None:
+    faulty = bank.lend().loan_id
+    before = line(bank, faulty, MOST - 1, MOST)
+    assert bank.run_day().state == pb.RUN_STATE_BLOCKED
+    line(bank, faulty, *before)
+    database = bank.house.running["servicing"].runtime.database
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as transaction:
+            day, held = loan_store.lock_on_open_day(transaction, faulty)
+            resumed = pool.submit(resume, bank, START)
+            time.sleep(0.5)
+            assert not resumed.done()
+            repayments.book(transaction, held, Receipt(200_000, "DUE", "OWN_ACCOUNT", ""), day)
+        assert resumed.result().state == pb.RUN_STATE_DONE
+    bank.day += timedelta(days=1)
+    assert bank.owes(faulty)["overpayment"] == 200_000
+    bank.assert_books_agree()
+
+
+def test_a_loan_set_aside_again_has_the_nights_that_it_had_meanwhile(bank: Bank) -> None:
+    loan_id = bank.lend().loan_id
+    database = bank.house.running["servicing"].runtime.database
+    closing = Closing(open_desk(bank.house.running["servicing"].runtime), bank.book, START)
+    with database.begin() as transaction:
+        aside.put(transaction, closing, loan_id, "overdue", ValueError("illegible"))
+        (first,) = aside.open_loans(transaction, bank.book)
+        aside.cure(transaction, first)
+        books.accrued(transaction, bank.book, closing.next_day)
+        aside.put(transaction, closing, loan_id, "snapshot", ValueError("illegible"))
+        (second,) = aside.open_loans(transaction, bank.book)
+        transaction.rollback()
+    assert (first.accrued_to, second.accrued_to) == (START, START + timedelta(days=1))
+
+
+def begun_with(bank: Bank, *names: str) -> None:
+    """Begins the day's run as a version with these steps does."""
+    database = bank.house.running["servicing"].runtime.database
+    with database.begin() as transaction:
+        run = work.open_run(transaction, books.DAY_END, f"{bank.book}:{bank.day}", names)
+        work.set_run_state(transaction, run.run_id, "BLOCKED", "stopped for another version")
+
+
+def test_a_run_that_another_version_began_is_ended_with_the_steps_it_was_begun_with(
+    bank: Bank,
+) -> None:
+    bank.lend()
+    names = [step.name for step in STEPS if step.name not in ("overdue", "recheck")]
+    begun_with(bank, *names)
+    run = bank.end_day()
+    assert [step.step for step in run.steps] == names
+    assert {step.state for step in run.steps} == {pb.RUN_STATE_DONE}
+    bank.assert_books_agree()
+    begun_with(bank, "cut_off", "dunning")
+    assert bank.run_day().error.startswith("STEP_UNKNOWN: ")
+    assert bank.run_day().state == pb.RUN_STATE_BLOCKED
 
 
 def test_a_loan_that_cannot_be_opened_keeps_the_next_day_from_opening(

@@ -38,6 +38,7 @@ def test_a_day_end_tells_its_steps_in_order_and_what_they_did(bank: Bank) -> Non
         "amortise",
         "checks",
         "snapshot",
+        "recheck",
         "close",
         "open_day",
         "tell",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tael_runtime.errors import FailedPrecondition
 from tael_servicing.end_of_day.accrue import Accrue
 from tael_servicing.end_of_day.allocate_debits import AllocateDebits
 from tael_servicing.end_of_day.amortise import Amortise
@@ -17,11 +18,13 @@ from tael_servicing.end_of_day.impaired_interest import ImpairedInterest
 from tael_servicing.end_of_day.month_end import MonthEnd
 from tael_servicing.end_of_day.open_day import OpenDay
 from tael_servicing.end_of_day.overdue import Overdue
+from tael_servicing.end_of_day.recheck import Recheck
 from tael_servicing.end_of_day.report import Report
 from tael_servicing.end_of_day.reprice import Reprice
 from tael_servicing.end_of_day.snapshot import Snapshot
 from tael_servicing.end_of_day.step import Step
 from tael_servicing.end_of_day.tell import Tell
+from tael_servicing.reasons import Reason
 
 STEPS: tuple[Step, ...] = (
     CutOff(),
@@ -36,6 +39,7 @@ STEPS: tuple[Step, ...] = (
     Amortise(),
     Checks(),
     Snapshot(),
+    Recheck(),
     Close(),
     OpenDay(),
     Tell(),
@@ -45,3 +49,17 @@ STEPS: tuple[Step, ...] = (
     Report(),
 )
 """Everything a day end does, in order; a new step is a file and a line here."""
+_BY_NAME = {step.name: step for step in STEPS}
+
+
+def named(name: str) -> Step:
+    """The step of a run, which has those it was begun with.
+
+    Raises FailedPrecondition STEP_UNKNOWN of one that another version began it with.
+    """
+    found = _BY_NAME.get(name)
+    if found is None:
+        raise FailedPrecondition(
+            Reason.STEP_UNKNOWN, f"the run was begun with step {name!r}, unknown here", name
+        )
+    return found

@@ -1,4 +1,4 @@
-"""7c. The ledger closes d, and the book's business date becomes d + 1."""
+"""7d. The ledger closes d, and the book's business date becomes d + 1."""
 
 from __future__ import annotations
 

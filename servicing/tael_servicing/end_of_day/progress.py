@@ -76,8 +76,7 @@ def describe(connection: Connection, run_id: UUID) -> pb.EndOfDayRun:
 def _progress(connection: Connection, run_id: UUID, step: work.Step) -> pb.StepProgress:
     summary = Summary.parse(step.summary)
     if step.state == "RUNNING":
-        for result in work.chunk_results(connection, run_id, step.number):
-            summary.add(Summary.parse(result))
+        summary = Summary.total(work.chunk_results(connection, run_id, step.number))
     return pb.StepProgress(
         step=step.name,
         state=RUN_STATES[step.state],

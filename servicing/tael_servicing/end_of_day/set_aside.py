@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    case,
+    exists,
+    func,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from tael_runtime import later
@@ -104,8 +114,12 @@ def put(
         accrued_to=books.get(transaction, closing.book_id).accrued_to,
         **why,
     )
+    # One that was cured has had the book's nights since.
+    was, now = loan_set_aside.c.accrued_to, statement.excluded.accrued_to
+    accrued_to = case((loan_set_aside.c.cured, func.greatest(was, now)), else_=was)
     key = list(loan_set_aside.primary_key)
-    transaction.execute(statement.on_conflict_do_update(index_elements=key, set_=why))
+    set_ = {**why, "accrued_to": accrued_to}
+    transaction.execute(statement.on_conflict_do_update(index_elements=key, set_=set_))
 
 
 def reason_of(error: Exception) -> str:
@@ -139,6 +153,14 @@ def _of(book_id: str) -> Select[tuple[str, date, str, str, str, date, bool]]:
         .where(loan_set_aside.c.book_id == book_id)
         .order_by(loan_set_aside.c.loan_id)
     )
+
+
+def of_day(transaction: Connection, book_id: str, day: date) -> bool:
+    """Whether any was set aside on a day, cured or not."""
+    found = exists().where(
+        loan_set_aside.c.book_id == book_id, loan_set_aside.c.business_date == day
+    )
+    return bool(transaction.execute(select(found)).scalar())
 
 
 def count_open(transaction: Connection, book_id: str, day: date) -> int:

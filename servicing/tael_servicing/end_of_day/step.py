@@ -60,6 +60,14 @@ class Summary:
         return json.dumps({"loans": self.loans, "amounts": dict(self.amounts)}).encode()
 
     @classmethod
+    def total(cls, kept: Iterable[bytes]) -> Summary:
+        """What all chunks did, each as it was kept."""
+        total = cls()
+        for each in kept:
+            total.add(cls.parse(each))
+        return total
+
+    @classmethod
     def parse(cls, kept: bytes) -> Summary:
         """As it was kept."""
         if not kept:

@@ -23,7 +23,7 @@ from tael_runtime import work
 from tael_runtime.work import Chunk
 from tael_servicing import books, outgoing
 from tael_servicing.bookings import Batch
-from tael_servicing.end_of_day import STEPS, set_aside, supplement
+from tael_servicing.end_of_day import named, set_aside, supplement
 from tael_servicing.end_of_day.set_aside import Isolation
 from tael_servicing.end_of_day.step import Closing, OverLoans, Step, Summary
 from tael_servicing.outgoing import Sender
@@ -57,10 +57,13 @@ class Worker:
         self._db = closing.desk.database
         self._run = run_id
         self._me = name
+        self._steps: dict[int, Step] = {}
+        """Those the run was begun with, by number."""
 
     def attempt(self) -> Exception | None:
         """Works until the day is ended; else what stopped it."""
         try:
+            self._steps = self._begun_with()
             self._closing.desk.sender.retry(self._book)
             self._supplement()
             self._closing.desk.sender.drain(self._book, DELIVERY_SECONDS)
@@ -71,16 +74,19 @@ class Worker:
             return error
         return None
 
+    def _begun_with(self) -> dict[int, Step]:
+        with self._db.begin() as transaction:
+            steps = work.list_steps(transaction, self._run)
+        return {now.number: named(now.name) for now in steps}
+
     def _supplement(self) -> None:
         """Tries the loans that are set aside once more; those that fail stay so."""
         with self._db.begin() as transaction:
             left = set_aside.open_loans(transaction, self._book)
-            steps = work.list_steps(transaction, self._run)
-        done = [STEPS[step.number - 1] for step in steps if step.state != "PENDING"]
         for each in left:
             try:
                 with self._db.begin() as transaction:
-                    supplement.work(transaction, self._closing, each, done)
+                    supplement.work(transaction, self._closing, self._run, each)
             except Exception as error:
                 if outgoing.passes(error):
                     raise
@@ -93,7 +99,7 @@ class Worker:
             while following is not _Next.END:
                 if isinstance(following, Chunk):
                     done, following = following, self._do(following)
-                    courier.take(self._named(STEPS[done.step - 1], done.number))
+                    courier.take(self._named(self._steps[done.step], done.number))
                 else:
                     courier.wait()
                     self._pass_time(following)
@@ -122,7 +128,7 @@ class Worker:
 
     def _do(self, chunk: Chunk) -> Following:
         """Works a chunk, and finds what follows in the same transaction."""
-        step = STEPS[chunk.step - 1]
+        step = self._steps[chunk.step]
 
         def go_on(transaction: Connection, how: How) -> Following:
             if not work.begin_chunk(transaction, chunk, self._me):
@@ -157,7 +163,7 @@ class Worker:
         """Freezes a step's chunks. None where it is done at once: one of no chunk, or of a single one
         that asks nobody, so that a quiet day has few commits.
         """
-        step = STEPS[number - 1]
+        step = self._steps[number]
         if view.undelivered and step.needs_books:
             return _Next.DELIVER
         if view.aside and step.needs_all:
@@ -191,10 +197,8 @@ class Worker:
         return f"eod:{self._book}:{self._closing.day}:{step.name}:{number}"
 
     def _finish(self, transaction: Connection, now: work.Step) -> None:
-        STEPS[now.number - 1].finish(transaction, self._closing)
-        total = Summary()
-        for result in work.chunk_results(transaction, self._run, now.number):
-            total.add(Summary.parse(result))
+        self._steps[now.number].finish(transaction, self._closing)
+        total = Summary.total(work.chunk_results(transaction, self._run, now.number))
         work.finish_step(transaction, self._run, now.number, total.dump())
 
 
